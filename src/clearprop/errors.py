@@ -1,0 +1,33 @@
+"""The errors clearprop raises: each says what happened, what was expected, what came, and how to mend it."""
+
+
+class ClearpropError(Exception):
+    """Base of every error that a user can mend.
+
+    The message names what happened and the remedy; the command line prints it without a traceback and exits
+    with status 2.
+    """
+
+
+class ShapeError(ClearpropError, ValueError):
+    """A tensor does not have the shape or dtype that an operation or a layer expects."""
+
+
+class ProgramError(ClearpropError, ValueError):
+    """A program breaks a rule of the intermediate representation (single assignment, types, names)."""
+
+
+class DataError(ClearpropError, ValueError):
+    """The data cannot be used as given; the message names the file, row and column where there is one."""
+
+
+class SettingsError(ClearpropError, ValueError):
+    """A setting (an option, an argument, a configuration file) has a value that is not allowed."""
+
+
+class FileFormatError(ClearpropError, ValueError):
+    """A model or checkpoint file is damaged, foreign, or of a newer format."""
+
+
+class DivergedError(ClearpropError, ArithmeticError):
+    """Training produced a non-finite loss; the last good weights were kept."""

@@ -1,0 +1,234 @@
+"""The text form of a program: `to_text` writes it, `parse` reads it back to the same program.
+
+::
+
+    program logistic {
+      input x: float32[n, 2]
+      input W: float32[2, 1]
+      z: float32[n, 1] = matmul(x, W) @(dense1, z)
+      a: float32[n, 1] = sigmoid(z) @(dense1, a)
+      return prediction = a
+    }
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import NoReturn
+
+from clearprop.errors import ProgramError
+from clearprop.ir.program import Attribute, Node, Note, Program, Value
+from clearprop.ir.types import Batch, Dim, Type
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")
+      |(?P<number>[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+(?!n\b)|inf\b|nan\b))
+      |(?P<batch>\d*n\b(?![.\w]))
+      |(?P<name>[A-Za-z_][\w.]*)
+      |(?P<mark>[@(){}\[\],:;=]))""",
+    re.VERBOSE,
+)
+
+
+def to_text(program: Program) -> str:
+    """Return the text form; `parse` makes the same program of it."""
+    return "\n".join(_lines(program, "program " + program.name)) + "\n"
+
+
+def _lines(program: Program, head: str) -> Iterator[str]:
+    yield head + " {"
+    for value in program.inputs:
+        yield f"  input {value!r}{_note(value)}"
+    for node in program.nodes:
+        targets = ", ".join(f"{value!r}{_note(value)}" for value in node.outputs)
+        inputs = ", ".join(value.name for value in node.inputs)
+        attrs = ", ".join(f"{key}={_literal(value)}" for key, value in sorted(node.attrs.items()))
+        call = f"{inputs}; {attrs}" if attrs else inputs
+        yield f"  {targets} = {node.op}({call})"
+    for name, value in program.outputs:
+        yield f"  return {name} = {value.name}"
+    yield "}"
+
+
+def _note(value: Value) -> str:
+    note = value.note
+    if note == Note():
+        return ""
+    return f" @({json.dumps(note.layer)}, {json.dumps(note.quantity)})"
+
+
+def _literal(attribute: Attribute) -> str:
+    if isinstance(attribute, bool):
+        return "true" if attribute else "false"
+    if isinstance(attribute, str):
+        return json.dumps(attribute)
+    if isinstance(attribute, tuple):
+        return "(" + "".join(f"{_literal(item)}, " for item in attribute).rstrip(" ") + ")"
+    if isinstance(attribute, Program):
+        return "\n    ".join(_lines(attribute, "program " + attribute.name))
+    return repr(attribute) if isinstance(attribute, (int, float)) else str(attribute)
+
+
+def parse(text: str) -> Program:
+    """Read a program from its text form.
+
+    `ProgramError` says at which line the text departs from the grammar, or which name is unknown.
+    """
+    reader = _Reader(text)
+    program = reader.program()
+    reader.end()
+    return program
+
+
+class _Reader:
+    """A recursive-descent reader over the tokens of the text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+
+    def program(self) -> Program:
+        self.expect("program")
+        name = self.take("name")
+        self.expect("{")
+        values: dict[str, Value] = {}
+        inputs: list[Value] = []
+        nodes: list[Node] = []
+        outputs: list[tuple[str, Value]] = []
+        while not self.accept("}"):
+            if self.accept_word("input"):
+                inputs.append(self.value(values))
+            elif self.accept_word("return"):
+                output = self.take("name")
+                self.expect("=")
+                outputs.append((output, self.use(values)))
+            else:
+                nodes.append(self.node(values))
+        return Program(name, tuple(inputs), tuple(nodes), tuple(outputs))
+
+    def node(self, values: dict[str, Value]) -> Node:
+        targets = [self.value({})]
+        while self.accept(","):
+            targets.append(self.value({}))
+        self.expect("=")
+        op = self.take("name")
+        self.expect("(")
+        inputs: list[Value] = []
+        attrs: dict[str, Attribute] = {}
+        while self.peek() not in (";", ")"):
+            inputs.append(self.use(values))
+            self.accept(",")
+        if self.accept(";"):
+            while self.peek() != ")":
+                key = self.take("name")
+                self.expect("=")
+                attrs[key] = self.attribute()
+                self.accept(",")
+        self.expect(")")
+        for target in targets:
+            self.define(values, target)
+        return Node(op, tuple(inputs), attrs, tuple(targets))
+
+    def value(self, values: dict[str, Value]) -> Value:
+        name = self.take("name", "batch")
+        self.expect(":")
+        dtype = self.take("name")
+        self.expect("[")
+        shape: list[Dim] = []
+        while not self.accept("]"):
+            dim = self.attribute()
+            if isinstance(dim, bool) or not isinstance(dim, (int, Batch)):
+                self.fail("a dimension")
+            shape.append(dim)
+            self.accept(",")
+        note = Note()
+        if self.accept("@"):
+            self.expect("(")
+            layer = json.loads(self.take("string"))
+            self.expect(",")
+            note = Note(layer, json.loads(self.take("string")))
+            self.expect(")")
+        value = Value(name, Type(dtype, tuple(shape)), note)
+        self.define(values, value)
+        return value
+
+    def define(self, values: dict[str, Value], value: Value) -> None:
+        if value.name in values:
+            self.fail(f"a new name; {value.name!r} is assigned twice")
+        values[value.name] = value
+
+    def use(self, values: dict[str, Value]) -> Value:
+        name = self.take("name", "batch")
+        if name not in values:
+            self.fail(f"a name assigned before; {name!r} is not")
+        return values[name]
+
+    def attribute(self) -> Attribute:
+        kind, token = self.next()
+        if kind == "number":
+            return int(token) if re.fullmatch(r"[-+]?\d+", token) else float(token)
+        if kind == "batch":
+            return Batch(int(token[:-1] or "1"))
+        if kind == "string":
+            return str(json.loads(token))
+        if token in ("true", "false"):
+            return token == "true"
+        if token in ("inf", "nan"):
+            return math.inf if token == "inf" else math.nan
+        if token == "(":
+            items: list[Attribute] = []
+            while not self.accept(")"):
+                items.append(self.attribute())
+                self.accept(",")
+            return tuple(items)
+        if token == "program":
+            self.position -= len(token)
+            return self.program()
+        return self.fail("an attribute value")
+
+    def end(self) -> None:
+        if self.text[self.position :].strip():
+            self.fail("the end of the text")
+
+    def next(self) -> tuple[str, str]:
+        match = _TOKEN.match(self.text, self.position)
+        if match is None or match.lastgroup is None:
+            return self.fail("a name, a number or a mark")
+        self.position = match.end()
+        return match.lastgroup, match.group(match.lastgroup)
+
+    def peek(self) -> str:
+        before = self.position
+        _, token = self.next()
+        self.position = before
+        return token
+
+    def take(self, *kinds: str) -> str:
+        kind, token = self.next()
+        return token if kind in kinds else self.fail(f"a {kinds[0]}")
+
+    def expect(self, mark: str) -> None:
+        if self.next()[1] != mark:
+            self.fail(repr(mark))
+
+    def accept(self, mark: str) -> bool:
+        if self.peek() != mark:
+            return False
+        self.next()
+        return True
+
+    def accept_word(self, word: str) -> bool:
+        """Take a keyword, unless it is a value of that name (then a colon follows)."""
+        before = self.position
+        if self.next()[1] == word and self.peek() != ":":
+            return True
+        self.position = before
+        return False
+
+    def fail(self, expected: str) -> NoReturn:
+        line = self.text.count("\n", 0, self.position) + 1
+        found = self.text[self.position : self.position + 20].split("\n")[0]
+        raise ProgramError(f"line {line} of the program's text: expected {expected}, near {found!r}")

@@ -1,0 +1,69 @@
+"""The verifier: single assignment, use after assignment, and the types that the operations' rules give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from clearprop.errors import ProgramError, ShapeError
+from clearprop.ir.program import Attribute, Node, Program, Value
+from clearprop.ir.types import Type
+
+TypeRule = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
+_NAME = re.compile(r"[A-Za-z_][\w.]*\Z")
+
+
+def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
+    """Raise `ProgramError` where the program breaks a rule of the representation.
+
+    Checked: names are well formed and assigned once; a value is assigned before it is used, by this program and
+    not by another one; each node's output types are those its operation's rule gives; output names are distinct.
+
+    Args:
+        program: the program to check.
+        rule_of: gives the type rule of an operation by name, and raises for an unknown one.
+    """
+    assigned: dict[str, Value] = {}
+    for value in program.inputs:
+        _assign(program, assigned, value)
+    for node in program.nodes:
+        for value in node.inputs:
+            _check_use(program, assigned, value, node.op)
+        _check_types(program, node, rule_of(node.op))
+        for value in node.outputs:
+            _assign(program, assigned, value)
+    for name, value in program.outputs:
+        _check_use(program, assigned, value, f"output {name}")
+    if len(set(program.output_names)) < len(program.outputs):
+        raise ProgramError(f"{program.name}: two outputs share a name: {', '.join(program.output_names)}")
+
+
+def _assign(program: Program, assigned: dict[str, Value], value: Value) -> None:
+    if not _NAME.match(value.name):
+        raise ProgramError(
+            f"{program.name}: {value.name!r} is not a name; use letters, digits, underscores and dots"
+        )
+    if value.name in assigned:
+        raise ProgramError(f"{program.name}: {value.name} is assigned twice")
+    assigned[value.name] = value
+
+
+def _check_use(program: Program, assigned: dict[str, Value], value: Value, user: str) -> None:
+    if assigned.get(value.name) is not value:
+        raise ProgramError(
+            f"{program.name}: {user} uses {value.name}, which is not assigned before it in this program; "
+            "was a tensor kept from another trace?"
+        )
+
+
+def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
+    try:
+        expected = rule([value.type for value in node.inputs], dict(node.attrs))
+    except ShapeError as error:
+        raise ProgramError(f"{program.name}: {node.op} -> {node.outputs[0].name}: {error}") from error
+    received = tuple(value.type for value in node.outputs)
+    if expected != received:
+        raise ProgramError(
+            f"{program.name}: {node.op} gives {', '.join(map(str, expected))}, "
+            f"but {node.outputs[0].name} is declared {', '.join(map(str, received))}"
+        )

@@ -1,0 +1,99 @@
+"""The record of a primitive: everything that is known of it, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ProgramError
+from clearprop.ir import Attribute, Shape, Type
+
+Infer = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Where one argument of a primitive may be tested: shape, dtype ("float" is either), and range.
+
+    `distinct` asks for values that lie well apart, so that no two of them tie; `avoid` names kinks or poles
+    that a drawn value keeps a distance of 0.1 from.
+    """
+
+    shape: Shape
+    low: float = -2.0
+    high: float = 2.0
+    dtype: str = "float"
+    distinct: bool = False
+    avoid: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """Operands and attributes for which a primitive is defined and, if it has a vjp, differentiable twice."""
+
+    operands: tuple[Operand, ...]
+    attrs: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class OpDef:
+    """One primitive.
+
+    Attributes:
+        name: the Python array API's name where it has one.
+        infer: the type rule: input types and attributes to output types; raises `ShapeError`.
+        numpy: the meaning, as a NumPy expression over x0, x1 ..., the attributes' names and the batch size n.
+            The reference backend evaluates this text and `source` prints it, so that both are one.
+        vjp: `vjp(g, ans, *inputs, **attrs)` gives, for the cotangent g of the result ans, the cotangent of each
+            input, or None where it is zero; None in its place for a primitive that has no derivative anywhere.
+        examples: where it may be tested.
+        helpers: the functions that `numpy` calls, written with NumPy and the standard library alone.
+        elementwise: whether each element of the result depends on the same element of each input only.
+    """
+
+    name: str
+    infer: Infer
+    numpy: str
+    vjp: Callable[..., tuple[Any, ...]] | None
+    examples: tuple[Example, ...]
+    helpers: tuple[Callable[..., Any], ...] = ()
+    elementwise: bool = False
+
+    @cached_property
+    def evaluate(self) -> Callable[..., Array]:
+        """The NumPy meaning as a function of the inputs and, by keyword, the attributes with n put in."""
+        names = {helper.__name__: helper for helper in self.helpers} | {"np": np}
+        count = max(len(example.operands) for example in self.examples)
+        attrs = sorted({key for example in self.examples for key in example.attrs})
+        inputs = ["*inputs"] if "inputs" in self.numpy else [f"x{i}" for i in range(count)]
+        parameters = ", ".join(inputs + (["*", *attrs] if attrs and inputs != ["*inputs"] else attrs))
+        return eval(f"lambda {parameters}: {self.numpy}", names)  # type: ignore[no-any-return]
+
+
+PRIMITIVES: dict[str, OpDef] = {}
+"""Every primitive by name."""
+
+
+def register(operation: OpDef) -> OpDef:
+    """Enter a primitive into the table; two of one name are refused."""
+    if operation.name in PRIMITIVES:
+        raise ProgramError(f"there is a primitive named {operation.name!r} already")
+    PRIMITIVES[operation.name] = operation
+    return operation
+
+
+def primitive(name: str) -> OpDef:
+    """Return the record of a primitive; `ProgramError` for an unknown one."""
+    if name not in PRIMITIVES:
+        raise ProgramError(f"there is no primitive named {name!r}; there are {', '.join(sorted(PRIMITIVES))}")
+    return PRIMITIVES[name]
+
+
+def rule_of(name: str) -> Infer:
+    """Return the type rule of a primitive, as `ir.verify` wants it."""
+    return primitive(name).infer
