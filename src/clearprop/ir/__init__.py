@@ -12,7 +12,7 @@ Every value is assigned exactly once, before it is used. `verify` checks this an
 `parse` are inverse to each other.
 """
 
-from clearprop.ir.builder import Builder, Scope
+from clearprop.ir.builder import Builder, Scope, rename
 from clearprop.ir.program import Attribute, Node, Note, Program, Value
 from clearprop.ir.text import parse, to_text
 from clearprop.ir.types import DTYPES, Batch, Dim, Shape, Type, dims_product, is_float, resolve_shape
@@ -34,6 +34,7 @@ __all__ = [
     "dims_product",
     "is_float",
     "parse",
+    "rename",
     "resolve_shape",
     "to_text",
     "verify",

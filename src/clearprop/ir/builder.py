@@ -94,3 +94,23 @@ class Builder:
     def finish(self, outputs: Iterable[tuple[str, Value]]) -> Program:
         """Close the program."""
         return Program(self.name, tuple(self.inputs), tuple(self.nodes), tuple(outputs))
+
+
+def rename(program: Program, names: Mapping[Value, tuple[str, Note]]) -> Program:
+    """Return the program with other names and notes for some node outputs; a taken name gets a number.
+
+    Inputs keep their names, because callers pass arrays by them; so do values that only other programs have.
+    """
+    taken = Builder(program.name)
+    for value in program.inputs:
+        taken.unique(value.name)
+    new: dict[Value, Value] = {value: value for value in program.inputs}
+    nodes = []
+    for node in program.nodes:
+        for value in node.outputs:
+            name, note = names.get(value, (value.name, value.note))
+            new[value] = Value(taken.unique(name), value.type, note)
+        targets = tuple(new[value] for value in node.outputs)
+        nodes.append(Node(node.op, tuple(new[value] for value in node.inputs), node.attrs, targets))
+    outputs = tuple((name, new[value]) for name, value in program.outputs)
+    return Program(program.name, program.inputs, tuple(nodes), outputs)

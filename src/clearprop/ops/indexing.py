@@ -56,6 +56,7 @@ def _dtype(op: str, value: Attribute) -> str:
 
 
 def _constant_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Type, ...]:
+    """A number, a tuple of numbers in row-major order, or (for a scalar) a multiple of the batch size n."""
     take_inputs("constant", types, 0)
     value, shape = attrs["value"], attribute_dims("constant", attrs["shape"])
     count = len(value) if isinstance(value, tuple) else 1
@@ -72,6 +73,7 @@ register(
         vjp=lambda g, ans, value, dtype, shape: (),
         examples=(
             Example((), {"value": 0.5, "dtype": "float32", "shape": ()}),
+            Example((), {"value": N, "dtype": "float64", "shape": ()}),
             Example((), {"value": (1, 2, 3, 4), "dtype": "int64", "shape": (2, 2)}),
         ),
     )

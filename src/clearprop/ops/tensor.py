@@ -14,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 
 from clearprop.errors import ProgramError, ShapeError
-from clearprop.ir import Attribute, Batch, Builder, Note, Program, Shape, Type, Value, is_float
+from clearprop.ir import Attribute, Batch, Builder, Note, Program, Shape, Type, Value
 from clearprop.ops.record import primitive
 
 _BUILDER: ContextVar[Builder | None] = ContextVar("clearprop_builder", default=None)
@@ -325,11 +325,4 @@ def label(x: Tensor, quantity: str) -> Tensor:
     layer = builder.scope.layer
     hint = f"{layer}.{quantity}" if layer else quantity
     x.value = builder.rename(x.value, hint, Note(layer, quantity))
-    return x
-
-
-def require_float(op: str, x: Tensor) -> Tensor:
-    """Return x; `ShapeError` if it is not of a floating dtype."""
-    if not is_float(x.type):
-        raise ShapeError(f"{op} needs a float tensor, received {x.type}; convert it with ops.astype")
     return x

@@ -1,0 +1,1 @@
+"""Backends turn a program into something that runs."""

@@ -1,0 +1,84 @@
+"""One loop over the nodes of a program, each evaluated by its record's NumPy meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from clearprop.backends.protocol import Array, Arrays
+from clearprop.errors import ShapeError
+from clearprop.ir import Attribute, Batch, Node, Program, Type, Value, resolve_shape
+from clearprop.ops import primitive
+
+
+class ReferenceExecutable:
+    """A program evaluated node by node with NumPy; every intermediate value can be looked at."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def __call__(self, inputs: Arrays) -> dict[str, Array]:
+        """Return the outputs by name; the inputs are left untouched."""
+        values = {value: array for value, array in self._run(inputs)}
+        return {name: values[value] for name, value in self.program.outputs}
+
+    def inspect(self, inputs: Arrays) -> dict[str, Array]:
+        """Return every value of the program by name, in the order of assignment, inputs first."""
+        return {value.name: array for value, array in self._run(inputs)}
+
+    def _run(self, inputs: Arrays) -> Iterator[tuple[Value, Array]]:
+        n = batch_size(self.program, inputs)
+        values: dict[Value, Array] = {}
+        with np.errstate(all="ignore"):
+            for value in self.program.inputs:
+                values[value] = _checked_input(value, inputs, n)
+                yield value, values[value]
+            for node in self.program.nodes:
+                (target,) = node.outputs
+                values[target] = _evaluate(node, [values[value] for value in node.inputs], n)
+                yield target, values[target]
+
+
+class Reference:
+    """The reference backend."""
+
+    name = "reference"
+
+    def compile(self, program: Program) -> ReferenceExecutable:
+        """Return the program ready to be evaluated; there is nothing to compile."""
+        return ReferenceExecutable(program)
+
+
+def _evaluate(node: Node, inputs: list[Array], n: int) -> Array:
+    attrs = {key: _resolve(value, n) for key, value in node.attrs.items()}
+    result = primitive(node.op).evaluate(*inputs, **attrs)
+    return np.asarray(result, dtype=node.outputs[0].type.dtype)
+
+
+def _resolve(attribute: Attribute, n: int) -> Any:
+    """Put the batch size in for n."""
+    if isinstance(attribute, Batch):
+        return attribute.scale * n
+    return tuple(_resolve(item, n) for item in attribute) if isinstance(attribute, tuple) else attribute
+
+
+def batch_size(program: Program, inputs: Arrays) -> int:
+    """Return the n that the given arrays imply (0 for a program without a batch)."""
+    for value in program.inputs:
+        for axis, dim in enumerate(value.type.shape):
+            if isinstance(dim, Batch) and value.name in inputs:
+                return np.shape(inputs[value.name])[axis] // dim.scale
+    return 0
+
+
+def _checked_input(value: Value, inputs: Arrays, n: int) -> Array:
+    if value.name not in inputs:
+        raise ShapeError(f"the input {value.name} ({value.type}) is missing; received {', '.join(inputs)}")
+    array = np.asarray(inputs[value.name])
+    expected = resolve_shape(value.type.shape, n)
+    if array.shape != expected or array.dtype != value.type.dtype:
+        received = Type(str(array.dtype), array.shape) if array.dtype != object else "an object array"
+        raise ShapeError(f"the input {value.name} must be {value.type} with n = {n}, received {received}")
+    return array

@@ -1,0 +1,9 @@
+"""Passes: programs in, smaller programs of the same meaning out."""
+
+from clearprop.passes.dedupe import dedupe
+from clearprop.passes.drop_dead import drop_dead
+from clearprop.passes.fold_constants import fold_constants
+from clearprop.passes.pipeline import PASSES, Pass, optimize
+from clearprop.passes.simplify import simplify
+
+__all__ = ["PASSES", "Pass", "dedupe", "drop_dead", "fold_constants", "optimize", "simplify"]
