@@ -79,13 +79,19 @@ def _backward(
 def _letters(cotangents: Mapping[Value, Tensor]) -> dict[Value, tuple[str, Note]]:
     """Name each cotangent after the value it belongs to; of several, the one that has a textbook letter."""
     names: dict[Value, tuple[str, Note]] = {}
+    lettered: set[Value] = set()
     for value, tensor in cotangents.items():
-        layer, quantity = value.note.layer, _cotangent(value.note.quantity)
-        known = names.get(tensor.value)
-        if known is None or (quantity and not known[1].quantity):
-            prefix, dot, last = value.name.rpartition(".")
-            letter = quantity if value.note.quantity == last else f"d{last}"
-            names[tensor.value] = (f"{prefix}{dot}{letter}", Note(layer, quantity))
+        prefix, dot, last = value.name.rpartition(".")
+        has_letter = last == value.note.quantity
+        if tensor.value in names and (tensor.value in lettered or not has_letter):
+            continue
+        quantity = _cotangent(value.note.quantity)
+        names[tensor.value] = (
+            f"{prefix}{dot}{quantity if has_letter else 'd' + last}",
+            Note(value.note.layer, quantity),
+        )
+        if has_letter:
+            lettered.add(tensor.value)
     return names
 
 

@@ -21,16 +21,23 @@ from typing import NoReturn
 
 from clearprop.errors import ProgramError
 from clearprop.ir.program import Attribute, Node, Note, Program, Value
-from clearprop.ir.types import Batch, Dim, Type
+from clearprop.ir.types import DTYPES, Batch, Dim, Type
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")
-      |(?P<number>[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+(?!n\b)|inf\b|nan\b))
-      |(?P<batch>\d*n\b(?![.\w]))
+      |(?P<batch>\d+n\b)
+      |(?P<number>[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+)|[-+]inf\b)
       |(?P<name>[A-Za-z_][\w.]*)
       |(?P<mark>[@(){}\[\],:;=]))""",
     re.VERBOSE,
 )
+_WORDS: dict[str, Attribute] = {
+    "true": True,
+    "false": False,
+    "inf": math.inf,
+    "nan": math.nan,
+    "n": Batch(),
+}
 
 
 def to_text(program: Program) -> str:
@@ -89,6 +96,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.position = 0
+        self.start = 0
 
     def program(self) -> Program:
         self.expect("program")
@@ -133,23 +141,25 @@ class _Reader:
         return Node(op, tuple(inputs), attrs, tuple(targets))
 
     def value(self, values: dict[str, Value]) -> Value:
-        name = self.take("name", "batch")
+        name = self.take("name")
         self.expect(":")
         dtype = self.take("name")
+        if dtype not in DTYPES:
+            self.fail(f"a dtype, one of {', '.join(DTYPES)}")
         self.expect("[")
         shape: list[Dim] = []
         while not self.accept("]"):
             dim = self.attribute()
-            if isinstance(dim, bool) or not isinstance(dim, (int, Batch)):
+            if isinstance(dim, bool) or not isinstance(dim, (int, Batch)) or dim == -1:
                 self.fail("a dimension")
             shape.append(dim)
             self.accept(",")
         note = Note()
         if self.accept("@"):
             self.expect("(")
-            layer = json.loads(self.take("string"))
+            layer = self.string()
             self.expect(",")
-            note = Note(layer, json.loads(self.take("string")))
+            note = Note(layer, self.string())
             self.expect(")")
         value = Value(name, Type(dtype, tuple(shape)), note)
         self.define(values, value)
@@ -161,7 +171,7 @@ class _Reader:
         values[value.name] = value
 
     def use(self, values: dict[str, Value]) -> Value:
-        name = self.take("name", "batch")
+        name = self.take("name")
         if name not in values:
             self.fail(f"a name assigned before; {name!r} is not")
         return values[name]
@@ -171,13 +181,11 @@ class _Reader:
         if kind == "number":
             return int(token) if re.fullmatch(r"[-+]?\d+", token) else float(token)
         if kind == "batch":
-            return Batch(int(token[:-1] or "1"))
+            return Batch(int(token[:-1])) if token != "0n" else self.fail("a positive multiple of n")
         if kind == "string":
-            return str(json.loads(token))
-        if token in ("true", "false"):
-            return token == "true"
-        if token in ("inf", "nan"):
-            return math.inf if token == "inf" else math.nan
+            return self.unquote(token)
+        if token in _WORDS:
+            return _WORDS[token]
         if token == "(":
             items: list[Attribute] = []
             while not self.accept(")"):
@@ -185,7 +193,7 @@ class _Reader:
                 self.accept(",")
             return tuple(items)
         if token == "program":
-            self.position -= len(token)
+            self.position = self.start
             return self.program()
         return self.fail("an attribute value")
 
@@ -194,7 +202,8 @@ class _Reader:
             self.fail("the end of the text")
 
     def next(self) -> tuple[str, str]:
-        match = _TOKEN.match(self.text, self.position)
+        self.start = self.position + len(self.text[self.position :]) - len(self.text[self.position :].lstrip())
+        match = _TOKEN.match(self.text, self.start)
         if match is None or match.lastgroup is None:
             return self.fail("a name, a number or a mark")
         self.position = match.end()
@@ -206,9 +215,18 @@ class _Reader:
         self.position = before
         return token
 
-    def take(self, *kinds: str) -> str:
-        kind, token = self.next()
-        return token if kind in kinds else self.fail(f"a {kinds[0]}")
+    def take(self, kind: str) -> str:
+        found, token = self.next()
+        return token if found == kind else self.fail(f"a {kind}")
+
+    def string(self) -> str:
+        return self.unquote(self.take("string"))
+
+    def unquote(self, token: str) -> str:
+        try:
+            return str(json.loads(token))
+        except ValueError:
+            return self.fail("a string as JSON writes it")
 
     def expect(self, mark: str) -> None:
         if self.next()[1] != mark:
@@ -229,6 +247,6 @@ class _Reader:
         return False
 
     def fail(self, expected: str) -> NoReturn:
-        line = self.text.count("\n", 0, self.position) + 1
-        found = self.text[self.position : self.position + 20].split("\n")[0]
+        line = self.text.count("\n", 0, self.start) + 1
+        found = self.text[self.start : self.start + 20].split("\n")[0]
         raise ProgramError(f"line {line} of the program's text: expected {expected}, near {found!r}")

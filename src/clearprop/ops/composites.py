@@ -127,8 +127,11 @@ def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow."""
-    return maximum(x, 0.0) + log1p(exp(-abs(x)))
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.
+
+    -|x| is written as a choice of -x and x, so that the derivative at 0 is sigmoid(0) = 1/2.
+    """
+    return maximum(x, 0.0) + log1p(exp(where(0.0 < x, -x, x)))
 
 
 def log_sigmoid(x: Tensor) -> Tensor:

@@ -1,0 +1,58 @@
+"""Descriptions: layers, losses and optimisers as plain JSON data and back, without running any code.
+
+A describable thing is a frozen dataclass. Its description is its class name and its fields; only the classes
+that the reader names are ever made from one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clearprop.errors import FileFormatError, SettingsError
+
+
+def describe(thing: Any) -> Any:
+    """Return JSON data for numbers, strings, sequences, functions (by name) and frozen dataclasses.
+
+    Raises:
+        SettingsError: the thing cannot be described.
+    """
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return thing
+    if isinstance(thing, (tuple, list)):
+        return [describe(item) for item in thing]
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        fields = {field.name: describe(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
+        return {"type": type(thing).__name__} | fields
+    if callable(thing) and hasattr(thing, "__name__"):
+        return {"function": thing.__name__}
+    raise SettingsError(
+        f"{thing!r} cannot be written to a file; use a frozen dataclass, a named function, numbers and strings"
+    )
+
+
+def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
+    """Make the thing that `describe` described, from the `known` classes and functions by name.
+
+    Raises:
+        FileFormatError: the description names something that is not known, or has fields that do not fit.
+    """
+    if isinstance(description, list):
+        return tuple(build(item, known) for item in description)
+    if not isinstance(description, dict):
+        return description
+    name = description.get("type", description.get("function"))
+    if name not in known:
+        raise FileFormatError(
+            f"the file describes {name!r}, which is not known here; "
+            f"pass it by name to load: custom={{{name!r}: ...}}"
+        )
+    if "function" in description:
+        return known[name]
+    fields = {key: build(value, known) for key, value in description.items() if key != "type"}
+    try:
+        return known[name](**fields)
+    except TypeError as error:
+        raise FileFormatError(f"the file's description of {name} does not fit: {error}") from error

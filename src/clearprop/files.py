@@ -1,0 +1,106 @@
+"""Files that hold arrays and a description: safetensors, written atomically, read without running any code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from clearprop.errors import FileFormatError
+
+FORMAT = 1
+"""The version of the files' layout; a reader refuses a newer one."""
+
+Array = np.ndarray[Any, Any]
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that, whatever happens, either the old or the new content is there in full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically; floats keep every digit."""
+    write_bytes(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; `FileFormatError` names a file that is missing or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FileFormatError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_arrays(path: Path, kind: str, arrays: Mapping[str, Array], description: Any) -> None:
+    """Write arrays and a description of JSON data to a safetensors file, atomically.
+
+    Args:
+        path: where; missing folders are made.
+        kind: what the file is, such as "model".
+        arrays: the arrays by name.
+        description: what else is known; it goes into the file's header.
+    """
+    header = {"clearprop": json.dumps({"format": FORMAT, "kind": kind, "description": description})}
+    contiguous = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
+    write_bytes(path, save(contiguous, metadata=header))
+
+
+def read_arrays(path: Path, kind: str) -> tuple[dict[str, Array], Any]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, not ours, of another kind or of a newer format.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror or error}") from error
+    header = _header(path, content)
+    if header.get("format", 0) > FORMAT:
+        raise FileFormatError(f"{path} has format {header['format']}, newer than {FORMAT}: update clearprop")
+    if header.get("kind") != kind:
+        raise FileFormatError(f"{path} holds a {header.get('kind')}, and a {kind} was expected")
+    try:
+        return load(content), header["description"]
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise FileFormatError(f"{path} is damaged: {error}; use an earlier copy") from error
+
+
+def _header(path: Path, content: bytes) -> dict[str, Any]:
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or size > len(content) - 8:
+        raise FileFormatError(f"{path} is no safetensors file, or it is cut short")
+    try:
+        header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["clearprop"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FileFormatError(f"{path} was not written by clearprop: its header has no description") from error
+    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+        raise FileFormatError(f"{path} was not written by clearprop: its description is not understood")
+    return header

@@ -1,0 +1,59 @@
+"""Training: the step's programs, the one loop, its events, its checkpoints."""
+
+from clearprop.train.events import (
+    CheckpointWritten,
+    Diverged,
+    EpochEnded,
+    Event,
+    FitEnded,
+    FitStarted,
+    Listener,
+    Progressed,
+    StopTraining,
+)
+from clearprop.train.loop import CheckpointFile, Compiled, Samples, Training, evaluate, measure
+from clearprop.train.metrics import METRICS, compute
+from clearprop.train.settings import EarlyStopping, FitSettings, History
+from clearprop.train.state import FitState, read_checkpoint, write_checkpoint
+from clearprop.train.step import (
+    Signature,
+    StepPrograms,
+    build_evaluation,
+    build_objective,
+    build_prediction,
+    build_step,
+    output_type,
+)
+
+__all__ = [
+    "METRICS",
+    "CheckpointFile",
+    "CheckpointWritten",
+    "Compiled",
+    "Diverged",
+    "EarlyStopping",
+    "EpochEnded",
+    "Event",
+    "FitEnded",
+    "FitSettings",
+    "FitStarted",
+    "FitState",
+    "History",
+    "Listener",
+    "Progressed",
+    "Samples",
+    "Signature",
+    "StepPrograms",
+    "StopTraining",
+    "Training",
+    "build_evaluation",
+    "build_objective",
+    "build_prediction",
+    "build_step",
+    "compute",
+    "evaluate",
+    "measure",
+    "output_type",
+    "read_checkpoint",
+    "write_checkpoint",
+]

@@ -1,0 +1,80 @@
+"""What happens in training, as typed facts. The loop publishes them; listeners are functions of one event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FitStarted:
+    """A fit begins, or goes on from a checkpoint (then `step` is not 0)."""
+
+    step: int
+    epochs: int
+    total_steps: int
+    steps_per_epoch: int
+    samples: int
+    validation_samples: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """Some steps are done; published a few times a second, and at the end of an epoch.
+
+    `loss` is the mean cost of the epoch's samples so far; `samples_per_second` that of this stretch.
+    """
+
+    step: int
+    epoch: int
+    batch: int
+    loss: float
+    learning_rate: float
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch is done; `record` holds loss, metrics and their validation forms (val_loss ...)."""
+
+    epoch: int
+    step: int
+    record: Mapping[str, float]
+    seconds: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class CheckpointWritten:
+    """The state up to this step lies on disk."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss or a parameter became non-finite at this step; the weights before it are kept."""
+
+    step: int
+    message: str
+
+
+@dataclass(frozen=True)
+class FitEnded:
+    """The fit is over: "finished", "early stopping", "interrupted", "terminated" or "diverged"."""
+
+    reason: str
+    step: int
+    epochs: int
+    best_epoch: int | None
+    seconds: float
+
+
+Event = FitStarted | Progressed | EpochEnded | CheckpointWritten | Diverged | FitEnded
+Listener = Callable[[Event], None]
+
+
+class StopTraining(Exception):  # noqa: N818 - a request, not an error
+    """A listener raises this to end training after the current step."""

@@ -1,0 +1,301 @@
+"""The one training loop: fit, epoch, step."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.backends.protocol import Executable
+from clearprop.data import batch_order
+from clearprop.errors import DivergedError, SettingsError
+from clearprop.optim import Position, Schedule
+from clearprop.train.diagnose import first_non_finite
+from clearprop.train.events import (
+    CheckpointWritten,
+    Diverged,
+    EpochEnded,
+    Event,
+    FitEnded,
+    FitStarted,
+    Listener,
+    Progressed,
+    StopTraining,
+)
+from clearprop.train.metrics import compute
+from clearprop.train.settings import FitSettings, History
+from clearprop.train.signals import StopRequest, stop_on_signals
+from clearprop.train.state import FitState, write_checkpoint
+
+Array = np.ndarray[Any, Any]
+_REPORT_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Encoded samples: x (n, ...), y, and a weight each or None; `decode` brings y back to the user's units."""
+
+    x: Array
+    y: Array
+    weight: Array | None = None
+    decode: Callable[[Array], Array] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the loop runs: the step, the evaluation, and the hyper-parameters they take."""
+
+    step: Executable
+    evaluation: Executable
+    hyper: Mapping[str, float]
+    key: Array
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """Where checkpoints go, and what must be the same when the run goes on."""
+
+    path: Path
+    guard: Any
+
+
+class Training:
+    """One fit, from its state to its end; made anew for every fit."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        state: FitState,
+        settings: FitSettings,
+        train: Samples,
+        validation: Samples | None = None,
+        listeners: Sequence[Listener] = (),
+        checkpoint: CheckpointFile | None = None,
+    ) -> None:
+        self.compiled = compiled
+        self.state = state
+        self.settings = settings
+        self.train = train
+        self.validation = validation
+        self.listeners = list(listeners)
+        self.checkpoint = checkpoint
+        self.steps_per_epoch = settings.steps_per_epoch(len(train))
+        self.total_steps = settings.total_steps(len(train))
+        self.stop = StopRequest()
+        self._hyper = {name: np.asarray(value, np.float64) for name, value in compiled.hyper.items()}
+        self._last_checkpoint = time.monotonic()
+        self._last_report = (time.monotonic(), 0)
+        self._samples_done = 0
+        self._check_early_stopping()
+
+    def run(self) -> History:
+        """Train until the last step, early stopping, a request to stop, or a non-finite loss.
+
+        Raises:
+            DivergedError: the loss or a parameter became non-finite; the state is that before the step.
+        """
+        started = time.monotonic()
+        reason = "finished"
+        with stop_on_signals() as self.stop:
+            self._publish(self._fit_started())
+            try:
+                while self.state.step < self.total_steps and reason == "finished":
+                    reason = self.run_epoch()
+            except DivergedError as error:
+                self._end("diverged", started)
+                self._publish(Diverged(self.state.step, str(error)))
+                raise
+            self._end(reason, started)
+        return self.state.history
+
+    def run_epoch(self) -> str:
+        """Run what is left of the epoch at hand; return "finished", or why training ends here."""
+        state, started = self.state, time.monotonic()
+        order = self.order(state.epoch)
+        while state.batch < self.steps_per_epoch and state.step < self.total_steps:
+            self.run_step(order)
+            if self.stop.reason:
+                return self.stop.reason
+            self._checkpoint_if_due()
+        if state.batch < self.steps_per_epoch:  # the bound on steps ends it within the epoch
+            return "finished"
+        record = self._record(len(self.train))
+        state.history.epochs.append(record)
+        state.history.seconds.append(time.monotonic() - started)
+        best = self._watch(record)
+        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+        self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))
+        patience = self.settings.early_stopping.patience if self.settings.early_stopping else None
+        if patience is not None and state.waited >= patience:
+            return "early stopping"
+        return self.stop.reason or "finished"
+
+    def run_step(self, order: Array) -> None:
+        """Run one step on the next batch; the state changes only if the result is finite."""
+        state = self.state
+        rows = order[state.batch * self.settings.batch_size : (state.batch + 1) * self.settings.batch_size]
+        inputs = self.step_inputs(rows)
+        outputs = self.compiled.step(inputs)
+        if not (np.isfinite(outputs["objective"]) and np.isfinite(outputs["health"])):
+            raise DivergedError(self._why(inputs))
+        state.parameters |= {name: outputs[name] for name in state.parameters if name in outputs}
+        state.slots = {name: outputs[name] for name in state.slots}
+        state.loss_sum += float(outputs["cost"]) * len(rows)
+        state.step, state.batch = state.step + 1, state.batch + 1
+        self._samples_done += len(rows)
+        self._report_if_due(min(state.batch * self.settings.batch_size, len(self.train)))
+
+    def step_inputs(self, rows: Array) -> dict[str, Array]:
+        """Gather one batch and everything else that the step takes."""
+        state = self.state
+        inputs = {"x": self.train.x[rows], "y": self.train.y[rows], "key": self.compiled.key}
+        if self.train.weight is not None:
+            inputs["weight"] = self.train.weight[rows]
+        inputs["step"] = np.asarray(state.step, np.int64)
+        rate = np.asarray(self.learning_rate(), np.float64)
+        return inputs | state.parameters | state.slots | self._hyper | {"learning_rate": rate}
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        position = Position(self.state.step, self.steps_per_epoch, self.total_steps)
+        return self.compiled.hyper["learning_rate"] * self.compiled.schedule(position)
+
+    def order(self, epoch: int) -> Array:
+        """Return the order in which an epoch takes the samples."""
+        if not self.settings.shuffle:
+            return np.arange(len(self.train))
+        return batch_order(len(self.train), seed=self.settings.seed, epoch=epoch)
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a place for one."""
+        if self.checkpoint is None:
+            return
+        write_checkpoint(self.checkpoint.path, self.state, self.checkpoint.guard)
+        self._last_checkpoint = time.monotonic()
+        self._publish(CheckpointWritten(self.state.step, str(self.checkpoint.path)))
+
+    def _checkpoint_if_due(self) -> None:
+        every = self.settings.checkpoint_steps
+        due = every is not None and self.state.step % every == 0
+        if due or time.monotonic() - self._last_checkpoint >= self.settings.checkpoint_seconds:
+            self.save()
+
+    def _record(self, samples: int) -> dict[str, float]:
+        state = self.state
+        record = {"epoch": float(state.epoch + 1), "loss": state.loss_sum / samples}
+        if self.settings.metrics:
+            _, prediction = evaluate(self.compiled.evaluation, state.parameters, self.train)
+            record |= measure(self.settings.metrics, self.train, prediction)
+        if self.validation is not None:
+            loss, prediction = evaluate(self.compiled.evaluation, state.parameters, self.validation)
+            metrics = measure(self.settings.metrics, self.validation, prediction)
+            record |= {f"val_{name}": value for name, value in ({"loss": loss} | metrics).items()}
+        return record
+
+    def _check_early_stopping(self) -> None:
+        watch = self.settings.early_stopping
+        if watch is None:
+            return
+        names = ["loss", *self.settings.metrics]
+        names += [f"val_{name}" for name in names] if self.validation is not None else []
+        if watch.metric not in names:
+            hint = "" if self.validation is not None else "; give validation data to watch a val_ quantity"
+            raise SettingsError(
+                f"early stopping cannot watch {watch.metric!r}: the fit records {', '.join(names)}{hint}"
+            )
+
+    def _watch(self, record: Mapping[str, float]) -> bool:
+        """Keep the best epoch's weights; tell whether this is the best one so far."""
+        watch, state = self.settings.early_stopping, self.state
+        if watch is None:
+            return False
+        value = record[watch.metric]
+        if not watch.improves(value, state.best_value):
+            state.waited += 1
+            return False
+        state.best_value, state.waited, state.best = value, 0, dict(state.parameters)
+        state.history.best_epoch = state.epoch + 1
+        return True
+
+    def _end(self, reason: str, started: float) -> None:
+        state, watch = self.state, self.settings.early_stopping
+        state.history.reason = reason
+        self.save()
+        if watch is not None and watch.restore_best and state.best and reason in ("finished", "early stopping"):
+            state.parameters = dict(state.best)
+        history = state.history
+        seconds = time.monotonic() - started
+        self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
+
+    def _why(self, inputs: Mapping[str, Array]) -> str:
+        where = first_non_finite(self.compiled.step.program, inputs)
+        rate = float(inputs["learning_rate"])
+        return (
+            f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
+            f"The weights from before this step are kept. The learning rate was {rate:g}: "
+            "try a tenth of it, check the scale of the data, or clip large targets"
+        )
+
+    def _fit_started(self) -> FitStarted:
+        count = sum(int(array.size) for array in self.state.parameters.values())
+        validation = 0 if self.validation is None else len(self.validation)
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return FitStarted(
+            self.state.step, epochs, self.total_steps, self.steps_per_epoch, len(self.train), validation, count
+        )
+
+    def _report_if_due(self, samples: int) -> None:
+        now, (before, done) = time.monotonic(), self._last_report
+        last = self.state.batch == self.steps_per_epoch
+        if not self.listeners or not (last or now - before >= _REPORT_SECONDS):
+            return
+        speed = (self._samples_done - done) / max(now - before, 1e-9)
+        self._last_report = (now, self._samples_done)
+        state = self.state
+        loss = state.loss_sum / samples
+        self._publish(Progressed(state.step, state.epoch, state.batch, loss, self.learning_rate(), speed))
+
+    def _publish(self, event: Event) -> None:
+        """Hand an event to every listener; one that fails is reported and left out from then on."""
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except StopTraining:
+                self.stop.reason = self.stop.reason or "interrupted"
+            except Exception as error:
+                self.listeners.remove(listener)
+                warnings.warn(f"the listener {listener!r} failed and was left out: {error!r}", stacklevel=2)
+
+
+def evaluate(
+    evaluation: Executable, parameters: Mapping[str, Array], samples: Samples, rows: int = 4096
+) -> tuple[float, Array]:
+    """Return the (weighted) mean loss over samples, and the predictions, in the inference form."""
+    losses, predictions = [], []
+    for start in range(0, max(len(samples), 1), rows):
+        part = slice(start, start + rows)
+        outputs = evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+        losses.append(outputs["loss"])
+        predictions.append(outputs["prediction"])
+    loss = np.concatenate(losses).astype(np.float64)
+    weight = None if samples.weight is None else samples.weight.astype(np.float64)
+    mean = float(np.average(loss, weights=weight)) if len(loss) else float("nan")
+    return mean, np.concatenate(predictions)
+
+
+def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[str, float]:
+    """Compute metrics in the user's units."""
+    names = tuple(names)
+    if not names:
+        return {}
+    decode = samples.decode or (lambda values: values)
+    return compute(names, decode(samples.y), decode(prediction))

@@ -1,0 +1,103 @@
+"""Metrics by scikit-learn's names, computed by scikit-learn."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import SettingsError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: the function of `sklearn.metrics`, what it takes and which way is better."""
+
+    function: str
+    takes: str  # "labels", "probabilities" or "values"
+    greater_is_better: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("accuracy_score", "labels"),
+    "balanced_accuracy": Metric("balanced_accuracy_score", "labels"),
+    "f1_macro": Metric("f1_score", "labels", options={"average": "macro", "zero_division": 0.0}),
+    "f1_weighted": Metric("f1_score", "labels", options={"average": "weighted", "zero_division": 0.0}),
+    "precision_macro": Metric("precision_score", "labels", options={"average": "macro", "zero_division": 0.0}),
+    "recall_macro": Metric("recall_score", "labels", options={"average": "macro", "zero_division": 0.0}),
+    "matthews_corrcoef": Metric("matthews_corrcoef", "labels"),
+    "log_loss": Metric("log_loss", "probabilities", greater_is_better=False),
+    "roc_auc": Metric("roc_auc_score", "probabilities", options={"multi_class": "ovr"}),
+    "r2": Metric("r2_score", "values"),
+    "explained_variance": Metric("explained_variance_score", "values"),
+    "mean_squared_error": Metric("mean_squared_error", "values", greater_is_better=False),
+    "root_mean_squared_error": Metric("root_mean_squared_error", "values", greater_is_better=False),
+    "mean_absolute_error": Metric("mean_absolute_error", "values", greater_is_better=False),
+    "median_absolute_error": Metric("median_absolute_error", "values", greater_is_better=False),
+    "max_error": Metric("max_error", "values", greater_is_better=False),
+}
+"""The metrics by name."""
+
+
+def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as a tuple; `SettingsError` for an unknown one."""
+    for name in names:
+        if name not in METRICS:
+            raise SettingsError(f"there is no metric {name!r}; choose among {', '.join(METRICS)}")
+    return tuple(names)
+
+
+def greater_is_better(name: str) -> bool:
+    """Tell which way a recorded quantity is better; a loss is better when it is smaller."""
+    name = name.removeprefix("val_")
+    return METRICS[name].greater_is_better if name in METRICS else False
+
+
+def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str, float]:
+    """Compute metrics of predictions.
+
+    Args:
+        names: names of `METRICS`.
+        target: class indices (n,), 0/1 indicators, or values.
+        prediction: probabilities (n, classes), the probability of class 1 (n, 1), or values.
+
+    Raises:
+        SettingsError: a metric does not fit the target, as scikit-learn says.
+    """
+    functions = importlib.import_module("sklearn.metrics")  # only who asks for metrics pays for the import
+    results = {}
+    for name in check_metrics(names):
+        metric = METRICS[name]
+        arguments, options = _arguments(metric, target, prediction)
+        try:
+            results[name] = float(getattr(functions, metric.function)(*arguments, **options))
+        except ValueError as error:
+            raise SettingsError(f"the metric {name} does not fit these targets: {error}") from error
+    return results
+
+
+def _arguments(metric: Metric, target: Array, prediction: Array) -> tuple[tuple[Array, Array], dict[str, Any]]:
+    options = dict(metric.options)
+    if metric.takes == "values":
+        return (target.reshape(len(target), -1), prediction.reshape(len(prediction), -1)), options
+    single = prediction.ndim == 1 or prediction.shape[-1] == 1
+    if target.dtype.kind == "f" and target.ndim == 2 and target.shape[-1] > 1:
+        target = target.argmax(axis=-1)
+    target = target.reshape(len(target)).astype(np.int64)
+    if metric.takes == "labels":
+        flat = prediction.reshape(-1) > 0.5 if single else prediction.argmax(axis=-1)
+        return (target, flat.astype(np.int64)), options
+    # scikit-learn checks that probabilities add up to one in the precision of their dtype
+    probabilities = prediction.astype(np.float64)
+    if single:
+        return (target, probabilities.reshape(-1)), {k: v for k, v in options.items() if k != "multi_class"}
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    if probabilities.shape[1] == 2 and metric.function == "roc_auc_score":
+        return (target, probabilities[:, 1]), {}
+    return (target, probabilities), options | {"labels": np.arange(probabilities.shape[1])}

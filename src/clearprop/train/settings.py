@@ -1,0 +1,119 @@
+"""The settings of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearprop.errors import SettingsError
+from clearprop.train.metrics import check_metrics, greater_is_better
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """End training when a recorded quantity has not improved for a while, and take the best weights.
+
+    Attributes:
+        metric: "val_loss", "loss", or a metric's name with or without "val_".
+        patience: how many epochs without an improvement are borne.
+        min_delta: by how much a value must be better to count.
+        restore_best: whether the weights of the best epoch are put back at the end.
+    """
+
+    metric: str = "val_loss"
+    patience: int = 10
+    min_delta: float = 0.0
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0:
+            raise SettingsError(f"early stopping needs patience >= 1 and min_delta >= 0, received {self!r}")
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Tell whether a value is better than the best one by more than `min_delta`; NaN never is."""
+        if best is None:
+            return value == value
+        gain = value - best if greater_is_better(self.metric) else best - value
+        return gain > self.min_delta
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How the loop goes through the data.
+
+    Attributes:
+        epochs: passes over the training samples.
+        steps: a bound on the number of steps, or None.
+        batch_size: samples a step; the last batch of an epoch holds what is left, exactly.
+        shuffle: whether each epoch has its own order, a pure function of the seed and the epoch.
+        seed: of the order and of the random numbers inside of the step.
+        metrics: what is recorded beside the loss, by scikit-learn's names.
+        early_stopping: when to end before the last epoch, or None.
+        checkpoint_steps: write a checkpoint every so many steps, or None.
+        checkpoint_seconds: write one when this long has gone by since the last.
+    """
+
+    epochs: int = 10
+    steps: int | None = None
+    batch_size: int = 32
+    shuffle: bool = True
+    seed: int = 0
+    metrics: tuple[str, ...] = ()
+    early_stopping: EarlyStopping | None = None
+    checkpoint_steps: int | None = None
+    checkpoint_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            _whole(name, getattr(self, name), 1)
+        for name in ("steps", "checkpoint_steps"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1)
+        _whole("seed", self.seed, 0)
+        check_metrics(self.metrics)
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Return how many batches the samples make, the last small one included."""
+        return -(-samples // self.batch_size)
+
+    def total_steps(self, samples: int) -> int:
+        """Return how many steps the whole fit takes, unless it ends early."""
+        planned = self.epochs * self.steps_per_epoch(samples)
+        return planned if self.steps is None else min(planned, self.steps)
+
+
+def _whole(name: str, value: Any, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise SettingsError(f"{name} is a whole number of at least {low}, received {value!r}")
+
+
+Record = Mapping[str, float]
+"""One epoch's figures: loss, metrics, and their validation forms led by val_."""
+
+
+@dataclass
+class History:
+    """What a fit recorded, epoch by epoch.
+
+    Attributes:
+        epochs: one mapping an epoch: epoch, learning_rate, loss, metrics, and the same led by val_.
+        seconds: how long each epoch took; apart, because it is not the same in a resumed run.
+        reason: why the fit ended.
+        best_epoch: the epoch, from 1, whose weights early stopping held for best.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    reason: str = ""
+    best_epoch: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return one quantity over the epochs: history["val_loss"]."""
+        if not self.epochs or name not in self.epochs[-1]:
+            known = ", ".join(self.epochs[-1]) if self.epochs else "nothing yet"
+            raise KeyError(f"{name!r} was not recorded; the history holds {known}")
+        return [record[name] for record in self.epochs if name in record]

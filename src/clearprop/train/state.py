@@ -1,0 +1,92 @@
+"""The whole state of a fit: what a checkpoint must hold for a resumed run to give the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import FileFormatError
+from clearprop.files import read_arrays, write_arrays
+from clearprop.train.settings import History
+
+Array = np.ndarray[Any, Any]
+Arrays = dict[str, Array]
+
+
+@dataclass
+class FitState:
+    """Parameters, slots, and where training stands.
+
+    Attributes:
+        parameters, slots: the arrays that a step takes and gives back.
+        step: steps done so far.
+        epoch: the epoch at work, from 0.
+        batch: batches of it that are done.
+        loss_sum: the sum of cost times samples over those batches.
+        best: the parameters of the best epoch, when early stopping watches.
+        best_value: its value of the watched quantity.
+        waited: epochs since then.
+        history: what was recorded.
+    """
+
+    parameters: Arrays
+    slots: Arrays
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    best: Arrays = field(default_factory=dict)
+    best_value: float | None = None
+    waited: int = 0
+    history: History = field(default_factory=History)
+
+
+_GROUPS = ("parameters", "slots", "best")
+_NUMBERS = ("step", "epoch", "batch", "loss_sum", "best_value", "waited")
+
+
+def write_checkpoint(path: Path, state: FitState, guard: Any) -> None:
+    """Write a state, atomically.
+
+    Args:
+        path: where.
+        state: the state.
+        guard: JSON data that must be the same when the run goes on (settings, the data's fingerprint).
+    """
+    arrays = {f"{group}/{name}": a for group in _GROUPS for name, a in getattr(state, group).items()}
+    numbers = {name: getattr(state, name) for name in _NUMBERS}
+    write_arrays(path, "checkpoint", arrays, numbers | {"history": asdict(state.history), "guard": guard})
+
+
+def read_checkpoint(path: Path, guard: Any) -> FitState:
+    """Read a state back.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or foreign, or belongs to another run: `guard` differs.
+    """
+    arrays, description = read_arrays(path, "checkpoint")
+    try:
+        _compare(path, description["guard"], guard)
+        groups: dict[str, Arrays] = {group: {} for group in _GROUPS}
+        for key, array in arrays.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = array
+        numbers = {name: description[name] for name in _NUMBERS}
+        return FitState(**groups, **numbers, history=History(**description["history"]))
+    except (KeyError, TypeError) as error:
+        raise FileFormatError(f"{path} is damaged: its description lacks {error}") from error
+
+
+def _compare(path: Path, written: Any, now: Any) -> None:
+    if written == now:
+        return
+    keys = sorted({*written, *now}) if isinstance(written, dict) and isinstance(now, dict) else []
+    changed = [f"{key} was {written.get(key)!r} and is {now.get(key)!r}" for key in keys
+               if written.get(key) != now.get(key)]
+    raise FileFormatError(
+        f"{path} belongs to another run: {'; '.join(changed) or 'its settings differ'}. "
+        "Resume with the settings and data it was started with, or start a new run in another folder"
+    )

@@ -1,0 +1,194 @@
+"""The programs of a fit: the objective, one training step, prediction, evaluation and the first slots.
+
+The step takes everything as arguments and gives everything back: parameters, slots and the step count are state,
+the rows x, y (and weight) are the batch, hyper-parameters are float64 scalars. Its outputs carry the names of
+the inputs they replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clearprop import ops
+from clearprop.grad import derive, replay
+from clearprop.ir import Note, Program, Type
+from clearprop.losses import Loss, cost
+from clearprop.nn import Context, Layer, applying
+from clearprop.ops import Tensor
+from clearprop.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The types that a network, its data and its loss agree on.
+
+    Attributes:
+        parameters: the type of every parameter by name.
+        trainable: the names of those that training changes.
+        x, y: the types of a batch's input and target.
+        weighted: whether each sample has a weight.
+    """
+
+    parameters: Mapping[str, Type]
+    trainable: tuple[str, ...]
+    x: Type
+    y: Type
+    weighted: bool = False
+
+
+@dataclass(frozen=True)
+class StepPrograms:
+    """Every program that one fit runs.
+
+    Attributes:
+        objective: x, y, parameters -> objective, cost and penalty, in the training form.
+        step: one training step; its outputs include `health`, which is 0, or NaN once a new parameter is not
+            finite.
+        slots: parameters -> the optimiser's first slots.
+        hyper: the default of every hyper-parameter by input name, the learning rate and the layers' included.
+        slot_names: the names of all slots.
+    """
+
+    objective: Program
+    step: Program
+    slots: Program
+    hyper: Mapping[str, float]
+    slot_names: tuple[str, ...]
+
+    @property
+    def readable(self) -> Program:
+        """The step without `health`: the program of the textbook."""
+        return self.step.with_outputs(*(name for name in self.step.output_names if name != "health"))
+
+
+def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Signature) -> StepPrograms:
+    """Write the objective, derive it, add the optimiser's update."""
+    objective, layer_hyper = build_objective(network, loss, signature)
+    derived = derive(objective, signature.trainable, of="objective")
+    slots = _slots_program(optimizer, signature)
+    step = _step_program(derived, optimizer, signature, slots)
+    return StepPrograms(objective, step, slots, optimizer.hyper() | layer_hyper, slots.output_names)
+
+
+def build_objective(
+    network: Layer, loss: Loss, signature: Signature, training: bool = True
+) -> tuple[Program, dict[str, float]]:
+    """Write the forward pass, the loss of each sample, the cost and the objective.
+
+    Returns:
+        The program, and the default of each hyper-parameter that the layers take.
+    """
+    context = Context(training=training)
+    with ops.tracing("objective") as builder, applying(context):
+        x = ops.placeholder("x", signature.x, Note("", "x"))
+        y = ops.placeholder("y", signature.y, Note("", "y"))
+        weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
+        output = network.apply(_parameters(signature), x)
+        with builder.at(quantity="loss"):
+            per_sample = ops.label(loss.per_sample(output, y), "loss")
+        with builder.at(quantity="cost"):
+            outputs = {"cost": ops.label(cost(per_sample, weight), "cost")}
+        objective = outputs["cost"]
+        for penalty in context.penalties:
+            with builder.at(quantity="penalty"):
+                total = penalty if "penalty" not in outputs else outputs["penalty"] + penalty
+                outputs["penalty"] = total
+        if context.penalties:
+            with builder.at(quantity="objective"):
+                objective = ops.label(outputs["cost"] + outputs["penalty"], "objective")
+        outputs = {"objective": objective} | outputs
+        return builder.finish((name, tensor.value) for name, tensor in outputs.items()), context.hyper
+
+
+def build_prediction(network: Layer, loss: Loss, signature: Signature) -> Program:
+    """Write the inference form: x, parameters -> prediction (probabilities, or the output itself)."""
+    with ops.tracing("prediction") as builder, applying(Context(training=False)):
+        x = ops.placeholder("x", signature.x, Note("", "x"))
+        output = network.apply(_parameters(signature), x)
+        return builder.finish([("prediction", loss.predict(output).value)])
+
+
+def build_evaluation(network: Layer, loss: Loss, signature: Signature) -> Program:
+    """Write the inference form with the loss: x, y, parameters -> loss of each sample (n,), prediction."""
+    with ops.tracing("evaluation") as builder, applying(Context(training=False)):
+        x = ops.placeholder("x", signature.x, Note("", "x"))
+        y = ops.placeholder("y", signature.y, Note("", "y"))
+        output = network.apply(_parameters(signature), x)
+        outputs = {"loss": loss.per_sample(output, y), "prediction": loss.predict(output)}
+        return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def output_type(network: Layer, parameters: Mapping[str, Type], x: Type) -> Type:
+    """Infer the type of the network's output by tracing the inference form."""
+    signature = Signature(parameters, (), x, x)
+    with ops.tracing("output"), applying(Context(training=False)):
+        output = network.apply(_parameters(signature), ops.placeholder("x", x))
+    return output.type
+
+
+def _weight_type(signature: Signature) -> Type:
+    return Type(signature.x.dtype if signature.x.dtype.startswith("float") else "float32", signature.x.shape[:1])
+
+
+def _parameters(signature: Signature) -> dict[str, Tensor]:
+    tensors = {}
+    for name, type_ in signature.parameters.items():
+        layer, _, letter = name.rpartition(".")
+        tensors[name] = ops.placeholder(name, type_, Note(layer, letter))
+    return tensors
+
+
+def _slots_program(optimizer: Optimizer, signature: Signature) -> Program:
+    with ops.tracing("slots") as builder:
+        parameters = _parameters(signature)
+        outputs = {
+            f"{name}.{slot}": tensor.value
+            for name in signature.trainable
+            for slot, tensor in optimizer.init(parameters[name]).items()
+        }
+        return builder.finish(outputs.items())
+
+
+def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, slots: Program) -> Program:
+    with ops.tracing("training_step") as builder:
+        tensors = {value: Tensor(builder.input(value.name, value.type, value.note)) for value in derived.inputs}
+        replay(derived, tensors)
+        inputs = {value.name: tensors[value] for value in derived.inputs}
+        hyper = {name: ops.placeholder(name, Type("float64"), Note("", "hyper")) for name in optimizer.hyper()}
+        state = {name: ops.placeholder(name, slots.output(name).type) for name in slots.output_names}
+        step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
+        with builder.at(quantity="update"):
+            hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
+        outputs = {
+            name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")
+        }
+        for name in signature.trainable:
+            gradient = tensors[derived.output(f"grad.{name}")]
+            outputs |= _update(optimizer, name, inputs[name], gradient, state, hyper)
+        outputs["health"] = _health([outputs[name] for name in signature.trainable])
+        return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def _update(
+    optimizer: Optimizer,
+    name: str,
+    parameter: Tensor,
+    gradient: Tensor,
+    state: Mapping[str, Tensor],
+    hyper: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Write the update of one parameter; its outputs are named after what they replace."""
+    layer, _, letter = name.rpartition(".")
+    own = {key.removeprefix(f"{name}."): slot for key, slot in state.items() if key.startswith(f"{name}.")}
+    with ops.current_builder().at(layer=layer, quantity=f"update {letter}"):
+        new, slots = optimizer.update(parameter, gradient, own, hyper)
+    return {name: new} | {f"{name}.{slot}": tensor for slot, tensor in slots.items()}
+
+
+def _health(parameters: list[Tensor]) -> Tensor:
+    """0 while every parameter is finite, and NaN after that: 0 times infinity is NaN."""
+    total = ops.constant(0.0, "float64")
+    for parameter in parameters:
+        total = total + ops.astype(ops.sum(parameter * 0.0), "float64")
+    return total
