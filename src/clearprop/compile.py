@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from clearprop.backends.protocol import Backend, Executable
 from clearprop.backends.reference import Reference
+from clearprop.backends.source import print_source
 from clearprop.errors import SettingsError
 from clearprop.grad import derive
 from clearprop.ir import Program
@@ -34,3 +35,8 @@ def value_and_gradient(
 ) -> Executable:
     """Derive a program and compile the result: its outputs, and `grad.<name>` for each name in `wrt`."""
     return compile_program(derive(program, wrt, of), backend)
+
+
+def source_of(program: Program, function: str, title: str) -> str:
+    """Optimise a program and print it as a Python module that runs with NumPy alone."""
+    return print_source(optimize(program), function=function, title=title)

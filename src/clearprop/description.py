@@ -43,11 +43,10 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         return tuple(build(item, known) for item in description)
     if not isinstance(description, dict):
         return description
-    name = description.get("type", description.get("function"))
+    name = str(description.get("type", description.get("function")))
     if name not in known:
         raise FileFormatError(
-            f"the file describes {name!r}, which is not known here; "
-            f"pass it by name to load: custom={{{name!r}: ...}}"
+            f"the file describes {name!r}, which is not known here; pass it by name to load: custom={{{name!r}: ...}}"
         )
     if "function" in description:
         return known[name]

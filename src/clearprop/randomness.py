@@ -31,4 +31,5 @@ class Key:
 
     def words(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
         """Return the two words that key the random bits inside of a program."""
-        return np.random.SeedSequence(self.seed, spawn_key=self.path).generate_state(2, np.uint32)
+        words = np.random.SeedSequence(self.seed, spawn_key=self.path).generate_state(2, np.uint32)
+        return words.astype(np.uint32, copy=False)

@@ -131,9 +131,7 @@ def _from_objects(name: str, array: Array) -> Array:
     if all(issubclass(kind, (str, *_NUMBERS, *_BOOLEANS)) for kind in kinds):
         return _texts([None if value is None else text_of(value) for value in values])
     shown = ", ".join(sorted(kind.__name__ for kind in kinds))
-    raise DataError(
-        f"column {quoted(name)} holds values of type {shown}: expected numbers, text, booleans or dates"
-    )
+    raise DataError(f"column {quoted(name)} holds values of type {shown}: expected numbers, text, booleans or dates")
 
 
 def _is_missing(value: Any) -> bool:

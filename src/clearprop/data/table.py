@@ -1,6 +1,6 @@
 """`Table`: named raw columns, immutable."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -46,9 +46,6 @@ class Table:
 
     def __len__(self) -> int:
         return self.n_rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:

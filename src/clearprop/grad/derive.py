@@ -15,7 +15,8 @@ def derive(program: Program, wrt: Sequence[str], of: str | None = None) -> Progr
 
     For each name in `wrt` there is an output `grad.<name>`, of the type of that input: the partial derivative
     of the output `of` (the first, when None). It is zero for an input that the output does not depend on.
-    The result is an ordinary program, so it can be derived again, to any order.
+    The result is an ordinary program, so it can be derived again, to any order; where there is an output
+    `grad.<name>` already, the new one is `grad.grad.<name>`.
 
     Raises:
         ProgramError: the output is not a float scalar, or a name in `wrt` is no float input.
@@ -34,8 +35,12 @@ def derive(program: Program, wrt: Sequence[str], of: str | None = None) -> Progr
             value = program.input(name)
             if value not in cotangents:
                 cotangents[value] = fill_like(tensors[value], 0.0)
-            outputs[f"grad.{name}"] = cotangents[value].value
+            outputs[_free(f"grad.{name}", outputs)] = cotangents[value].value
         return rename(builder.finish(outputs.items()), _letters(cotangents))
+
+
+def _free(name: str, taken: Mapping[str, Value]) -> str:
+    return _free(f"grad.{name}", taken) if name in taken else name
 
 
 def replay(program: Program, tensors: dict[Value, Tensor]) -> None:
@@ -45,7 +50,7 @@ def replay(program: Program, tensors: dict[Value, Tensor]) -> None:
         inputs = [tensors[value].value for value in node.inputs]
         types = [value.type for value in node.outputs]
         hint, note = node.outputs[0].name, node.outputs[0].note
-        for old, new in zip(node.outputs, builder.add(node.op, inputs, node.attrs, types, hint, note)):
+        for old, new in zip(node.outputs, builder.add(node.op, inputs, node.attrs, types, hint, note), strict=True):
             tensors[old] = Tensor(new)
 
 
@@ -82,7 +87,8 @@ def _letters(cotangents: Mapping[Value, Tensor]) -> dict[Value, tuple[str, Note]
     lettered: set[Value] = set()
     for value, tensor in cotangents.items():
         prefix, dot, last = value.name.rpartition(".")
-        has_letter = last == value.note.quantity
+        stem = last.rstrip("0123456789").removesuffix("_")  # a second z is named z_2
+        has_letter = value.note.quantity != "" and value.note.quantity in (last, stem)
         if tensor.value in names and (tensor.value in lettered or not has_letter):
             continue
         quantity = _cotangent(value.note.quantity)

@@ -83,9 +83,7 @@ class Builder:
     def at(self, layer: str | None = None, quantity: str | None = None) -> Iterator[None]:
         """Stand in another layer or quantity for the length of a `with` block."""
         before = self.scope
-        self.scope = Scope(
-            before.layer if layer is None else layer, before.quantity if quantity is None else quantity
-        )
+        self.scope = Scope(before.layer if layer is None else layer, before.quantity if quantity is None else quantity)
         try:
             yield
         finally:

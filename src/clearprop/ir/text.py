@@ -5,8 +5,8 @@
     program logistic {
       input x: float32[n, 2]
       input W: float32[2, 1]
-      z: float32[n, 1] = matmul(x, W) @(dense1, z)
-      a: float32[n, 1] = sigmoid(z) @(dense1, a)
+      z: float32[n, 1] @("dense1", "z") = matmul(x, W)
+      a: float32[n, 1] @("dense1", "a") = sigmoid(z)
       return prediction = a
     }
 """
@@ -31,6 +31,7 @@ _TOKEN = re.compile(
       |(?P<mark>[@(){}\[\],:;=]))""",
     re.VERBOSE,
 )
+_SPACE = re.compile(r"\s*")
 _WORDS: dict[str, Attribute] = {
     "true": True,
     "false": False,
@@ -150,7 +151,7 @@ class _Reader:
         shape: list[Dim] = []
         while not self.accept("]"):
             dim = self.attribute()
-            if isinstance(dim, bool) or not isinstance(dim, (int, Batch)) or dim == -1:
+            if not isinstance(dim, Batch) and (type(dim) is not int or dim < 0):
                 self.fail("a dimension")
             shape.append(dim)
             self.accept(",")
@@ -202,7 +203,8 @@ class _Reader:
             self.fail("the end of the text")
 
     def next(self) -> tuple[str, str]:
-        self.start = self.position + len(self.text[self.position :]) - len(self.text[self.position :].lstrip())
+        space = _SPACE.match(self.text, self.position)
+        self.start = space.end() if space else self.position
         match = _TOKEN.match(self.text, self.start)
         if match is None or match.lastgroup is None:
             return self.fail("a name, a number or a mark")
@@ -210,9 +212,9 @@ class _Reader:
         return match.lastgroup, match.group(match.lastgroup)
 
     def peek(self) -> str:
-        before = self.position
+        before = self.position, self.start
         _, token = self.next()
-        self.position = before
+        self.position, self.start = before
         return token
 
     def take(self, kind: str) -> str:

@@ -24,6 +24,7 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
         rule_of: gives the type rule of an operation by name, and raises for an unknown one.
     """
     assigned: dict[str, Value] = {}
+    _check_name(program, program.name)
     for value in program.inputs:
         _assign(program, assigned, value)
     for node in program.nodes:
@@ -33,19 +34,22 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
         for value in node.outputs:
             _assign(program, assigned, value)
     for name, value in program.outputs:
+        _check_name(program, name)
         _check_use(program, assigned, value, f"output {name}")
     if len(set(program.output_names)) < len(program.outputs):
         raise ProgramError(f"{program.name}: two outputs share a name: {', '.join(program.output_names)}")
 
 
 def _assign(program: Program, assigned: dict[str, Value], value: Value) -> None:
-    if not _NAME.match(value.name):
-        raise ProgramError(
-            f"{program.name}: {value.name!r} is not a name; use letters, digits, underscores and dots"
-        )
+    _check_name(program, value.name)
     if value.name in assigned:
         raise ProgramError(f"{program.name}: {value.name} is assigned twice")
     assigned[value.name] = value
+
+
+def _check_name(program: Program, name: str) -> None:
+    if not _NAME.match(name):
+        raise ProgramError(f"{program.name}: {name!r} is not a name; use letters, digits, underscores and dots")
 
 
 def _check_use(program: Program, assigned: dict[str, Value], value: Value, user: str) -> None:
@@ -60,10 +64,14 @@ def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
     try:
         expected = rule([value.type for value in node.inputs], dict(node.attrs))
     except ShapeError as error:
-        raise ProgramError(f"{program.name}: {node.op} -> {node.outputs[0].name}: {error}") from error
+        raise ProgramError(f"{program.name}: {node.op} -> {_names(node)}: {error}") from error
     received = tuple(value.type for value in node.outputs)
     if expected != received:
         raise ProgramError(
             f"{program.name}: {node.op} gives {', '.join(map(str, expected))}, "
-            f"but {node.outputs[0].name} is declared {', '.join(map(str, received))}"
+            f"but {_names(node)} is declared {', '.join(map(str, received))}"
         )
+
+
+def _names(node: Node) -> str:
+    return ", ".join(value.name for value in node.outputs) or "nothing"

@@ -91,8 +91,10 @@ def output_shape(layer: Layer, params: Mapping[str, Array], shapes: Shape, name:
         x = ops.placeholder("x", Type("float64", (Batch(), *shapes)))
         prefix = f"{name}." if name else ""
         tensors = {k: ops.placeholder(f"{prefix}{k}", Type("float64", a.shape)) for k, a in params.items()}
-        result = apply_layer(layer, name, {f"{prefix}{k}": t for k, t in tensors.items()}, x) if name else (
-            layer.apply(tensors, x)
+        result = (
+            apply_layer(layer, name, {f"{prefix}{k}": t for k, t in tensors.items()}, x)
+            if name
+            else (layer.apply(tensors, x))
         )
     if not result.shape or result.shape[0] != Batch():
         raise LayerError(f"layer {name or layer!r} must give one row a sample, (n, ...), not {show(result.shape)}")

@@ -42,7 +42,7 @@ erf = _unary("erf", "The error function, elementwise.")
 sin = _unary("sin", "The sine, elementwise.")
 cos = _unary("cos", "The cosine, elementwise.")
 arctan = _unary("arctan", "The inverse tangent, elementwise.")
-abs = _unary("abs", "The absolute value, elementwise; its derivative at 0 is 0.")  # noqa: A001
+abs = _unary("abs", "The absolute value, elementwise; its derivative at 0 is 0.")
 sign = _unary("sign", "-1, 0 or 1, elementwise; its derivative is 0.")
 logical_not = _unary("logical_not", "Not, elementwise.")
 
@@ -86,7 +86,7 @@ def square(x: Tensor) -> Tensor:
     return x * x
 
 
-def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Smallest element over axes; the derivative is shared equally between ties."""
     return -max(-x, axis, keepdims)
 
@@ -112,8 +112,8 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def norm(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Euclidean norm over axes: sqrt(sum(x^2)); its derivative at the zero vector is 0."""
     total = sum(square(x), axis, keepdims)
-    safe = where(0.0 < total, total, 1.0)
-    return where(0.0 < total, sqrt(safe), 0.0)
+    zero = total == 0.0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, total)))
 
 
 def relu(x: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def relu(x: Tensor) -> Tensor:
 
 def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
     """x for x > 0, else slope x; the derivative at 0 is the slope."""
-    return where(0.0 < x, x, x * slope)
+    return where(x > 0.0, x, x * slope)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def softplus(x: Tensor) -> Tensor:
 
     -|x| is written as a choice of -x and x, so that the derivative at 0 is sigmoid(0) = 1/2.
     """
-    return maximum(x, 0.0) + log1p(exp(where(0.0 < x, -x, x)))
+    return maximum(x, 0.0) + log1p(exp(where(x > 0.0, -x, x)))
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
@@ -141,7 +141,8 @@ def log_sigmoid(x: Tensor) -> Tensor:
 
 def logsumexp(x: Tensor, axis: Axis = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) = m + log(sum(exp(x - m))) with m the largest element, which does not overflow."""
-    top = stop_gradient(max(x, axis, keepdims=True))
+    top = max(x, axis, keepdims=True)
+    top = stop_gradient(where(abs(top) < math.inf, top, 0.0))
     total = log(sum(exp(x - top), axis, keepdims=True)) + top
     axes = normal_axes(axis, x.rank)
     return total if keepdims else reshape(total, tuple(d for i, d in enumerate(x.shape) if i not in axes))

@@ -40,11 +40,7 @@ def stop_gradient(x: Tensor) -> Tensor:
     return emit("stop_gradient", x)
 
 
-
-
-def _function(
-    name: str, numpy: str, vjp: Callable[..., Any] | None, low: float, high: float, **more: Any
-) -> None:
+def _function(name: str, numpy: str, vjp: Callable[..., Any] | None, low: float, high: float, **more: Any) -> None:
     avoid = more.pop("avoid", ())
     register(
         OpDef(
@@ -121,7 +117,9 @@ def fill_like(x: Tensor, number: float) -> Tensor:
 
 def _power_vjp(g: Tensor, ans: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     one, zero = fill_like(x, 1.0), fill_like(x, 0.0)
-    base = g * (y * x ** where(y == 0.0, one, y - 1.0))
+    # where y is 0 the derivative is 0, at x = 0 too; its own derivative by y is 1 / x there
+    safe = where(y == 0.0, where(x == 0.0, one, x), x)
+    base = g * (y * safe ** (y - 1.0))
     exponent = g * where(zero < x, ans * emit("log", where(zero < x, x, one)), zero)
     return base, exponent
 
@@ -193,9 +191,7 @@ register(
         infer=elementwise_rule("bitwise_right_shift", 2, INTEGERS),
         numpy="x0 >> x1",
         vjp=None,
-        examples=(
-            Example((Operand((N, 3), 0, 2**31, dtype="uint32"), Operand((N, 3), 0, 31, dtype="uint32"))),
-        ),
+        examples=(Example((Operand((N, 3), 0, 2**31, dtype="uint32"), Operand((N, 3), 0, 31, dtype="uint32"))),),
         elementwise=True,
     )
 )
@@ -205,8 +201,7 @@ def _where_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Typ
     condition, x, y = take_inputs("where", types, 3)
     if condition.dtype != "bool" or x != y or condition.shape != x.shape:
         raise ShapeError(
-            f"where needs a bool condition and two choices of one type and shape, "
-            f"received {condition}, {x} and {y}"
+            f"where needs a bool condition and two choices of one type and shape, received {condition}, {x} and {y}"
         )
     return (x,)
 

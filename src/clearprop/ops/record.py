@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ProgramError
+from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir import Attribute, Shape, Type
 
 Infer = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
@@ -65,11 +65,25 @@ class OpDef:
     elementwise: bool = False
 
     @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the attributes; every node has all of them."""
+        return tuple(sorted({key for example in self.examples for key in example.attrs}))
+
+    def types(self, inputs: Sequence[Type], attrs: Mapping[str, Attribute]) -> tuple[Type, ...]:
+        """Apply the type rule, after a look at the attributes' names; raises `ShapeError`."""
+        if set(attrs) != set(self.attributes):
+            raise ShapeError(
+                f"{self.name} takes the attributes ({', '.join(self.attributes)}), "
+                f"received ({', '.join(sorted(attrs))})"
+            )
+        return self.infer(inputs, dict(attrs))
+
+    @cached_property
     def evaluate(self) -> Callable[..., Array]:
         """The NumPy meaning as a function of the inputs and, by keyword, the attributes with n put in."""
         names = {helper.__name__: helper for helper in self.helpers} | {"np": np}
         count = max(len(example.operands) for example in self.examples)
-        attrs = sorted({key for example in self.examples for key in example.attrs})
+        attrs = list(self.attributes)
         inputs = ["*inputs"] if "inputs" in self.numpy else [f"x{i}" for i in range(count)]
         parameters = ", ".join(inputs + (["*", *attrs] if attrs and inputs != ["*inputs"] else attrs))
         return eval(f"lambda {parameters}: {self.numpy}", names)  # type: ignore[no-any-return]
@@ -96,4 +110,4 @@ def primitive(name: str) -> OpDef:
 
 def rule_of(name: str) -> Infer:
     """Return the type rule of a primitive, as `ir.verify` wants it."""
-    return primitive(name).infer
+    return primitive(name).types

@@ -35,12 +35,12 @@ def _reduce(op: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     return reshape(result, keep_dims(x.shape, axes)) if keepdims else result
 
 
-def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over axes (all of them when None)."""
     return _reduce("sum", x, axis, keepdims)
 
 
-def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Largest element over axes; the derivative is shared equally between ties."""
     return _reduce("max", x, axis, keepdims)
 
@@ -56,6 +56,8 @@ def _rule(op: str) -> Infer:
         if x.dtype not in INTEGERS:
             need_float(op, x)
         axes = attribute_axes(op, attrs["axis"], x.rank)
+        if op == "max" and 0 in (x.shape[axis] for axis in axes):
+            raise ShapeError(f"max of {x} over axes {axes}: there is no largest of no elements")
         return (x.with_shape(dim for axis, dim in enumerate(x.shape) if axis not in axes),)
 
     return infer

@@ -94,6 +94,5 @@ def unary_examples(low: float, high: float, avoid: tuple[float, ...] = ()) -> tu
 def binary_examples(*operands: tuple[float, float]) -> tuple[Example, ...]:
     """Test operands of an elementwise function, one (low, high) an argument; no two values tie."""
     return tuple(
-        Example(tuple(Operand(shape, low, high, distinct=True) for low, high in operands))
-        for shape in ((N, 3), ())
+        Example(tuple(Operand(shape, low, high, distinct=True) for low, high in operands)) for shape in ((N, 3), ())
     )

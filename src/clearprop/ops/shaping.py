@@ -135,7 +135,7 @@ def _concat_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Ty
     total: Dim | None = first.shape[axis]
     for other in rest:
         same = other.dtype == first.dtype and other.rank == first.rank
-        if not same or any(a != b for i, (a, b) in enumerate(zip(first.shape, other.shape)) if i != axis):
+        if not same or any(a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != axis):
             raise ShapeError(f"concat along axis {axis}: {first} and {other} differ elsewhere")
         total = None if total is None else add_dims(total, other.shape[axis])
     if total is None:
@@ -207,10 +207,8 @@ def take_slice(x: Any, start: Any, stop: Any, step: Any) -> Any:
 def _slice_vjp(g: Tensor, ans: Tensor, x: Tensor, start: Any, stop: Any, step: Any) -> tuple[Tensor]:
     high: list[Any] = []
     for a, s, size, kept in zip(start, step, x.shape, ans.shape, strict=True):
-        if isinstance(kept, Batch):
-            end = add_dims(a, kept)
-        else:
-            end = a + (kept - 1) * s + 1 if kept else a
+        reach = kept if isinstance(kept, Batch) or kept == 0 else (kept - 1) * s + 1
+        end = add_dims(a, reach)
         high.append(subtract_dims(size, end))  # type: ignore[arg-type]
     return (pad(g, start, tuple(high), tuple(s - 1 for s in step)),)
 

@@ -20,7 +20,7 @@ from clearprop.ops.record import primitive
 _BUILDER: ContextVar[Builder | None] = ContextVar("clearprop_builder", default=None)
 _LARGEST_CONSTANT = 65536
 
-Number = Union[bool, int, float]
+Number = bool | int | float
 TensorLike = Union["Tensor", Number, "np.ndarray[Any, Any]", "np.number[Any]"]
 """What operators accept: tensors, Python numbers (which take the other side's dtype) and small arrays."""
 
@@ -101,16 +101,16 @@ class Tensor:
     def __matmul__(self, other: Tensor) -> Tensor:
         return matmul(self, other)
 
-    def __lt__(self, other: TensorLike) -> Tensor:
+    def __lt__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less", self, other)
 
-    def __gt__(self, other: TensorLike) -> Tensor:
+    def __gt__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less", other, self)
 
-    def __le__(self, other: TensorLike) -> Tensor:
+    def __le__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less_equal", self, other)
 
-    def __ge__(self, other: TensorLike) -> Tensor:
+    def __ge__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less_equal", other, self)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
@@ -170,14 +170,14 @@ def trace(function: Callable[..., Any], inputs: Mapping[str, Type], name: str = 
 def emit(op: str, *inputs: Tensor, **attrs: Attribute) -> Tensor:
     """Append one node of a single-output primitive to the program being traced."""
     builder = current_builder()
-    types = primitive(op).infer([tensor.type for tensor in inputs], attrs)
+    types = primitive(op).types([tensor.type for tensor in inputs], attrs)
     (value,) = builder.add(op, [tensor.value for tensor in inputs], attrs, types)
     return Tensor(value)
 
 
 def constant(value: TensorLike, dtype: str) -> Tensor:
     """Put a number or a small array into the program."""
-    array = np.asarray(value, dtype=dtype)
+    array = _converted(value, dtype)
     if array.size > _LARGEST_CONSTANT:
         raise ShapeError(
             f"an array of {array.size} elements is too large for a constant (at most {_LARGEST_CONSTANT}); "
@@ -185,6 +185,19 @@ def constant(value: TensorLike, dtype: str) -> Tensor:
         )
     literal = array.item() if array.ndim == 0 else tuple(array.ravel().tolist())
     return emit("constant", value=literal, dtype=dtype, shape=array.shape)
+
+
+def _converted(value: TensorLike, dtype: str) -> np.ndarray[Any, Any]:
+    given = np.asarray(value)
+    if given.dtype.kind not in ("biuf" if dtype.startswith("float") else "biu") and given.size:
+        raise ShapeError(
+            f"{value!r} cannot become {dtype}, the dtype of the tensor it meets; "
+            "convert the tensor with ops.astype(x, dtype)"
+        )
+    try:
+        return np.asarray(value, dtype=dtype)
+    except OverflowError as error:
+        raise ShapeError(f"{value!r} does not fit into {dtype}") from error
 
 
 def as_tensor(value: TensorLike, dtype: str) -> Tensor:
@@ -213,9 +226,7 @@ def binary(op: str, x: TensorLike, y: TensorLike) -> Tensor:
     dtype = x.dtype if isinstance(x, Tensor) else y.dtype if isinstance(y, Tensor) else "float32"
     a, b = as_tensor(x, dtype), as_tensor(y, dtype)
     if a.dtype != b.dtype:
-        raise ShapeError(
-            f"{op} of {a.type} and {b.type}: the dtypes differ; convert one with ops.astype(x, dtype)"
-        )
+        raise ShapeError(f"{op} of {a.type} and {b.type}: the dtypes differ; convert one with ops.astype(x, dtype)")
     shape = broadcast_shapes(a.shape, b.shape)
     return emit(op, broadcast_to(a, shape), broadcast_to(b, shape))
 
@@ -248,6 +259,7 @@ def _fill_in(old: Shape, shape: Shape) -> Shape:
     if shape.count(-1) != 1 or power not in (0, 1) or rest_count == 0 or from_count % rest_count:
         raise ShapeError(f"cannot reshape {show(old)} to {show(shape)}: no whole number fits for -1")
     quotient = from_count // rest_count
+    power = power if quotient else 0
     return tuple((Batch(quotient) if power else quotient) if dim == -1 else dim for dim in shape)
 
 
@@ -281,6 +293,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _expand_ellipsis(items: tuple[Any, ...], x: Tensor) -> tuple[Any, ...]:
+    if sum(item is Ellipsis for item in items) > 1:
+        raise ShapeError(f"an index of {x.type} may hold '...' once")
     given = sum(item is not None and item is not Ellipsis for item in items)
     if given > x.rank:
         raise ShapeError(f"{given} indices for {x.type}, which has {x.rank} dimensions")

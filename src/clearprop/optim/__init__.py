@@ -6,7 +6,12 @@ from clearprop.optim.optimizer import Optimizer
 from clearprop.optim.schedules import SCHEDULES, Constant, Cosine, Position, Schedule, Step, schedule
 from clearprop.optim.sgd import SGD, Momentum, Nesterov
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adam": Adam,
+}
 """The optimisers by name."""
 
 

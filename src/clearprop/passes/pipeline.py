@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearprop.ir import Program, verify
+from clearprop.ir import Program, to_text, verify
 from clearprop.ops import rule_of
 from clearprop.passes.dedupe import dedupe
 from clearprop.passes.drop_dead import drop_dead
@@ -37,10 +37,10 @@ def optimize(program: Program) -> Program:
     """Run every pass in order until nothing changes; the program is verified before and after each one."""
     verify(program, rule_of)
     for _ in range(_MOST_ROUNDS):
-        before = len(program.nodes)
+        before = to_text(program)
         for step in PASSES:
             program = step.run(program)
             verify(program, rule_of)
-        if len(program.nodes) == before:
+        if to_text(program) == before:
             break
     return program

@@ -15,7 +15,8 @@ def simplify(program: Program) -> Program:
     ========================================  ===========================
     x * 1, 1 * x, x / 1, x ** 1, x - 0        x
     -(-x), not not x                          x
-    where(c, x, x)                            x
+    where(c, x, x), where(true, x, y)         x
+    where(false, y, x)                        x
     a reshape, transpose, broadcast, slice    x
     or conversion that changes nothing
     reshape(reshape(x))                       reshape(x)
@@ -60,6 +61,9 @@ def _involution(definitions: Definitions, node: Node, inputs: tuple[Value, ...])
 
 
 def _where(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+    condition = definitions.number(inputs[0])
+    if condition is not None:
+        return Tensor(inputs[1] if condition else inputs[2])
     return Tensor(inputs[1]) if inputs[1] is inputs[2] else None
 
 

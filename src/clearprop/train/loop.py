@@ -250,7 +250,13 @@ class Training:
         validation = 0 if self.validation is None else len(self.validation)
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return FitStarted(
-            self.state.step, epochs, self.total_steps, self.steps_per_epoch, len(self.train), validation, count
+            self.state.step,
+            epochs,
+            self.total_steps,
+            self.steps_per_epoch,
+            len(self.train),
+            validation,
+            count,
         )
 
     def _report_if_due(self, samples: int) -> None:

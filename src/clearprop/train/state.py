@@ -74,8 +74,11 @@ def read_checkpoint(path: Path, guard: Any) -> FitState:
         for key, array in arrays.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
-        numbers = {name: description[name] for name in _NUMBERS}
-        return FitState(**groups, **numbers, history=History(**description["history"]))
+        state = FitState(groups["parameters"], groups["slots"], best=groups["best"])
+        for name in _NUMBERS:
+            setattr(state, name, description[name])
+        state.history = History(**description["history"])
+        return state
     except (KeyError, TypeError) as error:
         raise FileFormatError(f"{path} is damaged: its description lacks {error}") from error
 
@@ -84,8 +87,9 @@ def _compare(path: Path, written: Any, now: Any) -> None:
     if written == now:
         return
     keys = sorted({*written, *now}) if isinstance(written, dict) and isinstance(now, dict) else []
-    changed = [f"{key} was {written.get(key)!r} and is {now.get(key)!r}" for key in keys
-               if written.get(key) != now.get(key)]
+    changed = [
+        f"{key} was {written.get(key)!r} and is {now.get(key)!r}" for key in keys if written.get(key) != now.get(key)
+    ]
     raise FileFormatError(
         f"{path} belongs to another run: {'; '.join(changed) or 'its settings differ'}. "
         "Resume with the settings and data it was started with, or start a new run in another folder"

@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
-from clearprop.ir import Attribute, Batch, Node, Program, Type, Value, resolve_shape
+from clearprop.ir import Attribute, Batch, Node, Program, Value, resolve_shape
 from clearprop.ops import primitive
 
 
@@ -20,9 +20,9 @@ class ReferenceExecutable:
         self.program = program
 
     def __call__(self, inputs: Arrays) -> dict[str, Array]:
-        """Return the outputs by name; the inputs are left untouched."""
-        values = {value: array for value, array in self._run(inputs)}
-        return {name: values[value] for name, value in self.program.outputs}
+        """Return the outputs by name, as new arrays; the inputs are left untouched."""
+        values = dict(self._run(inputs))
+        return {name: np.array(values[value]) for name, value in self.program.outputs}
 
     def inspect(self, inputs: Arrays) -> dict[str, Array]:
         """Return every value of the program by name, in the order of assignment, inputs first."""
@@ -69,7 +69,8 @@ def batch_size(program: Program, inputs: Arrays) -> int:
     for value in program.inputs:
         for axis, dim in enumerate(value.type.shape):
             if isinstance(dim, Batch) and value.name in inputs:
-                return np.shape(inputs[value.name])[axis] // dim.scale
+                shape = np.shape(inputs[value.name])
+                return int(shape[axis]) // dim.scale if axis < len(shape) else 0
     return 0
 
 
@@ -79,6 +80,6 @@ def _checked_input(value: Value, inputs: Arrays, n: int) -> Array:
     array = np.asarray(inputs[value.name])
     expected = resolve_shape(value.type.shape, n)
     if array.shape != expected or array.dtype != value.type.dtype:
-        received = Type(str(array.dtype), array.shape) if array.dtype != object else "an object array"
+        received = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
         raise ShapeError(f"the input {value.name} must be {value.type} with n = {n}, received {received}")
     return array

@@ -1,0 +1,83 @@
+"""Data frames of pandas, polars and pyarrow, and dictionaries of arrays, as tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from clearprop.data.columns import Array, canonical, kind_of, objects
+from clearprop.data.inference import TextProfile, convert
+from clearprop.data.printable import quoted
+from clearprop.data.table import Table
+from clearprop.errors import DataError
+
+
+def is_frame(source: object) -> bool:
+    """Whether `source` is a data frame that narwhals knows; a lazy one counts too."""
+    frame = nw.from_native(source, pass_through=True)
+    return isinstance(frame, nw.DataFrame | nw.LazyFrame)
+
+
+def is_series(source: object) -> bool:
+    """Whether `source` is a series that narwhals knows."""
+    return isinstance(nw.from_native(source, pass_through=True, allow_series=True), nw.Series)
+
+
+def table_from_frame(source: Any) -> Table:
+    """Return a data frame as a `Table`; an index is left out, a lazy frame is collected.
+
+    Columns of text are looked at as those of a CSV file are: text that is all numbers or dates becomes numbers or
+    dates. Raises DataError for duplicate names and, naming the column, for values no table holds.
+    """
+    try:
+        frame = nw.from_native(source)
+    except Exception as error:  # duplicate names, of which each library complains in its own way
+        raise DataError(f"the data frame cannot be used: {error}") from error
+    collected = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    names = [str(name) for name in collected.columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"the column name {quoted(twice)} stands twice; give each column a name of its own")
+    return table_from_columns(
+        {name: array_from_series(collected[key]) for name, key in zip(names, collected.columns, strict=True)}
+    )
+
+
+def table_from_columns(columns: Mapping[str, Any]) -> Table:
+    """Return one-dimensional arrays by name as a `Table`, text looked at as that of a CSV file."""
+    table = Table(columns)
+    return Table({name: _inferred(name, column) for name, column in table.columns.items()})
+
+
+def array_from_series(source: Any) -> Array:
+    """Return a series (pandas, polars, narwhals) as a column in canonical form."""
+    series: Any = nw.from_native(source, series_only=True)
+    name = str(series.name)
+    dtype = series.dtype
+    if dtype in (nw.Categorical, nw.Enum, nw.String):
+        return canonical(name, np.array(series.cast(nw.String).to_list(), dtype=object))
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if dtype.is_integer() and series.null_count():
+        series = series.cast(nw.Float64)
+    if dtype.is_numeric() or dtype.is_temporal() or dtype == nw.Boolean:
+        values = series.to_list() if series.null_count() or dtype in (nw.Date, nw.Boolean) else series.to_numpy()
+        return canonical(name, np.array(values, dtype=object) if isinstance(values, list) else values)
+    return canonical(name, objects(series.to_list()))
+
+
+def _inferred(name: str, column: Array) -> Array:
+    if column.dtype.kind != "O" or kind_of(column) != "text":
+        return column
+    profile = TextProfile()
+    profile.update(column)
+    decision = profile.decide()
+    if decision.stray is not None:
+        row = next(i for i, value in enumerate(column) if value is not None and value.strip() == decision.stray)
+        expected = "numbers" if decision.kind == "number" else "dates"
+        raise DataError(
+            f"row {row + 1}, column {quoted(name)}: {quoted(decision.stray)} stands among {expected}; "
+            "correct it, or make it a missing value"
+        )
+    return convert(list(column), decision)

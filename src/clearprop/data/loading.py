@@ -1,0 +1,337 @@
+"""`load`: whatever holds data in, a `Dataset` out; `iter_tables`: the same for tables larger than memory."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.data.bundled import bundled_names, load_bundled
+from clearprop.data.columns import Array, canonical, kind_of
+from clearprop.data.dataset import Dataset, Features
+from clearprop.data.fingerprints import array_fingerprint, table_fingerprint
+from clearprop.data.frames import array_from_series, is_frame, is_series, table_from_columns, table_from_frame
+from clearprop.data.printable import listed, printable, quoted
+from clearprop.data.read_arrays import read_npy, read_npz
+from clearprop.data.read_csv import read_csv, stream_csv
+from clearprop.data.read_idx import is_idx, labels_beside, read_idx
+from clearprop.data.read_parquet import read_parquet, stream_parquet
+from clearprop.data.source_file import checked_path, fingerprint, head
+from clearprop.data.table import Table
+from clearprop.data.targets import pop_target, refuse_missing
+from clearprop.errors import DataError, SettingsError
+
+_FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
+_TARGET_KEYS = ("y", "target", "targets", "labels", "label", "y_train")
+_PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class _Options:
+    target: Any
+    data_dir: Path | None
+    delimiter: str | None
+    encoding: str | None
+    header: bool | None
+    require_target: bool
+
+
+def load(
+    source: Any,
+    *,
+    target: Any = None,
+    data_dir: str | Path | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+    require_target: bool = True,
+) -> Dataset:
+    """Read data from a file, a bundled set, a data frame or arrays.
+
+    Args:
+        source: one of
+            a name of `bundled_names()`;
+            a path to .csv, .tsv, .txt, .data, .parquet, .npz, .npy or an IDX file, text and IDX with or without .gz (the
+            content decides over the suffix; write ./iris for a file that has the name of a bundled set);
+            a data frame of pandas, polars or pyarrow;
+            a pair (X, y) of arrays, frames or series, or an array X alone;
+            a dictionary of arrays: columns if all are one-dimensional, else like a .npz file.
+        target: for a table the target column: a name, several (a sequence, or separated by commas), or a position;
+            by default the one column called target, label, class or y. For .npz and dictionaries of arrays the key
+            of the target (default: y, target, labels ...). For .npy and IDX the file of the labels; for IDX it is
+            found by its usual name (images-idx3 -> labels-idx1). For an array X, the array y.
+        data_dir: the folder that holds the files of a bundled set (Fashion-MNIST).
+        delimiter, encoding, header: of a text file; detected if None.
+        require_target: whether having no target is an error; False is for data to predict on. A target column
+            that is there is then still taken out of the features.
+
+    Returns:
+        The data as it was read, not encoded; its notes say what was detected.
+
+    Raises:
+        DataError: the data cannot be used; the message names file, row and column where there is one.
+        SettingsError: an option has a value that is not allowed.
+    """
+    folder = None if data_dir is None else Path(data_dir)
+    options = _Options(target, folder, delimiter, encoding, header, require_target)
+    if isinstance(source, str | Path):
+        return _load_path(source, options)
+    if isinstance(source, Table):
+        return _from_table(source, "table", options)
+    if isinstance(source, Mapping):
+        return _from_mapping({str(key): _array(value) for key, value in source.items()}, "arrays", options)
+    if is_frame(source):
+        return _from_table(table_from_frame(source), "data frame", options)
+    if isinstance(source, tuple) and len(source) == 2:
+        return _from_pair(source[0], source[1], options)
+    return _from_pair(source, target, options)
+
+
+def iter_tables(
+    source: Any,
+    *,
+    rows: int = 65536,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+) -> Iterator[Table]:
+    """Yield the columns of a table, target included, as tables of at most `rows` rows, in order.
+
+    CSV and Parquet files are streamed, so they may be larger than memory; of these, numbers are float64 throughout,
+    and all tables agree on the kind of each column. Data frames, dictionaries of columns and `Table`s are cut up.
+
+    Raises DataError as `load` does, also midway, and for a source that is not a table; SettingsError if `rows` < 1.
+    """
+    if rows < 1:
+        raise SettingsError(f"rows is {rows}: expected at least 1")
+    if isinstance(source, str | Path):
+        path = _existing(source)
+        if _reader(path) is _load_parquet:
+            return stream_parquet(path, rows)
+        if _reader(path) is _load_csv:
+            return stream_csv(path, rows, delimiter=delimiter, encoding=encoding, header=header)
+    elif isinstance(source, Table):
+        return _cut(source, rows)
+    elif isinstance(source, Mapping):
+        return _cut(table_from_columns(source), rows)
+    elif is_frame(source):
+        return _cut(table_from_frame(source), rows)
+    raise DataError("only tables can be read in parts: a CSV or Parquet file, a data frame, a dictionary of columns")
+
+
+def _cut(table: Table, rows: int) -> Iterator[Table]:
+    return (table.take(slice(start, start + rows)) for start in range(0, len(table), rows))
+
+
+def _load_path(source: str | Path, options: _Options) -> Dataset:
+    if isinstance(source, str) and source in bundled_names():
+        found = load_bundled(source, options.data_dir)
+        if options.target not in (None, found.target_name):
+            raise DataError(
+                f"the target of {source} is {quoted(found.target_name)}, not {quoted(options.target)}; leave it out"
+            )
+        return found
+    path = _existing(source)
+    return _reader(path)(path, options)
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source)
+    try:
+        return checked_path(path)
+    except DataError as error:
+        if not str(error).startswith("there is no file"):
+            raise
+        near = difflib.get_close_matches(str(source), [*bundled_names(), *_siblings(path)], n=1)
+        hint = f" Did you mean {quoted(near[0])}?" if near else ""
+        raise DataError(f"{error}.{hint} The bundled sets are {', '.join(bundled_names())}") from None
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [str(other) for other in path.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _reader(path: Path) -> Callable[[Path, _Options], Dataset]:
+    """The reader for a file: by its suffix, and for text by its first bytes too, which may be those of an IDX file."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return _load_npz
+    if suffix == ".npy":
+        return _load_npy
+    if suffix in _PARQUET:
+        return _load_parquet
+    if "idx" in suffix or path.name.removesuffix(".gz").endswith("-ubyte") or is_idx(head(path, 4)):
+        return _load_idx
+    return _load_csv
+
+
+def _load_csv(path: Path, options: _Options) -> Dataset:
+    delimiter = options.delimiter
+    if delimiter is None and path.name.lower().removesuffix(".gz").endswith(".tsv"):
+        delimiter = "\t"
+    result = read_csv(path, delimiter=delimiter, encoding=options.encoding, header=options.header)
+    dataset = _from_table(result.table, printable(path.name), options)
+    return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
+
+
+def _load_parquet(path: Path, options: _Options) -> Dataset:
+    table, digest = read_parquet(path)
+    dataset = _from_table(table, printable(path.name), options)
+    notes = (f"{len(table)} rows and {len(table.names)} columns, Parquet", *dataset.notes)
+    return replace(dataset, notes=notes, fingerprint=digest)
+
+
+def _load_npz(path: Path, options: _Options) -> Dataset:
+    dataset = _from_mapping(read_npz(path), printable(path.name), options)
+    return replace(dataset, fingerprint=fingerprint(path))
+
+
+def _load_npy(path: Path, options: _Options) -> Dataset:
+    features = read_npy(path)
+    if options.target is None:
+        return _without_target(features, printable(path.name), options, fingerprint(path))
+    labels = checked_path(Path(options.target))
+    dataset = _from_arrays(features, read_npy(labels), printable(path.name))
+    return replace(dataset, fingerprint=fingerprint(path, labels))
+
+
+def _load_idx(path: Path, options: _Options) -> Dataset:
+    images = read_idx(path)
+    labels = labels_beside(path) if options.target is None else checked_path(Path(options.target))
+    if labels is None:
+        return _without_target(images, printable(path.name), options, fingerprint(path))
+    dataset = _from_arrays(images, read_idx(labels), printable(path.name))
+    notes = (*dataset.notes, f"labels from {printable(labels.name)}")
+    return replace(dataset, notes=notes, fingerprint=fingerprint(path, labels))
+
+
+def _without_target(features: Array, label: str, options: _Options, digest: str) -> Dataset:
+    if options.require_target:
+        raise DataError(f"{label} holds features but no labels: give the file of the labels as target (--target)")
+    return Dataset(label, _features(features, label), None, fingerprint=digest)
+
+
+def _from_table(table: Table, name: str, options: _Options) -> Dataset:
+    if len(table) == 0 or not table.columns:
+        raise DataError(f"{name} has {len(table)} rows and {len(table.columns)} columns: there is nothing to read")
+    features, values, target_name = pop_target(table, options.target, name, required=options.require_target)
+    notes: tuple[str, ...] = ()
+    if target_name is not None and options.target is None:
+        notes = (f"target: the column {quoted(target_name)}, by its name",)
+    if target_name is None and options.target is not None:
+        notes = (f"there is no target column {quoted(options.target)}: all columns are features",)
+    return Dataset(name, features, values, target_name, notes=notes, fingerprint=table_fingerprint(table))
+
+
+def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> Dataset:
+    if not arrays:
+        raise DataError(f"{name} is empty: expected arrays by name")
+    if all(array.ndim == 1 for array in arrays.values()):
+        return _from_table(table_from_columns(arrays), name, options)
+    features = _key(arrays, _FEATURE_KEYS, None)
+    target = _key(arrays, _TARGET_KEYS, options.target)
+    if features is None:
+        others = [key for key in arrays if key != target]
+        features = others[0] if len(others) == 1 else None
+    if features is None:
+        raise DataError(f"{name}: which array holds the features? Call it X; there are {listed(tuple(arrays))}")
+    if target is None:
+        if options.require_target:
+            wanted = "y" if options.target is None else str(options.target)
+            raise DataError(f"{name} has no array {quoted(wanted)} for the target; there are {listed(tuple(arrays))}")
+        return Dataset(name, _features(arrays[features], name), None, fingerprint=array_fingerprint(arrays))
+    notes = (f"features {quoted(features)}, target {quoted(target)}",)
+    unused = [key for key in arrays if key not in (features, target)]
+    if unused:
+        notes += (f"not used: {listed(unused)}",)
+    dataset = _from_arrays(arrays[features], arrays[target], name)
+    return replace(dataset, target_name=target, notes=notes)
+
+
+def _key(arrays: Mapping[str, Array], usual: tuple[str, ...], given: Any) -> str | None:
+    if given is not None:
+        return str(given) if str(given) in arrays else None
+    return next((key for key in usual if key in arrays), None)
+
+
+def _from_pair(features: Any, target: Any, options: _Options) -> Dataset:
+    if is_frame(features):
+        table = table_from_frame(features)
+        values = _target_array(target, len(table), "data frame")
+        digest = table_fingerprint(table, target=values)
+        return Dataset("data frame", table, values, _series_name(target), fingerprint=digest)
+    array = _array(features)
+    if target is None:
+        if options.require_target:
+            raise DataError("there are features but no target: pass the pair (X, y)")
+        digest = array_fingerprint({"features": array})
+        return Dataset("arrays", _features(array, "X"), None, fingerprint=digest)
+    return _from_arrays(array, target, "arrays")
+
+
+def _from_arrays(features: Array, target: Any, name: str) -> Dataset:
+    values = _target_array(target, len(features) if features.ndim else 0, name)
+    digest = array_fingerprint({"features": features, "target": values})
+    return Dataset(name, _features(features, name), values, _series_name(target), fingerprint=digest)
+
+
+def _features(array: Array, name: str) -> Features:
+    """Features as an array of numbers; text and mixed objects of rank 2 as a table of columns column_1, column_2 ..."""
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{name}: the features have shape {array.shape}, which holds no samples")
+    if array.dtype.kind in "OUSTM" and array.ndim <= 2:
+        columns = array.reshape(len(array), -1)
+        return table_from_columns({f"column_{i + 1}": columns[:, i] for i in range(columns.shape[1])})
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"{name}: the features have dtype {array.dtype} and shape {array.shape}: expected numbers (n, ...)"
+        )
+    return array
+
+
+def _target_array(target: Any, n: int, name: str) -> Array:
+    if target is None:
+        raise DataError(f"{name}: there are features but no target: pass the pair (X, y)")
+    array = array_from_series(target) if is_series(target) else _array(target)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2) or len(array) != n:
+        raise DataError(
+            f"{name}: {n} samples and a target of shape {array.shape}: expected one label or row of numbers a sample"
+        )
+    if array.ndim == 2:
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"{name}: several targets must all be numbers, and these have dtype {array.dtype}")
+        for column in array.T:
+            refuse_missing(canonical("target", column), Table({}), f"{name}, target")
+        return array
+    column = canonical("target", array)
+    refuse_missing(column, Table({}), f"{name}, target")
+    return column.astype(str) if kind_of(column) == "text" else column
+
+
+def _series_name(target: Any) -> str | None:
+    name = getattr(target, "name", None)
+    return name if isinstance(name, str) and name else None
+
+
+def _array(value: Any) -> Array:
+    if is_series(value):
+        return array_from_series(value)
+    if is_frame(value):
+        return np.column_stack(list(table_from_frame(value).columns.values()))
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"a {type(value).__name__} is not an array: {printable(error, 200)}") from error
+    if array.ndim == 0:
+        raise DataError(
+            f"data cannot be read from a {type(value).__name__}: expected a path, a bundled set's name, a data frame, "
+            "arrays (X, y) or a dictionary of arrays"
+        )
+    return array

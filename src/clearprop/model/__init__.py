@@ -1,0 +1,7 @@
+"""Models: train them, ask them, keep them."""
+
+from clearprop.model.loading import load
+from clearprop.model.model import Model
+from clearprop.model.run import Run
+
+__all__ = ["Model", "Run", "load"]

@@ -1,0 +1,119 @@
+"""What `Model.fit` does before the loop runs: hold out, encode, weigh, compile, restore."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearprop.compile import compile_program
+from clearprop.data import Encoding, split
+from clearprop.description import describe
+from clearprop.errors import SettingsError
+from clearprop.losses import BinaryCrossEntropy, CrossEntropy
+from clearprop.model.run import Run
+from clearprop.model.samples import as_table, given_type, is_table, sample_weights
+from clearprop.model.saving import PARTS
+from clearprop.randomness import Key
+from clearprop.train import (
+    CheckpointFile,
+    Compiled,
+    EarlyStopping,
+    FitSettings,
+    FitState,
+    Samples,
+    Training,
+    read_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from clearprop.model.model import Model
+
+Array = np.ndarray[Any, Any]
+
+
+def stopping(choice: EarlyStopping | str | None) -> EarlyStopping | None:
+    """Return early stopping that watches a quantity given by name, or the choice as it is."""
+    return EarlyStopping(choice) if isinstance(choice, str) else choice
+
+
+def prepare(
+    model: Model,
+    features: Any,
+    target: Any,
+    validation_split: float,
+    validation_data: tuple[Any, Any] | None,
+    sample_weight: Any,
+    class_weight: Mapping[int, float] | str | None,
+) -> tuple[Samples, Samples | None]:
+    """Hold out the validation part, encode with the training part's statistics, weigh the samples."""
+    if validation_data is not None and validation_split:
+        raise SettingsError("give validation_split or validation_data, not both")
+    if not 0 <= validation_split < 1:
+        raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
+    features = as_table(features) if is_table(features) else np.asarray(features)
+    target = np.asarray(target)
+    if validation_split:
+        by_class = target if isinstance(model.loss, (CrossEntropy, BinaryCrossEntropy)) else len(target)
+        if target.ndim > 1:
+            by_class = len(target)
+        rows, held_out = split(by_class, validation_split, seed=model.seed)
+        validation_data = (_rows(features, held_out), target[held_out])
+        features, target = _rows(features, rows), target[rows]
+        sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+    if is_table(features) and model.encoding is None:
+        model.encoding = Encoding.fit(features, target, dtype=model.dtype)
+    train = model.samples(features, target)
+    weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
+    validation = None if validation_data is None else model.samples(*validation_data)
+    return Samples(train.x, train.y, weight, train.decode), validation
+
+
+def _rows(features: Any, rows: Array) -> Any:
+    return features.take(rows) if is_table(features) else features[rows]
+
+
+def make_training(
+    model: Model,
+    train: Samples,
+    validation: Samples | None,
+    settings: FitSettings,
+    folder: Run | None,
+    resume: bool,
+) -> Training:
+    """Compile the step and give it its first state, or the checkpoint's when the run goes on."""
+    programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
+    compiled = Compiled(
+        compile_program(programs.step, model.backend),
+        model.compiled_evaluation(train),
+        programs.hyper,
+        Key(model.seed).child("training").words(),
+        model.schedule,
+    )
+    guard = {"model": describe_training(model), "settings": describe(settings), "data": fingerprint(train)}
+    file = None if folder is None else CheckpointFile(folder.checkpoint, guard)
+    if resume:
+        if file is None:
+            raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
+        state = read_checkpoint(file.path, guard)
+    else:
+        slots = compile_program(programs.slots, model.backend)(model.parameters)
+        state = FitState(dict(model.parameters), slots)
+    return Training(compiled, state, settings, train, validation, checkpoint=file)
+
+
+def describe_training(model: Model) -> dict[str, Any]:
+    """Return what decides the numbers of a fit, as JSON data."""
+    return {part: describe(getattr(model, part)) for part in PARTS}
+
+
+def fingerprint(samples: Samples) -> str:
+    """Return a digest of the encoded samples, so that a resumed run notices changed data."""
+    digest = hashlib.sha256()
+    for array in (samples.x, samples.y, samples.weight):
+        if array is not None:
+            digest.update(repr((array.shape, str(array.dtype))).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

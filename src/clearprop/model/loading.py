@@ -1,0 +1,66 @@
+"""Reading model files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clearprop import losses, nn, optim
+from clearprop.data import Encoding
+from clearprop.description import build
+from clearprop.errors import FileFormatError
+from clearprop.files import read_arrays
+from clearprop.model.model import Model
+from clearprop.model.run import Run
+from clearprop.model.saving import PARTS
+
+_BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.Schedule)
+
+
+def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:
+    """Read a model from a file. No code in the file is ever run.
+
+    Args:
+        path: the file that `save` wrote, or the folder of a run.
+        custom: your own layers, losses, optimisers and functions that the model uses, by name.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or foreign, or uses something that is not known here.
+    """
+    path = Run(path).model_file if Path(path).is_dir() else Path(path)
+    arrays, description = read_arrays(path, "model")
+    known = _known() | dict(custom or {})
+    try:
+        parts = {part: build(description[part], known) for part in PARTS}
+        model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
+        if description["encoding"] is not None:
+            model.encoding = Encoding.from_dict(description["encoding"])
+        if description["sample_shape"] is not None:
+            model.init(tuple(description["sample_shape"]))
+    except FileFormatError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
+    _check_arrays(path, model, arrays)
+    model.parameters = {name: arrays[name] for name in model.parameters}
+    return model
+
+
+def _known() -> dict[str, Callable[..., Any]]:
+    """Every describable class of the package, by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in (nn, losses, optim):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if isinstance(thing, type) and issubclass(thing, _BASES):
+                found[name] = thing
+    return found
+
+
+def _check_arrays(path: str | Path, model: Model, arrays: Mapping[str, Any]) -> None:
+    wanted = {name: (array.shape, str(array.dtype)) for name, array in model.parameters.items()}
+    received = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    if wanted != received:
+        odd = sorted(name for name in {*wanted, *received} if wanted.get(name) != received.get(name))
+        raise FileFormatError(f"{path} is damaged: its arrays {', '.join(odd)} do not fit its description")

@@ -1,0 +1,377 @@
+"""The model: a network, its loss and optimiser, and the parameters that training changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.backends.protocol import Executable
+from clearprop.compile import DEFAULT_BACKEND, compile_program, source_of
+from clearprop.data import Encoding
+from clearprop.display import progress as progress_listener
+from clearprop.errors import DataError, SettingsError, ShapeError
+from clearprop.ir import Batch, Program, Shape, Type
+from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from clearprop.losses import loss as loss_of
+from clearprop.model.fitting import make_training, prepare, stopping
+from clearprop.model.run import Run
+from clearprop.model.samples import as_input, as_target, fit_target, given_type
+from clearprop.model.saving import save
+from clearprop.nn import Dense, Layer, Sequential, Sigmoid, Softmax, activation
+from clearprop.optim import Optimizer, Schedule
+from clearprop.optim import optimizer as optimizer_of
+from clearprop.optim import schedule as schedule_of
+from clearprop.randomness import Key
+from clearprop.train import (
+    EarlyStopping,
+    FitSettings,
+    History,
+    Listener,
+    Samples,
+    Signature,
+    StepPrograms,
+    build_evaluation,
+    build_objective,
+    build_prediction,
+    build_step,
+    evaluate,
+    measure,
+    output_type,
+)
+
+Array = np.ndarray[Any, Any]
+_ROWS = 4096
+
+
+class Model:
+    """A network with what is needed to train it.
+
+    ::
+
+        model = cp.Model([cp.Dense(32, "relu"), cp.Dense(10)], loss="cross_entropy", optimizer=cp.Adam(0.002))
+        model.fit(X, y, epochs=20)
+
+    Args:
+        network: a layer, or layers one after another.
+        loss: a loss or its name: "squared_error", "cross_entropy", "binary_cross_entropy".
+        optimizer: an optimiser or its name: "sgd", "momentum", "nesterov", "adam".
+        schedule: what the learning rate is multiplied by: a schedule or its name.
+        dtype: "float32" or "float64", of parameters and arithmetic.
+        seed: of the first weights, the order of the samples, and the random numbers in training.
+        frozen: patterns of parameters that training leaves as they are, such as "dense1.*" or "*.b".
+        backend: what runs the programs.
+
+    Attributes:
+        parameters: the parameters by name; empty until `init` or the first fit.
+        encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
+
+    Raises:
+        SettingsError: an argument has a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        network: Layer | Sequence[Layer],
+        loss: str | Loss = "squared_error",
+        optimizer: str | Optimizer = "adam",
+        *,
+        schedule: str | Schedule = "constant",
+        dtype: str = "float32",
+        seed: int = 0,
+        frozen: Sequence[str] = (),
+        backend: str = DEFAULT_BACKEND,
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise SettingsError(f"dtype is 'float32' or 'float64', received {dtype!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise SettingsError(f"seed is a whole number of at least 0, received {seed!r}")
+        layers = (network,) if isinstance(network, Layer) else tuple(network)
+        self.network = network if isinstance(network, Sequential) else Sequential(*layers)
+        self.loss = loss_of(loss)
+        self.optimizer = optimizer_of(optimizer)
+        self.schedule = schedule_of(schedule)
+        self.dtype = dtype
+        self.seed = seed
+        self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        self.backend = backend
+        self.sample_shape: tuple[int, ...] | None = None
+        self.parameters: dict[str, Array] = {}
+        self.encoding: Encoding | None = None
+        self._executables: dict[Any, Executable] = {}
+        _check_final_activation(self.network, self.loss)
+
+    def __repr__(self) -> str:
+        return f"Model({self.network!r}, loss={self.loss!r}, optimizer={self.optimizer!r})"
+
+    def init(self, sample_shape: Shape) -> None:
+        """Make the first parameters for samples of a shape, without the batch: (64,) or (28, 28).
+
+        Raises:
+            ShapeError: a layer does not take what comes to it; the message names the layer.
+        """
+        first = self.network.init(Key(self.seed), tuple(sample_shape))
+        self.sample_shape = tuple(int(str(dim)) for dim in sample_shape)
+        self.parameters = {name: array.astype(self.dtype) for name, array in first.items()}
+        self._executables.clear()
+        self.output_type()
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Put values in the place of some parameters; the others stay.
+
+        Raises:
+            SettingsError: there is no parameter of a name, or its shape is another.
+        """
+        for name, values in parameters.items():
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none before init"
+                raise SettingsError(f"there is no parameter {name!r}; there are {known}")
+            array = np.array(values, dtype=self.dtype)
+            if array.shape != self.parameters[name].shape:
+                raise SettingsError(f"{name} has shape {self.parameters[name].shape}, received {array.shape}")
+            self.parameters[name] = array
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """The names of the parameters that training changes."""
+        for pattern in self.frozen:
+            if not any(fnmatchcase(name, pattern) for name in self.parameters):
+                raise SettingsError(f"frozen={pattern!r} matches none of {', '.join(self.parameters)}")
+        return tuple(name for name in self.parameters if not any(fnmatchcase(name, pattern) for pattern in self.frozen))
+
+    def fit(
+        self,
+        features: Any,
+        target: Any,
+        *,
+        epochs: int = 10,
+        batch_size: int = 32,
+        steps: int | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, Any] | None = None,
+        metrics: Sequence[str] = (),
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        early_stopping: EarlyStopping | str | None = None,
+        shuffle: bool = True,
+        listeners: Sequence[Listener] = (),
+        progress: str | bool = "auto",
+        run: str | Path | Run | None = None,
+        resume: bool = False,
+        checkpoint_steps: int | None = None,
+        checkpoint_seconds: float = 10.0,
+    ) -> History:
+        """Train on samples; a new model gets its parameters here, another goes on from those it has.
+
+        Args:
+            features: an array (n, ...), or a table (pandas, polars, a mapping of columns), which is encoded with
+                statistics of the training part; the encoding stays with the model.
+            target: class indices, values, or (with a table) raw labels.
+            epochs, batch_size, steps, shuffle: see `FitSettings`.
+            validation_split: the part of the samples, from 0 to 1, that is held out for validation (by class).
+            validation_data: validation features and target, instead.
+            metrics: names of scikit-learn's metrics, recorded each epoch in the inference form.
+            sample_weight: a weight for each sample.
+            class_weight: a weight for each class index, or "balanced".
+            early_stopping: when to stop before the last epoch, or the quantity to watch.
+            listeners: functions that are called with each event.
+            progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
+            run: a folder to keep settings, history, checkpoints, events and the model in.
+            resume: go on from the checkpoint in `run`, which must be of the same settings and data.
+            checkpoint_steps, checkpoint_seconds: how often a checkpoint is written to `run`.
+
+        Returns:
+            The history. After Ctrl-C or SIGTERM its `reason` is "interrupted" or "terminated".
+
+        Raises:
+            DivergedError: the loss became non-finite; the model has the last good weights.
+            DataError, SettingsError, ShapeError: something does not fit; nothing was changed.
+        """
+        settings = FitSettings(
+            epochs,
+            steps,
+            batch_size,
+            shuffle,
+            self.seed,
+            tuple(metrics),
+            stopping(early_stopping),
+            checkpoint_steps,
+            checkpoint_seconds,
+        )
+        folder = Run(run) if isinstance(run, (str, Path)) else run
+        train, validation = prepare(
+            self, features, target, validation_split, validation_data, sample_weight, class_weight
+        )
+        training = make_training(self, train, validation, settings, folder, resume)
+        shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
+        training.listeners += [*listeners, *([shown] if shown else [])]
+        if folder is not None:
+            training.listeners.append(folder.begin(self, settings, fresh=not resume))
+        try:
+            return training.run()
+        finally:
+            self.parameters = dict(training.state.parameters)
+            if folder is not None:
+                folder.finish(self, training.state.history)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file, atomically; `cp.load` reads it back. See `model.saving.save`."""
+        save(self, path)
+
+    def predict(self, features: Any) -> Array:
+        """Return the prediction for each sample.
+
+        Probabilities (n, classes) or (n, 1) with a cross-entropy; else the network's output, brought back to the
+        target's units when the model was fitted to a table.
+        """
+        prediction = self._predict(self._input(features))
+        if self.encoding is not None and self.encoding.task == "regression":
+            return self.encoding.decode(prediction)
+        return prediction
+
+    def predict_classes(self, features: Any) -> Array:
+        """Return the most probable class of each sample: its label when the model was fitted to a table.
+
+        Raises:
+            SettingsError: the loss is not a cross-entropy, so that there are no classes.
+        """
+        if not isinstance(self.loss, (CrossEntropy, BinaryCrossEntropy)):
+            raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
+        prediction = self._predict(self._input(features))
+        if self.encoding is not None:
+            return self.encoding.decode(prediction)
+        single = prediction.shape[-1] == 1
+        return (prediction[..., 0] > 0.5).astype(np.int64) if single else prediction.argmax(axis=-1)
+
+    def evaluate(
+        self, features: Any, target: Any, metrics: Sequence[str] = (), sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Return the mean loss, and metrics by scikit-learn's names, in the inference form.
+
+        The loss is in the units of training; metrics are in the units of the given target.
+        """
+        samples = self.samples(features, target)
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight, dtype=self.dtype)
+            samples = Samples(samples.x, samples.y, weight, samples.decode)
+        loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
+        return {"loss": loss} | measure(metrics, samples, prediction)
+
+    def source(self) -> str:
+        """Return the complete training step as a Python module that runs with NumPy alone.
+
+        Forward, loss, penalty, backward and update, in the order of the textbook; each block is headed by its
+        layer and its quantity.
+        """
+        output = self.output_type()
+        classes = isinstance(self.loss, CrossEntropy)
+        y = Type("int64", output.shape[:-1]) if classes else output
+        title = f"One training step of {self.network!r}\nwith {self.loss!r} and {self.optimizer!r}."
+        return source_of(self.step_programs(y, weighted=False).readable, "training_step", title)
+
+    def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
+        """Return encoded samples, of the types that the network and the loss take.
+
+        Raises:
+            DataError: they are not numbers, not finite, or not as many targets as samples.
+            ShapeError: the loss does not take such a target.
+        """
+        x = self._input(features)
+        y = as_target(target, self.dtype, self.encoding)
+        if len(x) != len(y):
+            raise DataError(f"there are {len(x)} samples and {len(y)} targets: give one target a sample")
+        if not self.parameters and self.sample_shape is None:
+            self.init(x.shape[1:])
+        self._check_input(x)
+        output = self.output_type()
+        wanted = self.loss.target_type(output, given_type(y, self.dtype))
+        regression = self.encoding is not None and self.encoding.task == "regression"
+        decode = self.encoding.decode if regression and self.encoding is not None else None
+        return Samples(x, fit_target(y, wanted, output), weight, decode)
+
+    def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
+        """Return the types that this model's programs are written for."""
+        dtype = dtype or self.dtype
+        shape = self._sample_shape()
+        types = {name: Type(dtype, array.shape) for name, array in self.parameters.items()}
+        y = y.with_dtype(dtype) if y.dtype.startswith("float") else y
+        return Signature(types, self.trainable, Type(dtype, (Batch(), *shape)), y, weighted)
+
+    def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
+        """Write the programs of a training step."""
+        return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted))
+
+    def compiled_evaluation(self, samples: Samples) -> Executable:
+        """Return the compiled program that gives loss and prediction of each sample."""
+        y = given_type(samples.y, self.dtype)
+        return self._compiled(
+            ("evaluation", y), lambda: build_evaluation(self.network, self.loss, self.signature(y, False))
+        )
+
+    def objective_for_check(
+        self, features: Any, target: Any, sample_weight: Any = None
+    ) -> tuple[Program, dict[str, Array]]:
+        """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
+        samples = self.samples(features, target)
+        y = given_type(samples.y, self.dtype)
+        program, hyper = build_objective(
+            self.network, self.loss, self.signature(y, sample_weight is not None, "float64")
+        )
+        arrays: dict[str, Any] = {"x": samples.x, "y": samples.y} | self.parameters | hyper
+        if sample_weight is not None:
+            arrays["weight"] = sample_weight
+        arrays |= {"key": Key(self.seed).child("training").words(), "step": 0}
+        wanted = {value.name: value.type.dtype for value in program.inputs}
+        return program, {name: np.array(arrays[name], dtype=dtype) for name, dtype in wanted.items()}
+
+    def output_type(self) -> Type:
+        """Return the type of the network's output for a batch.
+
+        Raises:
+            ShapeError: a layer does not take what comes to it; the message names the layer.
+        """
+        types = {name: Type(self.dtype, array.shape) for name, array in self.parameters.items()}
+        return output_type(self.network, types, Type(self.dtype, (Batch(), *self._sample_shape())))
+
+    def _sample_shape(self) -> tuple[int, ...]:
+        if self.sample_shape is None:
+            raise SettingsError("the model has no parameters yet: fit it, or call init with a sample's shape")
+        return self.sample_shape
+
+    def _input(self, features: Any) -> Array:
+        return as_input(features, self.dtype, self.encoding)
+
+    def _check_input(self, x: Array) -> None:
+        if x.shape[1:] != self._sample_shape():
+            raise ShapeError(
+                f"the model takes samples of shape {self._sample_shape()}, received samples of {x.shape[1:]}"
+            )
+
+    def _predict(self, x: Array) -> Array:
+        self._check_input(x)
+        y = self.output_type()
+        program = self._compiled(
+            ("prediction",), lambda: build_prediction(self.network, self.loss, self.signature(y, False))
+        )
+        parts = [x[start : start + _ROWS] for start in range(0, max(len(x), 1), _ROWS)]
+        return np.concatenate([program({"x": part, **self.parameters})["prediction"] for part in parts])
+
+    def _compiled(self, key: Any, write: Any) -> Executable:
+        if key not in self._executables:
+            self._executables[key] = compile_program(write(), self.backend)
+        return self._executables[key]
+
+
+def _check_final_activation(network: Sequential, loss: Loss) -> None:
+    """Refuse softmax before cross-entropy: the loss applies it itself, in its safe form."""
+    last = network.layers[-1]
+    final = activation(last.activation) if isinstance(last, Dense) else last
+    for kind, name in ((CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
+        if isinstance(loss, kind) and isinstance(final, name):
+            raise SettingsError(
+                f"the network ends in {name.__name__} and {kind.__name__} applies it again: leave it out, the "
+                "loss takes logits and predict gives probabilities"
+            )

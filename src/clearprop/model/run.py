@@ -1,0 +1,90 @@
+"""A run: the folder that keeps what was trained, how, and with what result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearprop.description import describe
+from clearprop.errors import FileFormatError
+from clearprop.files import read_json, write_json
+from clearprop.model.saving import save
+from clearprop.train import Event, FitSettings, History, Listener, Progressed
+
+if TYPE_CHECKING:
+    from clearprop.model.model import Model
+
+
+class Run:
+    """A folder with settings.json, history.json, events.jsonl, checkpoint.safetensors and model.safetensors.
+
+    Attributes:
+        path: the folder; it is made when something is written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.settings = self.path / "settings.json"
+        self.history_file = self.path / "history.json"
+        self.events = self.path / "events.jsonl"
+        self.checkpoint = self.path / "checkpoint.safetensors"
+        self.model_file = self.path / "model.safetensors"
+        self.results = self.path / "results.json"
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def exists(self) -> bool:
+        """Tell whether the folder holds a run."""
+        return self.settings.is_file()
+
+    def begin(self, model: Model, settings: FitSettings, *, fresh: bool) -> Listener:
+        """Write the settings and return the listener that writes the events down, one a line.
+
+        A fresh run empties the events of an earlier one in the same folder.
+        """
+        self.update_settings({"model": repr(model), "fit": describe(settings)})
+        if fresh:
+            for stale in (self.events, self.history_file, self.results):
+                stale.unlink(missing_ok=True)
+
+        def write(event: Event) -> None:
+            if isinstance(event, Progressed):
+                return
+            line = json.dumps({"event": type(event).__name__} | asdict(event))
+            with self.events.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+        return write
+
+    def finish(self, model: Model, history: History) -> None:
+        """Write the history and the model."""
+        write_json(self.history_file, asdict(history))
+        save(model, self.model_file)
+
+    def update_settings(self, settings: dict[str, Any]) -> None:
+        """Add to the settings that the folder keeps."""
+        before = read_json(self.settings) if self.settings.exists() else {}
+        write_json(self.settings, before | settings)
+
+    def read_settings(self) -> dict[str, Any]:
+        """Return the settings; `FileFormatError` if the folder holds no run."""
+        self._check()
+        settings = read_json(self.settings)
+        if not isinstance(settings, dict):
+            raise FileFormatError(f"{self.settings} holds no settings")
+        return settings
+
+    def history(self) -> History:
+        """Return the history."""
+        self._check()
+        try:
+            return History(**read_json(self.history_file))
+        except TypeError as error:
+            raise FileFormatError(f"{self.history_file} holds no history: {error}") from error
+
+    def _check(self) -> None:
+        if not self.exists():
+            raise FileFormatError(f"{self.path} holds no run: there is no {self.settings.name} in it")

@@ -1,0 +1,144 @@
+"""From what a user hands to `fit`, `predict` and `evaluate` to arrays of the right type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clearprop.data import Encoding, Table, load
+from clearprop.errors import DataError, SettingsError
+from clearprop.ir import Batch, Type
+
+Array = np.ndarray[Any, Any]
+
+
+def is_table(features: Any) -> bool:
+    """Tell whether features are a table with named columns, to be encoded, and not an array."""
+    return not isinstance(features, (np.ndarray, list, tuple)) and not hasattr(features, "__array_interface__")
+
+
+def as_table(features: Any) -> Table:
+    """Return a table from a pandas or polars frame, a mapping of columns, or a table."""
+    if isinstance(features, Table):
+        return features
+    loaded = load(features, require_target=False).features
+    if not isinstance(loaded, Table):
+        raise DataError(f"expected a table with named columns, received {type(features).__name__}")
+    return loaded
+
+
+def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
+    """Return the network's input: the encoded table, or the array in the model's dtype.
+
+    Raises:
+        DataError: the array is not numeric, has no rows axis, or holds a NaN or an infinity (its place is named).
+    """
+    if encoding is not None:
+        raw = as_table(features) if is_table(features) else np.asarray(features)
+        return encoding.features(raw)
+    try:
+        array = np.asarray(features)
+        converted = np.ascontiguousarray(array, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
+    if array.dtype.kind not in "biuf" or converted.ndim < 2:
+        raise DataError(
+            f"the features must be numbers with a row for each sample, (n, ...), "
+            f"received {array.dtype} of shape {array.shape}"
+        )
+    return _finite(converted, "features")
+
+
+def as_target(target: Any, dtype: str, encoding: Encoding | None) -> Array:
+    """Return the target: class indices as int64, or floats in the model's dtype.
+
+    Raises:
+        DataError: the target is not numeric, or holds a NaN or an infinity.
+    """
+    if encoding is not None:
+        return encoding.target(np.asarray(target))
+    array = np.asarray(target)
+    if array.dtype.kind in "biu":
+        return np.ascontiguousarray(array, dtype=np.int64)
+    if array.dtype.kind != "f":
+        raise DataError(
+            f"the target must be numbers, received {array.dtype}; turn labels into class indices 0, 1, ... "
+            "(numpy.unique with return_inverse=True does), or pass a table"
+        )
+    return _finite(np.ascontiguousarray(array, dtype=dtype), "target")
+
+
+def fit_target(target: Array, wanted: Type, output: Type) -> Array:
+    """Bring a target to the type that the loss wants.
+
+    Raises:
+        DataError: a class index lies outside of the network's outputs.
+    """
+    converted = target.astype(wanted.dtype, copy=False)
+    shaped = converted.reshape(len(converted), *(dim for dim in wanted.shape[1:] if isinstance(dim, int)))
+    if wanted.dtype == "int64" and shaped.size:
+        classes = output.shape[-1]
+        low, high = int(shaped.min()), int(shaped.max())
+        if low < 0 or (isinstance(classes, int) and high >= classes):
+            row = int(np.argmax((shaped < 0) | (shaped >= classes)))
+            raise DataError(
+                f"class indices run from {low} to {high} (see row {row}), but the network has {classes} outputs, "
+                f"for classes 0 to {int(str(classes)) - 1}: renumber the classes or widen the last layer"
+            )
+    return np.ascontiguousarray(shaped)
+
+
+def given_type(array: Array, dtype: str) -> Type:
+    """Return the type of a batch of these rows."""
+    name = "int64" if array.dtype.kind in "biu" else dtype
+    return Type(name, (Batch(), *array.shape[1:]))
+
+
+def sample_weights(
+    n: int, target: Array, sample_weight: Any, class_weight: Mapping[int, float] | str | None, dtype: str
+) -> Array | None:
+    """Return one weight a sample, scaled to the mean 1, or None when neither kind of weight is given.
+
+    Args:
+        n: the number of samples.
+        target: class indices, when class weights are given.
+        sample_weight: a weight for each sample, at least 0.
+        class_weight: a weight for each class, or "balanced": n / (classes count_k).
+
+    Raises:
+        SettingsError: weights that are negative, non-finite, all zero, or of the wrong number.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (n,) or not np.isfinite(weight).all() or (weight < 0).any():
+        raise SettingsError(f"sample_weight must hold {n} finite numbers of at least 0, received shape {weight.shape}")
+    if class_weight is not None:
+        weight = weight * _class_weights(target, class_weight)
+    total = weight.mean() if n else 1.0
+    if total <= 0:
+        raise SettingsError("the weights are all zero: at least one sample must count")
+    return (weight / total).astype(dtype)
+
+
+def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Array:
+    if target.dtype.kind not in "iu" or target.ndim != 1:
+        raise SettingsError("class_weight needs class indices as the target")
+    classes, inverse, counts = np.unique(target, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise SettingsError(f"class_weight is 'balanced' or a mapping, received {class_weight!r}")
+        return np.asarray((len(target) / (len(classes) * counts))[inverse])
+    return np.asarray([float(class_weight.get(int(label), 1.0)) for label in classes])[inverse]
+
+
+def _finite(array: Array, what: str) -> Array:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        place = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(array)))
+        raise DataError(
+            f"the {what} hold {array[place]} at index {place} (and {int((~np.isfinite(array)).sum())} non-finite "
+            "numbers in all): fill or drop such rows, or pass a table to have missing values encoded"
+        )
+    return array

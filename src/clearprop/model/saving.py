@@ -1,0 +1,29 @@
+"""Writing model files: parameters and the description of the model, in safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearprop.description import describe
+from clearprop.files import write_arrays
+
+if TYPE_CHECKING:
+    from clearprop.model.model import Model
+
+PARTS = ("network", "loss", "optimizer", "schedule", "dtype", "seed", "frozen")
+"""The attributes of a model that decide, with its parameters, what it computes and how it trains."""
+
+
+def save(model: Model, path: str | Path) -> None:
+    """Write a model to a file: its parameters, what it is made of, and how raw tables are encoded.
+
+    The write is atomic, and the same model always gives the same bytes.
+
+    Raises:
+        SettingsError: the model holds something that cannot be described, such as a function without a name.
+    """
+    description = {part: describe(getattr(model, part)) for part in PARTS}
+    description["sample_shape"] = None if model.sample_shape is None else list(model.sample_shape)
+    description["encoding"] = None if model.encoding is None else model.encoding.to_dict()
+    write_arrays(Path(path), "model", model.parameters, description)

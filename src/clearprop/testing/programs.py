@@ -1,0 +1,113 @@
+"""Random programs: to try passes, derivatives and backends on what nobody thought of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clearprop import ops
+from clearprop.errors import ShapeError
+from clearprop.ir import Batch, Program, Type
+from clearprop.ops import Tensor
+
+Step = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
+
+_SMOOTH: tuple[Step, ...] = (
+    lambda x, y, rng: ops.tanh(x),
+    lambda x, y, rng: ops.sigmoid(x),
+    lambda x, y, rng: ops.sin(x),
+    lambda x, y, rng: ops.cos(x),
+    lambda x, y, rng: ops.arctan(x),
+    lambda x, y, rng: ops.erf(x),
+    lambda x, y, rng: ops.softplus(x),
+    lambda x, y, rng: ops.exp(-ops.square(x)),
+    lambda x, y, rng: ops.sqrt(1.0 + x * x),
+    lambda x, y, rng: ops.log1p(ops.square(x)),
+    lambda x, y, rng: ops.expm1(ops.tanh(x)),
+    lambda x, y, rng: x + y,
+    lambda x, y, rng: x - y,
+    lambda x, y, rng: x * ops.tanh(y),
+    lambda x, y, rng: x / (1.5 + ops.sin(y)),
+    lambda x, y, rng: (1.0 + ops.square(ops.tanh(x))) ** ops.tanh(y),
+    lambda x, y, rng: ops.permute_dims(x),
+    lambda x, y, rng: ops.reshape(x, tuple(reversed(x.shape))) if x.rank == 2 else x * 0.5,
+    lambda x, y, rng: ops.concat([x, -x], axis=-1) if x.rank else x,
+    lambda x, y, rng: ops.stack([x, y]) if x.rank == 1 and x.shape == y.shape else ops.cos(x),
+    lambda x, y, rng: x[..., ::2] if x.rank and isinstance(x.shape[-1], int) else x * x,
+    lambda x, y, rng: (
+        ops.pad(x, (0,) * (x.rank - 1) + (1,), (0,) * x.rank, (0,) * (x.rank - 1) + (1,))
+        if x.rank and isinstance(x.shape[-1], int)
+        else ops.sin(x)
+    ),
+    lambda x, y, rng: ops.mean(x, axis=_axis(x, rng), keepdims=bool(rng.integers(2))),
+    lambda x, y, rng: ops.sum(x, axis=_axis(x, rng), keepdims=True) * 0.25,
+    lambda x, y, rng: ops.matmul(x, y) * 0.5,
+    lambda x, y, rng: ops.softmax(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
+    lambda x, y, rng: ops.logsumexp(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
+)
+_EXACT: tuple[Step, ...] = (  # steps that passes rewrite
+    lambda x, y, rng: x * 1.0,
+    lambda x, y, rng: 1.0 * x,
+    lambda x, y, rng: x - 0.0,
+    lambda x, y, rng: x + 0.0,
+    lambda x, y, rng: x * 0.0 + y,
+    lambda x, y, rng: -(-x),
+    lambda x, y, rng: x**1.0,
+    lambda x, y, rng: x / 1.0,
+    lambda x, y, rng: x + ops.exp(ops.constant(0.5, x.dtype)) * 2.0,
+    lambda x, y, rng: ops.sin(x) + ops.sin(x),
+    lambda x, y, rng: ops.permute_dims(ops.permute_dims(x)) + y,
+)
+_KINKED: tuple[Step, ...] = (
+    lambda x, y, rng: ops.abs(x),
+    lambda x, y, rng: ops.sign(x) * y,
+    lambda x, y, rng: ops.relu(x),
+    lambda x, y, rng: ops.maximum(x, y),
+    lambda x, y, rng: ops.minimum(x, y),
+    lambda x, y, rng: ops.where(x < y, x, y * 0.5),
+    lambda x, y, rng: ops.where(x == x, x, y),
+    lambda x, y, rng: ops.max(x, axis=-1) if x.rank and isinstance(x.shape[-1], int) else ops.abs(x),
+    lambda x, y, rng: ops.stop_gradient(x) * y,
+    lambda x, y, rng: ops.astype(ops.astype(x, "int32"), x.dtype) + y,
+)
+
+
+def random_program(seed: int, steps: int = 8, dtype: str = "float64", smooth: bool = False) -> Program:
+    """Return a program of random steps over x[n, 3], W[3, 3] and b[3], with the outputs loss[] and last.
+
+    Args:
+        seed: which program.
+        steps: how many steps; each is one to about six nodes.
+        dtype: float32 or float64.
+        smooth: leave out what has kinks or no derivative, so that the gradient check holds everywhere.
+    """
+    rng = np.random.default_rng(seed)
+    choices = _SMOOTH + _EXACT + (() if smooth else _KINKED)
+    types = {"x": Type(dtype, (Batch(), 3)), "W": Type(dtype, (3, 3)), "b": Type(dtype, (3,))}
+
+    def write(*inputs: Tensor) -> dict[str, Tensor]:
+        pool = list(inputs)
+        loss = ops.mean(ops.tanh(ops.matmul(inputs[0], inputs[1])))
+        for _ in range(steps):
+            x, y = (pool[int(rng.integers(max(len(pool) - 4, 0), len(pool)))] for _ in range(2))
+            step = choices[int(rng.integers(len(choices)))]
+            pool.append(_attempt(step, x, y, rng))
+            loss = loss + ops.mean(ops.tanh(pool[-1]))
+        return {"loss": loss, "last": pool[-1]}
+
+    return ops.trace(write, types, f"random{seed}")
+
+
+def _attempt(step: Step, x: Tensor, y: Tensor, rng: np.random.Generator) -> Tensor:
+    """Take the step where the shapes allow it; what a failed attempt wrote is dead code for a pass to drop."""
+    try:
+        result = step(x, y, rng)
+        ops.element_count(result)
+    except ShapeError:
+        return ops.sin(x)
+    return result if result.rank <= 3 and 0 not in result.shape else ops.cos(x)
+
+
+def _axis(x: Tensor, rng: np.random.Generator) -> int | None:
+    return int(rng.integers(x.rank)) if x.rank and rng.integers(3) else None
