@@ -58,8 +58,8 @@ clean:  ## remove .venv and every cache (runs/ stays)
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -------------------------------------------------------------------------------------------
-# .venv/.whole exists only while no installation is under way. Where it is missing, the last one was interrupted,
-# and .venv is made anew. The stamps come last, so an installation that failed is never taken for a finished one.
+# An installation removes .venv/.whole and the stamps first and writes them last. So where .whole is missing, the last
+# one was interrupted, and .venv is made anew; half an installation is never taken for a whole one.
 
 $(BASE): pyproject.toml
 	@$(call install,.)
@@ -76,7 +76,7 @@ if [ ! -e .venv/.whole ] || ! $(RUN) -c '' 2>/dev/null; then \
   echo "making .venv with $$($$python --version)"; \
   $$python -m venv --clear .venv; \
 fi; \
-rm -f .venv/.whole; \
+rm -f .venv/.whole $(BASE) $(DEV); \
 echo "installing '$(1)' into .venv"; \
 $(RUN) -m pip install --quiet -e '$(1)'; \
 touch .venv/.whole

@@ -97,7 +97,7 @@ class History:
     """What a fit recorded, epoch by epoch.
 
     Attributes:
-        epochs: one mapping an epoch: epoch, learning_rate, loss, metrics, and the same led by val_.
+        epochs: one mapping an epoch: epoch, loss, metrics, and the same led by val_.
         seconds: how long each epoch took; apart, because it is not the same in a resumed run.
         reason: why the fit ended.
         best_epoch: the epoch, from 1, whose weights early stopping held for best.
