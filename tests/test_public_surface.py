@@ -1,5 +1,6 @@
 """The public surface: what is named is there and documented, and it comes quickly."""
 
+import ast
 import importlib
 import inspect
 import os
@@ -45,6 +46,19 @@ def test_all_stays_what_is_visible_after_use():
     for name in clearprop.__all__:
         getattr(clearprop, name)
     assert dir(clearprop) == before
+
+
+def test_what_type_checkers_see_is_what_is_loaded():
+    """The root is written twice, for type checkers and for lazy loading; both must be the same."""
+    tree = ast.parse(Path(clearprop.__file__).read_text(encoding="utf-8"))
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: node.module for node in guarded.body for alias in node.names}
+    assert set(seen) == set(clearprop.__all__) - {"__version__"}
+    for name, module in seen.items():
+        if module == "clearprop":
+            assert getattr(clearprop, name) is importlib.import_module(f"clearprop.{name}")
+        else:
+            assert getattr(clearprop, name) is getattr(importlib.import_module(module), name)
 
 
 def test_unknown_name_is_an_attribute_error():

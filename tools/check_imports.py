@@ -124,7 +124,9 @@ def check_hidden(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def check_root(module: Module) -> Iterator[tuple[int, str]]:
-    """Rule 2."""
+    """Rule 2; the root itself says what it shows."""
+    if module.name == "":
+        return
     for item, target in module.own():
         if target == "" and not item.by_name:
             yield (

@@ -104,8 +104,8 @@ def _fashion_paths(data_dir: Path | None) -> list[Path]:
             return paths
     looked = " or ".join(printable(folder, 200) for folder in folders)
     raise DataError(
-        f"fashion-mnist is not in {looked}. Install it (apt install dataset-fashion-mnist), or give the folder (data_dir, "
-        f"--data-dir) that holds its four files: {', '.join(name + '.gz' for name in _FASHION_FILES)}"
+        f"fashion-mnist is not in {looked}. Install it (apt install dataset-fashion-mnist), or give the folder "
+        f"(data_dir, --data-dir) that holds its four files: {', '.join(name + '.gz' for name in _FASHION_FILES)}"
     )
 
 

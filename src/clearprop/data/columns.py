@@ -7,7 +7,7 @@
 | date    | datetime64[us], in UTC                 | NaT      |
 | text    | object of str                          | None     |
 
-A text that is empty or blank is missing.
+A text that is empty or blank is missing; a column of objects that are all missing is text.
 """
 
 import datetime
@@ -36,7 +36,7 @@ def canonical(name: str, values: Any) -> Array:
     Raises DataError, naming the column, if it is not one-dimensional or holds something that is neither a number, a
     boolean, a date nor text (lists, bytes, complex numbers).
     """
-    array = np.ma.filled(values, None) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    array = unmasked(values)
     if array.ndim != 1:
         raise DataError(f"column {quoted(name)} has shape {array.shape}: a column of a table is one-dimensional")
     column = _convert(name, array).view()
@@ -74,6 +74,19 @@ def text_of(value: object) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def unmasked(values: Any) -> Array:
+    """Return an array-like as an array; a masked one as objects with None where it is masked, as floats with NaN."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if values.dtype.kind in "iuf":
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    if values.dtype.kind == "M":
+        return np.asarray(np.ma.filled(values, np.datetime64("NaT")))
+    filled = np.ma.getdata(values).astype(object)  # filled(None) would mean NumPy's own filler, the text "?"
+    filled[np.ma.getmaskarray(values)] = None
+    return np.asarray(filled)
 
 
 def objects(values: Iterable[object]) -> Array:
@@ -118,8 +131,6 @@ def _texts(values: list[Any]) -> Array:
 def _from_objects(name: str, array: Array) -> Array:
     values = [None if _is_missing(value) else value for value in array.tolist()]
     kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return np.full(len(values), np.nan)
     if all(issubclass(kind, str) for kind in kinds):
         return _texts(values)
     if all(issubclass(kind, _BOOLEANS) for kind in kinds):

@@ -5,23 +5,23 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from narwhals.dependencies import is_into_dataframe, is_into_series, is_polars_lazyframe
 
 from clearprop.data.columns import Array, canonical, kind_of, objects
 from clearprop.data.inference import TextProfile, convert
-from clearprop.data.printable import quoted
+from clearprop.data.printable import printable, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError
 
 
 def is_frame(source: object) -> bool:
-    """Whether `source` is a data frame that narwhals knows; a lazy one counts too."""
-    frame = nw.from_native(source, pass_through=True)
-    return isinstance(frame, nw.DataFrame | nw.LazyFrame)
+    """Whether `source` is a data frame that narwhals knows; a lazy one of polars counts too."""
+    return bool(is_into_dataframe(source) or is_polars_lazyframe(source))
 
 
 def is_series(source: object) -> bool:
     """Whether `source` is a series that narwhals knows."""
-    return isinstance(nw.from_native(source, pass_through=True, allow_series=True), nw.Series)
+    return bool(is_into_series(source))
 
 
 def table_from_frame(source: Any) -> Table:
@@ -32,16 +32,15 @@ def table_from_frame(source: Any) -> Table:
     """
     try:
         frame = nw.from_native(source)
+        collected = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+        series = list(collected.iter_columns())
     except Exception as error:  # duplicate names, of which each library complains in its own way
-        raise DataError(f"the data frame cannot be used: {error}") from error
-    collected = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-    names = [str(name) for name in collected.columns]
-    if len(set(names)) < len(names):
+        raise DataError(f"the data frame cannot be used: {printable(error, 200)}") from error
+    names = [str(column.name) for column in series]
+    if len(set(names)) < len(names):  # 1 and "1" are different names to pandas
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"the column name {quoted(twice)} stands twice; give each column a name of its own")
-    return table_from_columns(
-        {name: array_from_series(collected[key]) for name, key in zip(names, collected.columns, strict=True)}
-    )
+    return table_from_columns({name: array_from_series(column) for name, column in zip(names, series, strict=True)})
 
 
 def table_from_columns(columns: Mapping[str, Any]) -> Table:
@@ -52,7 +51,7 @@ def table_from_columns(columns: Mapping[str, Any]) -> Table:
 
 def array_from_series(source: Any) -> Array:
     """Return a series (pandas, polars, narwhals) as a column in canonical form."""
-    series: Any = nw.from_native(source, series_only=True)
+    series: Any = nw.from_native(source, series_only=True, pass_through=False)
     name = str(series.name)
     dtype = series.dtype
     if dtype in (nw.Categorical, nw.Enum, nw.String):

@@ -8,9 +8,10 @@ The rules look at every value of a column, never at a sample:
   A column such as 1,234 fits both; the columns of the file that fit only one decide, then the separator: a comma is
   a decimal comma in a file separated by semicolons.
 * Text with leading zeros (007, 01234) is a code, not a number.
-* Booleans: true and false in any case. Dates: ISO 8601 (2024-01-31, 2024/01/31, with a time, with a zone) and 31.01.2024.
-* A stray value: where nearly all values are numbers (or dates) and at most a tenth (or just one) are words, a word is an
-  error, not a category; unless the numbers are few different integers that repeat, such as 1, 2, 3 and 4+.
+* Booleans: true and false in any case.
+* Dates: ISO 8601 (2024-01-31, 2024/01/31, with a time, with a zone) and 31.01.2024.
+* A stray value: where nearly all values are numbers (or dates) and at most a tenth (or just one) are words, a word
+  is an error, not a category; unless the numbers are few different integers that repeat, such as 1, 2, 3 and 4+.
 """
 
 import datetime
@@ -35,7 +36,7 @@ _POINT = re.compile(
     r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?)(?:[eE][+-]?[0-9]+)?"
 )
 _COMMA = re.compile(
-    r"[+-]?(?:[0-9]+(?:,[0-9]*)?|,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?)(?:[eE][+-]?[0-9]+)?"
+    r"[+-]?(?:[0-9]+(?:,[0-9]+)?|,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?)(?:[eE][+-]?[0-9]+)?"
 )
 _CODE = re.compile(r"0[0-9]+")
 _ISO_DATE = re.compile(

@@ -53,8 +53,8 @@ def load(
     Args:
         source: one of
             a name of `bundled_names()`;
-            a path to .csv, .tsv, .txt, .data, .parquet, .npz, .npy or an IDX file, text and IDX with or without .gz (the
-            content decides over the suffix; write ./iris for a file that has the name of a bundled set);
+            a path to .csv, .tsv, .txt, .data, .parquet, .npz, .npy or an IDX file, text and IDX with or without .gz
+            (write ./iris for a file that has the name of a bundled set);
             a data frame of pandas, polars or pyarrow;
             a pair (X, y) of arrays, frames or series, or an array X alone;
             a dictionary of arrays: columns if all are one-dimensional, else like a .npz file.
@@ -144,14 +144,14 @@ def _existing(source: str | Path) -> Path:
     except DataError as error:
         if not str(error).startswith("there is no file"):
             raise
-        near = difflib.get_close_matches(str(source), [*bundled_names(), *_siblings(path)], n=1)
+        near = difflib.get_close_matches(path.name, [*bundled_names(), *_siblings(path)], n=1)
         hint = f" Did you mean {quoted(near[0])}?" if near else ""
         raise DataError(f"{error}.{hint} The bundled sets are {', '.join(bundled_names())}") from None
 
 
 def _siblings(path: Path) -> list[str]:
     try:
-        return [str(other) for other in path.parent.iterdir()]
+        return [other.name for other in path.parent.iterdir()]
     except OSError:
         return []
 
@@ -245,7 +245,7 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
             wanted = "y" if options.target is None else str(options.target)
             raise DataError(f"{name} has no array {quoted(wanted)} for the target; there are {listed(tuple(arrays))}")
         return Dataset(name, _features(arrays[features], name), None, fingerprint=array_fingerprint(arrays))
-    notes = (f"features {quoted(features)}, target {quoted(target)}",)
+    notes: tuple[str, ...] = (f"features {quoted(features)}, target {quoted(target)}",)
     unused = [key for key in arrays if key not in (features, target)]
     if unused:
         notes += (f"not used: {listed(unused)}",)

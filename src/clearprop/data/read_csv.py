@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from clearprop.data.columns import Array
+from clearprop.data.columns import Array, unmasked
 from clearprop.data.dialect import (
     any_field_size,
     checked_delimiter,
@@ -66,11 +66,7 @@ def read_csv(
         layout = _Layout.detect(path, delimiter, encoding, header)
         connection = stack.enter_context(session())
         source = stack.enter_context(_readable(layout))
-        with layout.explained():
-            connection.execute(f"CREATE TEMP TABLE rows AS SELECT * FROM {source}")
-        n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
-        if n_rows == 0:
-            raise DataError(f"{layout.label} has a header but no rows below it")
+        n_rows = _define_rows(connection, "TABLE", layout, source)
         plan = _Plan.make(connection, layout)
         table = plan.table(connection, layout, n_rows)
     return CsvResult(table, layout.notes(n_rows), layout.survey.fingerprint)
@@ -93,11 +89,8 @@ def stream_csv(
         layout = _Layout.detect(path, delimiter, encoding, header)
         connection = stack.enter_context(session())
         source = stack.enter_context(_readable(layout))
+        n_rows = _define_rows(connection, "VIEW", layout, source)
         with layout.explained():
-            connection.execute(f"CREATE TEMP VIEW rows AS SELECT * FROM {source}")
-            n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
-            if n_rows == 0:
-                raise DataError(f"{layout.label} has a header but no rows below it")
             plan = _Plan.make(connection, layout)
             cursor = connection.execute(f"SELECT {plan.selection(range(len(layout.names)))} FROM rows")
             done = 0
@@ -191,19 +184,19 @@ def _check_width(layout: _Layout, line: int, record: list[str]) -> None:
 
 
 @contextmanager
-def _readable(layout: _Layout) -> Iterator[str]:
-    """Yield the SQL of a table function that reads the file as text, one column c0, c1, ... for each of its own.
+def _readable(layout: _Layout) -> Iterator["_Source"]:
+    """Yield a file that DuckDB reads as the layout says.
 
     What DuckDB does not read by itself (another encoding, gzip, mixed line breaks, blank lines in a single column)
     is first written to a temporary file in plain form.
     """
     if layout.survey.uniform and len(layout.names) > 1:
-        yield _table_function(layout.path, layout.delimiter, layout.header, len(layout.names))
+        yield _Source(layout.path, layout.delimiter, layout.header, len(layout.names))
         return
     with tempfile.TemporaryDirectory(prefix="clearprop-") as folder:
         plain = Path(folder) / "plain.csv"
         _write_plain(layout, plain)
-        yield _table_function(plain, ",", layout.header, len(layout.names))
+        yield _Source(plain, ",", layout.header, len(layout.names))
 
 
 def _write_plain(layout: _Layout, target: Path) -> None:
@@ -220,12 +213,43 @@ def _write_plain(layout: _Layout, target: Path) -> None:
                 ) from error
 
 
-def _table_function(path: Path, delimiter: str, header: bool, n_columns: int) -> str:
-    types = ", ".join(f"c{i}: 'VARCHAR'" for i in range(n_columns))
-    return (
-        f"read_csv({literal(path)}, columns={{{types}}}, auto_detect=false, delim={literal(delimiter)}, "
-        f"quote='\"', escape='\"', header={literal(header)}, compression='none', hive_partitioning=false)"
-    )
+@dataclass(frozen=True)
+class _Source:
+    """A plain text file as DuckDB sees it: text columns c0, c1, ..."""
+
+    path: Path
+    delimiter: str
+    header: bool
+    n_columns: int
+
+    def sql(self, longest: int | None = None) -> str:
+        """The table function that reads it; `longest` is the length of a row in bytes above DuckDB's own limit."""
+        types = ", ".join(f"c{i}: 'VARCHAR'" for i in range(self.n_columns))
+        limit = "" if longest is None else f", max_line_size={longest}"
+        return (
+            f"read_csv({literal(self.path)}, columns={{{types}}}, auto_detect=false, delim={literal(self.delimiter)}, "
+            f"quote='\"', escape='\"', header={literal(self.header)}, "
+            f"compression='none', hive_partitioning=false{limit})"
+        )
+
+
+def _define_rows(connection: Any, kind: Literal["TABLE", "VIEW"], layout: _Layout, source: _Source) -> int:
+    """Define the table or view `rows` over the file, having read all of it, and return how many there are."""
+    with layout.explained():
+        try:
+            n_rows = _count_rows(connection, kind, source.sql())
+        except Exception as error:  # DuckDB's own classes; all but this one case go on to `explained`
+            if "max_line_size" not in str(error):
+                raise
+            n_rows = _count_rows(connection, kind, source.sql(source.path.stat().st_size + 1))
+    if n_rows == 0:
+        raise DataError(f"{layout.label} has a header but no rows below it")
+    return n_rows
+
+
+def _count_rows(connection: Any, kind: str, source: str) -> int:
+    connection.execute(f"CREATE OR REPLACE TEMP {kind} rows AS SELECT * FROM {source}")
+    return int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
 
 
 @dataclass(frozen=True)
@@ -248,8 +272,14 @@ class _Plan:
         return cls(tuple(decisions))
 
     def selection(self, columns: Iterable[int]) -> str:
-        """The SELECT list of some columns. What is no number in a column of numbers is known to be missing."""
-        return ", ".join(f"TRY_CAST(c{i} AS DOUBLE) AS c{i}" if self.decisions[i] is None else f"c{i}" for i in columns)
+        """The SELECT list of some columns. What is no number in a column of numbers is known to be missing.
+
+        A cast of the bare column of a view would be handed to DuckDB's CSV reader, which then fails where TRY_CAST
+        gives NULL; a cast of an expression is not.
+        """
+        return ", ".join(
+            f"TRY_CAST(trim(c{i}) AS DOUBLE) AS c{i}" if self.decisions[i] is None else f"c{i}" for i in columns
+        )
 
     def table(self, connection: Any, layout: _Layout, n_rows: int) -> Table:
         """All of the file, from a table that DuckDB holds."""
@@ -258,7 +288,8 @@ class _Plan:
             arrays = connection.execute(f"SELECT {self.selection(group)} FROM rows").fetchnumpy()
             for i in group:
                 columns[layout.names[i]] = self._column(layout, i, arrays.pop(f"c{i}"), whole=True)
-        return Table(columns, numbers=layout.numbers(0, n_rows, n_rows), unit="line")
+        numbers = layout.numbers(0, n_rows, n_rows)
+        return Table(columns, numbers=numbers, unit="row" if numbers is None else "line")
 
     def chunk(self, layout: _Layout, batch: list[tuple[Any, ...]], done: int, n_rows: int) -> Table:
         columns = {
@@ -273,11 +304,10 @@ class _Plan:
     def _column(self, layout: _Layout, i: int, values: Any, *, whole: bool) -> Array:
         decision = self.decisions[i]
         if decision is None:
-            column = np.asarray(np.ma.filled(values, np.nan), dtype=np.float64)
+            column = unmasked(values).astype(np.float64)
             column = whole_if_possible(column) if whole else column
         else:
-            texts = values.filled(None) if isinstance(values, np.ma.MaskedArray) else values
-            column = convert(list(texts), decision)
+            column = convert(list(unmasked(values)) if whole else list(values), decision)
             column = column.astype(np.float64) if decision.kind == "number" and not whole else column
         if column.dtype.kind == "f" and np.isinf(column).any():
             _refuse_infinite(layout, i, "." if decision is None else decision.decimal)
@@ -289,7 +319,7 @@ def _numeric_columns(connection: Any, n_columns: int) -> set[int]:
     numeric: set[int] = set()
     words = ", ".join(literal(word) for word in sorted(MISSING_WORDS))
     without_missing = f"CASE WHEN lower(trim({{0}})) NOT IN ({words}) THEN trim({{0}}) END"
-    for value in ("{0}", without_missing):  # most columns need only the first and cheaper look
+    for value in ("trim({0})", without_missing):  # most columns need only the first and cheaper look
         for group in grouped(sorted(set(range(n_columns)) - numeric)):
             numeric |= _look_for_numbers(connection, group, value)
     return numeric

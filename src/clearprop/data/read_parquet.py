@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data.columns import Array, objects
+from clearprop.data.columns import Array, objects, unmasked
 from clearprop.data.duckdb_session import grouped, identifier, literal, reading, session
 from clearprop.data.printable import printable, quoted
 from clearprop.data.source_file import checked_path, fingerprint
@@ -42,7 +42,7 @@ def read_parquet(path: Path) -> tuple[Table, str]:
         for group in grouped(list(selected)):
             query = ", ".join(f"{selected[name]} AS c{k}" for k, name in enumerate(group))
             arrays = connection.execute(f"SELECT {query} FROM {_source(path)}").fetchnumpy()
-            columns |= {name: _column(arrays[f"c{k}"]) for k, name in enumerate(group)}
+            columns |= {name: unmasked(arrays[f"c{k}"]) for k, name in enumerate(group)}
     table = Table(columns)
     if table.n_rows == 0:
         raise DataError(f"{printable(path.name)} has columns but no rows")
@@ -91,22 +91,10 @@ def _expression(path: Path, name: str, kind: str) -> str:
             zoned = "WITH TIME ZONE" in kind
             return f"CAST({column} AT TIME ZONE 'UTC' AS TIMESTAMP)" if zoned else f"CAST({column} AS TIMESTAMP)"
         raise DataError(
-            f"{printable(path.name)}, column {quoted(name)}: it holds {printable(kind)}, and a table holds numbers, text, "
-            "booleans and dates; flatten it into such columns or leave it out"
+            f"{printable(path.name)}, column {quoted(name)}: it holds {printable(kind)}, and a table holds numbers, "
+            "text, booleans and dates; flatten it into such columns or leave it out"
         )
     base = kind.split("(")[0]
     if base in _WIDE_NUMBERS:
         return f"CAST({column} AS DOUBLE)"
     return f"CAST({column} AS VARCHAR)" if base in _TEXTS else column
-
-
-def _column(values: Any) -> Array:
-    """A column as DuckDB fetched it, a masked array where values are missing, as a table takes it."""
-    if not isinstance(values, np.ma.MaskedArray):
-        return np.asarray(values)
-    kind = values.dtype.kind
-    if kind in "iuf":
-        return values.astype(np.float64).filled(np.nan)
-    if kind == "M":
-        return values.filled(np.datetime64("NaT"))
-    return values.astype(object).filled(None)

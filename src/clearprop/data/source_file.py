@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from clearprop.data.printable import printable
 from clearprop.errors import DataError
@@ -80,8 +80,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             if not compressed:
                 yield raw
                 return
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield stream
+            with gzip.open(raw, "rb") as stream:
+                yield cast(IO[bytes], stream)
     except EOFError as error:
         raise DataError(
             f"{printable(path.name)} is a truncated gzip file: it ends before its content does; "

@@ -36,7 +36,7 @@ def derive(program: Program, wrt: Sequence[str], of: str | None = None) -> Progr
             if value not in cotangents:
                 cotangents[value] = fill_like(tensors[value], 0.0)
             outputs[_free(f"grad.{name}", outputs)] = cotangents[value].value
-        return rename(builder.finish(outputs.items()), _letters(cotangents))
+        return rename(builder.finish(outputs.items()), _letters(cotangents, program.output(of)))
 
 
 def _free(name: str, taken: Mapping[str, Value]) -> str:
@@ -81,11 +81,16 @@ def _backward(
     return cotangents
 
 
-def _letters(cotangents: Mapping[Value, Tensor]) -> dict[Value, tuple[str, Note]]:
-    """Name each cotangent after the value it belongs to; of several, the one that has a textbook letter."""
+def _letters(cotangents: Mapping[Value, Tensor], output: Value) -> dict[Value, tuple[str, Note]]:
+    """Name each cotangent after the value it belongs to; of several, the one that has a textbook letter.
+
+    That of the output itself is just the number 1, and needs no name.
+    """
     names: dict[Value, tuple[str, Note]] = {}
     lettered: set[Value] = set()
     for value, tensor in cotangents.items():
+        if output in cotangents and tensor.value is cotangents[output].value:
+            continue
         prefix, dot, last = value.name.rpartition(".")
         stem = last.rstrip("0123456789").removesuffix("_")  # a second z is named z_2
         has_letter = value.note.quantity != "" and value.note.quantity in (last, stem)

@@ -199,7 +199,8 @@ class _Reader:
         return self.fail("an attribute value")
 
     def end(self) -> None:
-        if self.text[self.position :].strip():
+        self.start = len(self.text) - len(self.text[self.position :].lstrip())
+        if self.start < len(self.text):
             self.fail("the end of the text")
 
     def next(self) -> tuple[str, str]:

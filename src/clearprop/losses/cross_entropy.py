@@ -33,11 +33,11 @@ class CrossEntropy(Loss):
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the loss of every sample; of a sequence, the mean over its places."""
-        shifted = output - ops.stop_gradient(ops.max(output, -1, keepdims=True))
-        log_total = ops.log(ops.sum(ops.exp(shifted), -1))
+        shifted = ops.name(output - ops.stop_gradient(ops.max(output, -1, keepdims=True)), "shifted")
+        log_total = ops.log(ops.name(ops.sum(ops.exp(shifted), -1), "total"))
         if target.rank < output.rank:
             classes = ops.arange(output.shape[-1], target.dtype)
-            hit = ops.reshape(target, (*target.shape, 1)) == classes
+            hit = ops.name(ops.reshape(target, (*target.shape, 1)) == classes, "hit")
             return over_outputs(log_total - ops.sum(ops.where(hit, shifted, 0.0), -1), "mean")
         mass = ops.sum(target, -1)
         return over_outputs(mass * log_total - ops.sum(target * shifted, -1), "mean")

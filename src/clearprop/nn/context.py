@@ -63,13 +63,19 @@ def is_training() -> bool:
 
 
 def hyper(name: str, default: float) -> Tensor:
-    """Return a hyper-parameter of the layer at hand: a float64 scalar that is given when the program runs."""
+    """Return a hyper-parameter of the layer at hand: a float64 scalar that is given when the program runs.
+
+    Asked for twice it is the same one, unless the defaults differ (two L2 penalties): then the name gets a number.
+    """
     context = current_context()
     builder = ops.current_builder()
-    path = f"{builder.scope.layer}.{name}"
-    for value in builder.inputs:
-        if value.name == path:
-            return Tensor(value)
+    taken = {value.name: value for value in builder.inputs}
+    path, count = f"{builder.scope.layer}.{name}", 1
+    while path in taken and context.hyper.get(path) != default:
+        count += 1
+        path = f"{builder.scope.layer}.{name}_{count}"
+    if path in taken:
+        return Tensor(taken[path])
     context.hyper[path] = default
     return ops.placeholder(path, Type("float64"), Note(builder.scope.layer, "hyper"))
 

@@ -45,6 +45,14 @@ class Dense(Layer):
         if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
             raise SettingsError(f"Dense needs a positive whole number of units, received {self.units!r}")
         activation(self.activation)
+        if self.weights != "auto":
+            initializer(self.weights)
+        initializer(self.biases)
+        for penalty in self._penalties():
+            if not isinstance(penalty, Penalty):
+                raise SettingsError(
+                    f"a penalty is a Penalty such as L2(1e-4), or a tuple of them, received {penalty!r}"
+                )
 
     def init(self, key: Key, shapes: Shape) -> Arrays:
         """Return W (inputs, units) and, with a bias, b (units)."""
@@ -76,8 +84,10 @@ class Dense(Layer):
         saturating = (Identity, Sigmoid, Tanh, Softmax)
         return Xavier() if isinstance(activation(self.activation), saturating) else Kaiming()
 
+    def _penalties(self) -> tuple[Penalty, ...]:
+        return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
+
     def _penalize(self, W: Tensor) -> None:
-        penalties = self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
-        for penalty in penalties:
+        for penalty in self._penalties():
             with ops.current_builder().at(quantity="penalty"):
                 add_penalty(ops.label(penalty(W), "penalty"))

@@ -31,6 +31,7 @@ class Dropout(Layer):
         if not is_training():
             return x
         rate = hyper("rate", self.rate)
-        keep = ops.astype(rate, "float32") <= random_uniform(x.shape)
+        u = ops.name(random_uniform(x.shape), "u")
+        keep = ops.name(ops.astype(rate, "float32") <= u, "keep")
         mask = ops.astype(keep, x.dtype) * ops.astype(1.0 / (1.0 - rate), x.dtype)
         return ops.label(x * ops.label(mask, "mask"), "a")

@@ -33,6 +33,11 @@ class Initializer(ABC):
         """
 
 
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise SettingsError(f"{name} is a positive number, received {value!r}")
+
+
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """All zeros: right for biases; weights of hidden layers would never part from each other."""
@@ -48,6 +53,9 @@ class Uniform(Initializer):
 
     eps: float = 0.05
 
+    def __post_init__(self) -> None:
+        _check_positive("eps", self.eps)
+
     def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
         """Return draws from U(-eps, eps)."""
         return key.generator().uniform(-self.eps, self.eps, shape)
@@ -59,6 +67,9 @@ class Normal(Initializer):
 
     std: float = 0.05
 
+    def __post_init__(self) -> None:
+        _check_positive("std", self.std)
+
     def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
         """Return draws from N(0, std^2)."""
         return key.generator().normal(0.0, self.std, shape)
@@ -68,9 +79,13 @@ def _draw(key: Key, shape: Sequence[int], std: float, distribution: str) -> Arra
     """Draw with a standard deviation; a uniform distribution reaches sqrt(3) of it."""
     if distribution == "uniform":
         return Uniform(math.sqrt(3.0) * std)(key, shape, 1, 1)
-    if distribution == "normal":
-        return Normal(std)(key, shape, 1, 1)
-    raise SettingsError(f"a distribution is 'uniform' or 'normal', received {distribution!r}")
+    return Normal(std)(key, shape, 1, 1)
+
+
+def _check_distribution(distribution: str, gain: float) -> None:
+    if distribution not in ("uniform", "normal"):
+        raise SettingsError(f"a distribution is 'uniform' or 'normal', received {distribution!r}")
+    _check_positive("gain", gain)
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,9 @@ class Xavier(Initializer):
 
     distribution: str = "uniform"
     gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_distribution(self.distribution, self.gain)
 
     def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
         """Return draws with standard deviation gain sqrt(2 / (fan_in + fan_out))."""
@@ -93,12 +111,15 @@ class Kaiming(Initializer):
     gain: float = math.sqrt(2.0)
     mode: str = "fan_in"
 
+    def __post_init__(self) -> None:
+        _check_distribution(self.distribution, self.gain)
+        if self.mode not in ("fan_in", "fan_out"):
+            raise SettingsError(f"mode is 'fan_in' or 'fan_out', received {self.mode!r}")
+
     def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
         """Return draws with standard deviation gain / sqrt(fan)."""
-        fans = {"fan_in": fan_in, "fan_out": fan_out}
-        if self.mode not in fans:
-            raise SettingsError(f"mode is 'fan_in' or 'fan_out', received {self.mode!r}")
-        return _draw(key, shape, self.gain / math.sqrt(max(fans[self.mode], 1)), self.distribution)
+        fan = fan_in if self.mode == "fan_in" else fan_out
+        return _draw(key, shape, self.gain / math.sqrt(max(fan, 1)), self.distribution)
 
 
 INITIALIZERS: dict[str, type[Initializer]] = {

@@ -50,6 +50,11 @@ class Layer(ABC):
 class LayerError(ShapeError):
     """A layer received a shape that it cannot take; the message names the layer by its path."""
 
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"layer {path}{reason}")
+        self.path = path
+        self.reason = reason
+
 
 def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
     """Apply a layer as the part `name` of the one at hand: its values are named after its path."""
@@ -62,17 +67,17 @@ def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
         except LayerError:
             raise
         except ShapeError as error:
-            raise LayerError(f"layer {path}, {layer!r}, received {show(x.shape)}: {error}") from error
+            raise LayerError(path, f", {layer!r}, received {show(x.shape)}: {error}") from error
 
 
 def init_layer(layer: Layer, name: str, key: Key, shapes: Shape) -> Arrays:
     """Make the parameters of the part `name`, their names led by it."""
     try:
         return {f"{name}.{k}": array for k, array in layer.init(key.child(name), shapes).items()}
-    except LayerError:
-        raise
+    except LayerError as error:
+        raise LayerError(f"{name}.{error.path}", error.reason) from error
     except ShapeError as error:
-        raise LayerError(f"layer {name}, {layer!r}, received {show((Batch(), *shapes))}: {error}") from error
+        raise LayerError(name, f", {layer!r}, received {show((Batch(), *shapes))}: {error}") from error
 
 
 def part(params: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def output_shape(layer: Layer, params: Mapping[str, Array], shapes: Shape, name:
             else (layer.apply(tensors, x))
         )
     if not result.shape or result.shape[0] != Batch():
-        raise LayerError(f"layer {name or layer!r} must give one row a sample, (n, ...), not {show(result.shape)}")
+        raise LayerError(name or repr(layer), f" must give one row a sample, (n, ...), not {show(result.shape)}")
     return result.shape[1:]
 
 

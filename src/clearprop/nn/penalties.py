@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -19,9 +20,12 @@ class Penalty(ABC):
         """Write the penalty of a weight and return it, a scalar."""
 
 
+def _check_factor(value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise SettingsError(f"a penalty's factor is a number of at least 0, received {value!r}")
+
+
 def _factor(name: str, value: float, weight: Tensor) -> Tensor:
-    if value < 0:
-        raise SettingsError(f"a penalty's factor is at least 0, received {value}")
     return ops.astype(hyper(name, value), weight.dtype)
 
 
@@ -30,6 +34,9 @@ class L1(Penalty):
     """factor times sum |w|: drives weights to zero; its derivative at 0 is taken as 0."""
 
     factor: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check_factor(self.factor)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return factor sum |w|."""
@@ -41,6 +48,9 @@ class L2(Penalty):
     """factor / 2 times sum w^2, so that its derivative is factor times w (weight decay)."""
 
     factor: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _check_factor(self.factor)
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return factor / 2 sum w^2."""

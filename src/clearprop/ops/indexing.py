@@ -172,7 +172,8 @@ def philox(key: Any, step: Any, stream: int, shape: Any) -> Any:
     count = int(np.prod(shape, dtype=np.int64))
     word = np.uint64(0xFFFFFFFF)
     c0 = np.arange(-(-count // 4), dtype=np.uint64)
-    c1, c2, c3 = (np.full_like(c0, part) for part in (stream, int(step) & 0xFFFFFFFF, int(step) >> 32))
+    low, high = int(step) & 0xFFFFFFFF, int(step) >> 32 & 0xFFFFFFFF
+    c1, c2, c3 = (np.full_like(c0, part) for part in (stream, low, high))
     k0, k1 = int(key[0]), int(key[1])
     for _ in range(10):
         product0, product1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)

@@ -340,3 +340,11 @@ def label(x: Tensor, quantity: str) -> Tensor:
     hint = f"{layer}.{quantity}" if layer else quantity
     x.value = builder.rename(x.value, hint, Note(layer, quantity))
     return x
+
+
+def name(x: Tensor, word: str) -> Tensor:
+    """Give a value just computed a word that a reader will know it by, and leave its textbook letter as it is."""
+    builder = current_builder()
+    layer = builder.scope.layer
+    x.value = builder.rename(x.value, f"{layer}.{word}" if layer else word, x.value.note)
+    return x

@@ -33,6 +33,11 @@ class Adam(Optimizer):
         check_range("beta2", self.beta2, 0, 1)
         check_range("epsilon", self.epsilon, 0, math.inf)
 
+    def prepare(self, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Write rate / (1 - beta1^t) and 1 / (1 - beta2^t)."""
+        rate = ops.name(hyper["learning_rate"] / (1.0 - hyper["beta1"] ** hyper["t"]), "rate")
+        return {"rate": rate, "correction": ops.name(1.0 / (1.0 - hyper["beta2"] ** hyper["t"]), "correction")}
+
     def init(self, parameter: Tensor) -> Slots:
         """The first and second moments, zero."""
         return {"m": zeros_like(parameter), "v": zeros_like(parameter)}
@@ -41,10 +46,9 @@ class Adam(Optimizer):
         self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]
     ) -> tuple[Tensor, Slots]:
         """Write the new moments and w less the corrected step."""
-        beta1, beta2, t = hyper["beta1"], hyper["beta2"], hyper["t"]
+        beta1, beta2 = hyper["beta1"], hyper["beta2"]
         m = scaled(beta1, slots["m"]) + scaled(1.0 - beta1, gradient)
         v = scaled(beta2, slots["v"]) + scaled(1.0 - beta2, ops.square(gradient))
-        rate = hyper["learning_rate"] / (1.0 - beta1**t)
-        root = ops.sqrt(scaled(1.0 / (1.0 - beta2**t), v))
-        step = scaled(rate, m) / (root + ops.astype(hyper["epsilon"], v.dtype))
+        root = ops.name(ops.sqrt(scaled(hyper["correction"], v)), "root")
+        step = ops.name(scaled(hyper["rate"], m) / (root + ops.astype(hyper["epsilon"], v.dtype)), "step")
         return parameter - step, {"m": m, "v": v}

@@ -27,6 +27,10 @@ class Optimizer(ABC):
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return {field.name: float(getattr(self, field.name)) for field in fields}
 
+    def prepare(self, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Write what the updates of all parameters share, such as bias corrections; it joins `hyper`."""
+        return {}
+
     @abstractmethod
     def init(self, parameter: Tensor) -> Slots:
         """Write the first slots of one parameter."""
@@ -41,7 +45,8 @@ class Optimizer(ABC):
             parameter: the parameter, of any shape.
             gradient: the objective's gradient, of the same shape.
             slots: this parameter's slots by name.
-            hyper: the hyper-parameters, and `t`, the number of this step from 1, as float64 scalars.
+            hyper: the hyper-parameters, `t` (the number of this step, from 1) and what `prepare` wrote, as float64
+                scalars.
         """
 
 

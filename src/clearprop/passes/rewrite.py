@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clearprop.ir import Node, Program, Value
+from clearprop.ir import Node, Note, Program, Value, rename
 from clearprop.ops import Tensor, current_builder, tracing
 
 Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
@@ -45,6 +45,7 @@ def rebuild(program: Program, rule: Callable[[Definitions], Rule]) -> Program:
     definitions = Definitions()
     apply = rule(definitions)
     with tracing(program.name) as builder:
+        letters: dict[Value, tuple[str, Note]] = {}
         new = {value: builder.input(value.name, value.type, value.note) for value in program.inputs}
         for node in program.nodes:
             inputs = tuple(new[value] for value in node.inputs)
@@ -56,12 +57,19 @@ def rebuild(program: Program, rule: Callable[[Definitions], Rule]) -> Program:
                 definitions.add(added)
             if replacement is not None:
                 new[node.outputs[0]] = replacement
+                if _has_letter(node.outputs[0]) and not _has_letter(replacement):
+                    letters[replacement] = (node.outputs[0].name, note)
                 continue
             types = [value.type for value in node.outputs]
             copies = builder.add(node.op, inputs, node.attrs, types, node.outputs[0].name, note)
             definitions.add(builder.nodes[-1])
             new.update(zip(node.outputs, copies, strict=True))
-        return builder.finish((name, new[value]) for name, value in program.outputs)
+        return rename(builder.finish((name, new[value]) for name, value in program.outputs), letters)
+
+
+def _has_letter(value: Value) -> bool:
+    """Tell whether a value bears a textbook letter, which must outlive the node that had it."""
+    return bool(value.note.quantity) and value.name.rpartition(".")[2] == value.note.quantity
 
 
 def finish_as(tensor: Tensor, node: Node, inputs: tuple[Value, ...]) -> Value:

@@ -114,7 +114,8 @@ def check_special_values(
 
 def _special(dtype: str) -> tuple[float, ...]:
     info = np.finfo(dtype)
-    ends = (0.0, float(info.smallest_subnormal), float(info.tiny), float(info.max), np.inf)
+    tiny = float(info.tiny)
+    ends = (0.0, float(info.smallest_subnormal), 0.5 * tiny, tiny, float(info.max), np.inf)
     middle = (0.5, 1.0, 1.5, 2.0, 3.0, 20.0, 90.0, 100.0, 710.0, 750.0)
     return (*ends, *middle, *(-number for number in ends + middle), np.nan)
 
@@ -140,6 +141,8 @@ def _compare(
     before = {name: np.array(array) for name, array in inputs.items()}
     received = run(inputs)
     problems += _differences(received, expected, ulps, tight)
+    if not all(isinstance(array, np.ndarray) for array in received.values()):
+        raise AssertionError(f"{run.program.name}, n = {n}: {'; '.join(problems)}")
     problems += [f"the input {name} was changed" for name in inputs if not _same(before[name], inputs[name])]
     problems += [
         f"the output {out} shares memory with the input {name}"

@@ -171,7 +171,8 @@ def _compare(name: str, order: int, of: str, derived: Array, numeric: Array, tol
     if derived.size == 0:
         return 0.0
     scale = max(_largest(derived), _largest(numeric), _SMALLEST)
-    difference = np.abs(derived - numeric) / scale
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(derived - numeric) / scale
     worst: Any = np.unravel_index(np.argmax(np.nan_to_num(difference, nan=np.inf)), difference.shape)
     error = float(difference[worst])
     if not error <= tolerance:

@@ -52,7 +52,7 @@ _EXACT: tuple[Step, ...] = (  # steps that passes rewrite
     lambda x, y, rng: x - 0.0,
     lambda x, y, rng: x + 0.0,
     lambda x, y, rng: x * 0.0 + y,
-    lambda x, y, rng: -(-x),
+    lambda x, y, rng: ops.negative(ops.negative(x)),
     lambda x, y, rng: x**1.0,
     lambda x, y, rng: x / 1.0,
     lambda x, y, rng: x + ops.exp(ops.constant(0.5, x.dtype)) * 2.0,

@@ -104,18 +104,26 @@ class Training:
             DivergedError: the loss or a parameter became non-finite; the state is that before the step.
         """
         started = time.monotonic()
-        reason = "finished"
+        reason = "early stopping" if self._patience_is_over() else "finished"
         with stop_on_signals() as self.stop:
             self._publish(self._fit_started())
             try:
-                while self.state.step < self.total_steps and reason == "finished":
+                while self._has_more() and reason == "finished":
                     reason = self.run_epoch()
             except DivergedError as error:
-                self._end("diverged", started)
                 self._publish(Diverged(self.state.step, str(error)))
+                self._end("diverged", started)
                 raise
             self._end(reason, started)
         return self.state.history
+
+    def _has_more(self) -> bool:
+        """Tell whether there are steps to do, or an epoch whose steps are done (a resumed one) is to be recorded."""
+        return self.state.step < self.total_steps or self.state.batch == self.steps_per_epoch
+
+    def _patience_is_over(self) -> bool:
+        watch = self.settings.early_stopping
+        return watch is not None and self.state.waited >= watch.patience
 
     def run_epoch(self) -> str:
         """Run what is left of the epoch at hand; return "finished", or why training ends here."""
@@ -134,8 +142,7 @@ class Training:
         best = self._watch(record)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
         self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))
-        patience = self.settings.early_stopping.patience if self.settings.early_stopping else None
-        if patience is not None and state.waited >= patience:
+        if self._patience_is_over():
             return "early stopping"
         return self.stop.reason or "finished"
 

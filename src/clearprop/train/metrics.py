@@ -65,7 +65,8 @@ def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str,
     Args:
         names: names of `METRICS`.
         target: class indices (n,), 0/1 indicators, or values.
-        prediction: probabilities (n, classes), the probability of class 1 (n, 1), or values.
+        prediction: probabilities (n, classes), the probability of class 1 (n, 1), those of several yes-or-no
+            questions (n, questions), or values.
 
     Raises:
         SettingsError: a metric does not fit the target, as scikit-learn says.
@@ -74,12 +75,17 @@ def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str,
     results = {}
     for name in check_metrics(names):
         metric = METRICS[name]
-        arguments, options = _arguments(metric, target, prediction)
         try:
+            arguments, options = _arguments(metric, target, prediction)
             results[name] = float(getattr(functions, metric.function)(*arguments, **options))
         except ValueError as error:
             raise SettingsError(f"the metric {name} does not fit these targets: {error}") from error
     return results
+
+
+def _is_distribution(prediction: Array) -> bool:
+    """Tell whether the outputs are probabilities of classes that exclude each other."""
+    return bool(np.allclose(prediction.sum(axis=-1), 1.0, atol=1e-3))
 
 
 def _arguments(metric: Metric, target: Array, prediction: Array) -> tuple[tuple[Array, Array], dict[str, Any]]:
@@ -87,9 +93,17 @@ def _arguments(metric: Metric, target: Array, prediction: Array) -> tuple[tuple[
     if metric.takes == "values":
         return (target.reshape(len(target), -1), prediction.reshape(len(prediction), -1)), options
     single = prediction.ndim == 1 or prediction.shape[-1] == 1
+    if target.dtype.kind == "f" and target.ndim == 2 and not single and not _is_distribution(prediction):
+        several = (target > 0.5).astype(np.int64)  # several yes-or-no questions a sample
+        if metric.takes == "labels":
+            return (several, (prediction > 0.5).astype(np.int64)), options
+        return (several, prediction.astype(np.float64)), {}
     if target.dtype.kind == "f" and target.ndim == 2 and target.shape[-1] > 1:
         target = target.argmax(axis=-1)
-    target = target.reshape(len(target)).astype(np.int64)
+    labels = target.reshape(len(target)).astype(np.int64)
+    if (labels != target.reshape(len(target))).any():
+        raise ValueError("it compares classes, and the targets are not whole numbers")
+    target = labels
     if metric.takes == "labels":
         flat = prediction.reshape(-1) > 0.5 if single else prediction.argmax(axis=-1)
         return (target, flat.astype(np.int64)), options

@@ -71,6 +71,8 @@ class FitSettings:
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name), 1)
         _whole("seed", self.seed, 0)
+        if not self.checkpoint_seconds >= 0:
+            raise SettingsError(f"checkpoint_seconds is at least 0, received {self.checkpoint_seconds!r}")
         check_metrics(self.metrics)
 
     def steps_per_epoch(self, samples: int) -> int:

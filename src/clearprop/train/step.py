@@ -160,6 +160,7 @@ def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, 
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
+            hyper |= optimizer.prepare(hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
         for name in signature.trainable:
             gradient = tensors[derived.output(f"grad.{name}")]

@@ -1,0 +1,102 @@
+"""What every encoder of a column is and gives; the helpers that several share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from clearprop.data.columns import Array
+from clearprop.data.inference import NONE, Decision, TextProfile, convert, is_missing, parse_date, parse_number
+from clearprop.data.printable import quoted
+from clearprop.errors import DataError
+
+Place: TypeAlias = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What became of one raw column, for people to read.
+
+    Attributes:
+        name: the column, as it came.
+        kind: number, boolean, date, text, or array for features that are one array.
+        encoding: how it is encoded, in words.
+        distinct, missing: counts over the training part, missing values not among the distinct.
+        width: the number of encoded columns it takes; 0 if dropped.
+        dropped: why it was dropped, None if it was not.
+    """
+
+    name: str
+    kind: str
+    encoding: str
+    distinct: int
+    missing: int
+    width: int
+    dropped: str | None = None
+
+
+@dataclass
+class Notes:
+    """What the encoders have to tell about the table they were given."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, name: str, text: str) -> None:
+        """Note something about a column."""
+        self.lines.append(f"column {quoted(name)}: {text}")
+
+
+class ColumnEncoder(Protocol):
+    """How one column becomes `width` columns of numbers."""
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+
+    @property
+    def width(self) -> int:
+        """The number of encoded columns."""
+
+    def encode(self, column: Array, place: Place, notes: Notes) -> Array:
+        """Return a canonical column encoded, float64 of shape (n, width); raises DataError naming the place."""
+
+    def report(self) -> ColumnReport:
+        """Return what became of the column."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the encoder as JSON."""
+
+
+def with_indicator(encoded: Array, gaps: Array, indicator: bool) -> Array:
+    """Return encoded columns, followed by the gaps as 0 and 1 if there is an indicator."""
+    return np.column_stack([encoded, gaps]) if indicator else encoded
+
+
+def indicator_words(indicator: bool) -> str:
+    """Return how a report names the indicator."""
+    return ", and a column for missing" if indicator else ""
+
+
+def note_missing(name: str, gaps: Array, taken_as: str, notes: Notes) -> None:
+    """Note that values are missing though none was in training."""
+    count = int(gaps.sum())
+    if count:
+        notes.add(name, f"{count} values are missing, and none was in training: taken as {taken_as}")
+
+
+def converted(name: str, column: Array, wanted: Literal["number", "date"], place: Place) -> Array:
+    """A column of text as numbers or dates; raises DataError naming the first value that is neither."""
+    profile = TextProfile()
+    profile.update(column)
+    decision = Decision(wanted, profile.decide().decimal)
+    for row, text in enumerate(column.tolist()):
+        if text is None or is_missing(text.strip()) or text.strip().lower() == NONE:
+            continue
+        found = parse_number(text, decision.decimal) if wanted == "number" else parse_date(text)
+        if found is None:
+            raise DataError(
+                f"{place(row)}, column {quoted(name)}: {quoted(text)} is not a {wanted}, "
+                f"and training had {wanted}s there"
+            )
+    return convert(column.tolist(), decision)

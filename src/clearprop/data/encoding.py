@@ -1,0 +1,204 @@
+"""`Encoding`: what training learned about the raw data, so that a prediction sees the same numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from clearprop.data.array_features import ArrayFeatures
+from clearprop.data.column_encoder import ColumnReport
+from clearprop.data.columns import Array
+from clearprop.data.dataset import Features
+from clearprop.data.printable import listed, quoted
+from clearprop.data.saved_state import SavedState
+from clearprop.data.table import Table
+from clearprop.data.table_features import TableFeatures
+from clearprop.data.target_encoding import ClassTarget, NumberTarget, Task, guess_task, target_from_dict
+from clearprop.errors import DataError, SettingsError
+
+FORMAT_VERSION = 1
+_TASKS = ("auto", "classification", "regression")
+_DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Raw features and target as float arrays, and back; fitted on the training part only.
+
+    Features of a table are encoded column by column: numbers standardised, booleans 0 and 1, words one-hot, dates as
+    days and circles, missing values with an indicator (see `NumberColumn`, `BooleanColumn`, `CategoryColumn`,
+    `DateColumn`); constant columns and identifiers are dropped, with a note. Features that are an array are scaled
+    (`ArrayFeatures`). Labels become class indices, numbers of a target are standardised.
+
+    What happens at prediction: columns are found by name, in any order; an absent one is a DataError, an extra
+    one is ignored; a new category is encoded as none of the known ones; a missing value where training had none is
+    taken as the mean or the most common value; a number that arrives as text is read, a word in its place is a
+    DataError with column, place and value. `inspect` tells which of the tolerated cases occurred.
+
+    Attributes:
+        inputs, outputs: the encoders of features and target.
+        target_name: the name of the target, a tuple of names for several, or None.
+        dtype: of the encoded features and of regression targets.
+        notes: what was decided when fitting, in words for the user.
+    """
+
+    inputs: TableFeatures | ArrayFeatures
+    outputs: ClassTarget | NumberTarget
+    target_name: str | tuple[str, ...] | None
+    dtype: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        features: Features,
+        target: Array,
+        *,
+        target_name: str | Sequence[str] | None = None,
+        task: str = "auto",
+        dtype: str = "float32",
+    ) -> "Encoding":
+        """Return the encoding of a training part.
+
+        Args:
+            features: a `Table`, or an array of numbers (n, ...).
+            target: labels or numbers, (n,), or (n, k) for several numeric targets.
+            target_name: what to call the target in messages and reports.
+            task: "classification", "regression", or "auto": text, booleans and few different whole numbers are classes
+                (`guess_task` holds the exact rule); the notes say what was chosen and why.
+            dtype: "float32" or "float64".
+
+        Raises:
+            DataError: features or target cannot be learned from; the message names row and column.
+            SettingsError: `task` or `dtype` is not one of the above.
+        """
+        _check_choice("task", task, _TASKS)
+        _check_choice("dtype", dtype, _DTYPES)
+        values = np.asarray(target)
+        if values.ndim == 0 or len(values) != len(features):
+            raise DataError(f"{len(features)} rows of features and a target of shape {values.shape}: expected as many")
+        if not len(features):
+            raise DataError("there are no rows to learn from")
+        if values.ndim == 2 and values.shape[1] == 1 and task == "classification":
+            values = values[:, 0]
+        name = target_name if isinstance(target_name, str) or target_name is None else tuple(target_name)
+        outputs, note = _fit_target(values, _where(name), task)
+        inputs = TableFeatures.fit(features) if isinstance(features, Table) else ArrayFeatures.fit(features)
+        return cls(inputs, outputs, name, dtype, (note, *inputs.notes()))
+
+    @property
+    def task(self) -> Task:
+        """ "classification" or "regression"."""
+        return self.outputs.task
+
+    @property
+    def classes(self) -> Array | None:
+        """The raw labels in the order of the outputs; None for regression."""
+        return self.outputs.classes
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of classes, or of numeric targets."""
+        return self.outputs.n_outputs
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one encoded sample."""
+        return self.inputs.shape
+
+    def features(self, features: Features) -> Array:
+        """Return features encoded: (n, *input_shape), C-contiguous, of the encoding's dtype.
+
+        Raises DataError, naming the place, for what the class docstring does not tolerate.
+        """
+        return self.inputs.encode(features, self.dtype)[0]
+
+    def inspect(self, features: Features) -> tuple[str, ...]:
+        """Return, in words, what is unusual about features and tolerated; raises what `features` raises."""
+        return self.inputs.encode(features, self.dtype)[1]
+
+    def target(self, target: Array) -> Array:
+        """Return a target encoded.
+
+        Classification: class indices, int64 (n,). Regression: (y - mean) / scale, (n, k), of the encoding's
+        dtype. Raises DataError for a label that is none of the classes, a missing value, a word for a number.
+        """
+        encoded = self.outputs.encode(np.asarray(target), _where(self.target_name))
+        if self.task == "classification":
+            return encoded
+        with np.errstate(over="ignore"):
+            numbers = np.ascontiguousarray(encoded, dtype=self.dtype)
+        if not np.isfinite(numbers).all():
+            row = int(np.argwhere(~np.isfinite(numbers))[0, 0])
+            raise DataError(f"{_where(self.target_name)}, row {row + 1}: the number is too large for {self.dtype}")
+        return numbers
+
+    def decode(self, outputs: Array) -> Array:
+        """Return outputs as labels or in the target's units.
+
+        Classification: (n, classes) probabilities or scores -> (n,) labels, those of the highest score.
+        Regression: (n, k) -> float64 y = z * scale + mean, of shape (n,) if the target was, else (n, k).
+        """
+        return self.outputs.decode(np.asarray(outputs))
+
+    def describe(self) -> list[ColumnReport]:
+        """Return what became of each raw column, in order; one report for features that are an array."""
+        return self.inputs.reports()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the encoding as JSON values; floats survive exactly."""
+        name = list(self.target_name) if isinstance(self.target_name, tuple) else self.target_name
+        return {
+            "version": FORMAT_VERSION,
+            "inputs": self.inputs.to_dict(),
+            "outputs": self.outputs.to_dict(),
+            "target_name": name,
+            "dtype": self.dtype,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, content: object) -> "Encoding":
+        """Read what `to_dict` gave, through JSON or not.
+
+        Raises FileFormatError, naming the field, for anything else: foreign, damaged, or of a newer version.
+        """
+        names = ("version", "inputs", "outputs", "target_name", "dtype", "notes")
+        state = SavedState(content, "the encoding", names)
+        state.require(state.count("version") == FORMAT_VERSION, f"version {FORMAT_VERSION}")
+        name = state.raw("target_name")
+        return cls(
+            _inputs_from_dict(state.raw("inputs")),
+            target_from_dict(state.raw("outputs")),
+            None
+            if name is None
+            else state.text("target_name")
+            if isinstance(name, str)
+            else state.texts("target_name"),
+            state.choice("dtype", _DTYPES),
+            state.texts("notes"),
+        )
+
+
+def _inputs_from_dict(content: object) -> TableFeatures | ArrayFeatures:
+    form = content.get("form") if isinstance(content, dict) else None
+    return TableFeatures.from_dict(content) if form == TableFeatures.form else ArrayFeatures.from_dict(content)
+
+
+def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | NumberTarget, str]:
+    guess = guess_task(target)
+    chosen: str = guess.task if task == "auto" else task
+    note = f"task {guess.reason}" if task == "auto" else f"task {task}, as given"
+    return (ClassTarget if chosen == "classification" else NumberTarget).fit(target, where), note
+
+
+def _where(name: str | tuple[str, ...] | None) -> str:
+    if name is None:
+        return "the target"
+    return f"the target {listed([name] if isinstance(name, str) else name)}"
+
+
+def _check_choice(setting: Literal["task", "dtype"], value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{setting} is {quoted(value)}: expected one of {', '.join(choices)}")

@@ -1,0 +1,374 @@
+"""Encodings computed by hand: each number is derived in a comment."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from clearprop.data import Encoding, Table
+from clearprop.errors import DataError, FileFormatError, SettingsError
+
+LABELS = np.array(["no", "yes", "no", "yes"])
+
+
+def fit(columns, target=LABELS, **options):
+    return Encoding.fit(Table(columns), target, dtype="float64", **options)
+
+
+def encode_one(training, later=None):
+    encoding = fit({"c": training, "other": [1, 2, 3, 4]})
+    later = training if later is None else later
+    return encoding, encoding.features(Table({"c": later, "other": [2.5] * len(later)}))[:, :-1]
+
+
+def test_numbers():
+    # mean (1+2+3+6)/4 = 3; variance (4+1+0+9)/4 = 3.5
+    _, encoded = encode_one([1, 2, 3, 6])
+    assert encoded[:, 0] == pytest.approx(np.array([-2, -1, 0, 3]) / math.sqrt(3.5))
+
+
+def test_numbers_with_gaps():
+    # of 1, 3, 5: mean 3, variance (4+0+4)/3; the gap is the mean, and has its indicator
+    _, encoded = encode_one([1, None, 3, 5])
+    z = 2 / math.sqrt(8 / 3)
+    assert encoded == pytest.approx(np.array([[-z, 0], [0, 1], [0, 0], [z, 0]]))
+
+
+def test_booleans():
+    assert encode_one([True, False, True, True])[1].tolist() == [[1], [0], [1], [1]]
+    assert encode_one([True, None, False, True])[1].tolist() == [[1, 0], [1, 1], [0, 0], [1, 0]]
+
+
+def test_categories():
+    assert encode_one(["b", "a", "c", "a"])[1].tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]]
+    assert encode_one(["b", "a", "b", "a"])[1].tolist() == [[1], [0], [1], [0]]
+    assert encode_one(["b", "a", None, "a"])[1].tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]]
+    assert encode_one(["b", None, "b", "b"])[1].tolist() == [[0], [1], [0], [0]]
+
+
+def test_dates():
+    # Four days of one week of May 2024 at midnight: Monday 6 to Thursday 9, so only the day of the week varies.
+    days = np.array(["2024-05-06", "2024-05-07", "2024-05-08", "2024-05-09"], dtype="datetime64[D]")
+    encoding, encoded = encode_one(days)
+    assert encoding.describe()[0].encoding == "days standardised, sin and cos of the day of the week"
+    # days -1.5 -0.5 0.5 1.5 about their mean, variance (2.25+0.25)/2 = 1.25; Monday is 0 of 7 on the circle
+    assert encoded[:, 0] == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / math.sqrt(1.25))
+    angles = 2 * np.pi * np.arange(4) / 7
+    assert encoded[:, 1:] == pytest.approx(np.column_stack([np.sin(angles), np.cos(angles)]))
+
+
+def test_months_and_times():
+    moments = np.array(["2024-01-01T00", "2024-04-01T06", "2024-07-01T12", "2024-10-07T18"], dtype="datetime64[h]")
+    encoding, encoded = encode_one(moments)  # all Mondays
+    assert (
+        encoding.describe()[0].encoding
+        == "days standardised, sin and cos of the month, sin and cos of the time of the day"
+    )
+    quarters = [[0, 1], [1, 0], [0, -1], [-1, 0]]  # January, April, July, October; 0, 6, 12, 18 hours
+    assert encoded[:, 1:3] == pytest.approx(np.array(quarters))
+    assert encoded[:, 3:5] == pytest.approx(np.array(quarters))
+
+
+def test_dropped_columns_say_why():
+    n = 40
+    encoding = Encoding.fit(
+        Table(
+            {
+                "x": np.arange(n) % 7,
+                "constant": [5] * n,
+                "empty": [None] * n,
+                "customer_id": np.arange(1000, 1000 + n),
+                "comment": [f"text {i}" for i in range(n)],
+                "word": ["same"] * n,
+            }
+        ),
+        np.arange(n) % 2,
+    )
+    dropped = {report.name: report.dropped for report in encoding.describe()}
+    assert dropped == {
+        "x": None,
+        "constant": "all values are 5",
+        "empty": "all values are missing",
+        "customer_id": "a different integer in every row, and named like an identifier",
+        "comment": "40 different texts in 40 rows: an identifier or free text, not categories",
+        "word": "all values are 'same'",
+    }
+    assert encoding.input_shape == (1,)
+    assert "column 'constant' is dropped: all values are 5" in encoding.notes
+    assert encoding.features(Table({"x": [1, 2]})).shape == (2, 1)  # a dropped column need not be there
+
+
+def test_no_column_of_use():
+    with pytest.raises(DataError, match=r"no column is of use.*'c': all values are 1"):
+        fit({"c": [1, 1, 1, 1]})
+
+
+TARGETS = [
+    (["b", "a", "b", "a"], "classification", ["a", "b"], [1, 0, 1, 0]),
+    ([3, 7, 3, 7], "classification", [3, 7], [0, 1, 0, 1]),
+    ([1.0, 0.0, 1.0, 0.0], "classification", [0.0, 1.0], [1, 0, 1, 0]),
+    ([True, False, False, True], "classification", [False, True], [1, 0, 0, 1]),
+    ([1.5, 2.5, 1.5, 2.5], "regression", None, [[-1], [1], [-1], [1]]),  # mean 2, scale 0.5
+    ([1, 2, 3, 6], "regression", None, None),  # four different whole numbers in four rows
+]
+
+
+@pytest.mark.parametrize(("target", "task", "classes", "codes"), TARGETS)
+def test_tasks(target, task, classes, codes):
+    encoding = fit({"c": [1, 2, 3, 4]}, np.array(target))
+    assert encoding.task == task
+    assert (None if encoding.classes is None else encoding.classes.tolist()) == classes
+    assert codes is None or encoding.target(np.array(target)).tolist() == codes
+
+
+def test_many_classes_is_regression_unless_said():
+    target = np.arange(210) % 21
+    assert Encoding.fit(target[:, None] * 1.0, target).task == "regression"
+    assert Encoding.fit(target[:, None] * 1.0, target, task="classification").n_outputs == 21
+    few = np.arange(200) % 20
+    assert Encoding.fit(few[:, None] * 1.0, few).task == "classification"
+    assert Encoding.fit(few[:, None] * 1.0, few, task="regression").n_outputs == 1
+
+
+def test_decode_classes():
+    encoding = fit({"c": [1, 2, 3, 4]})
+    assert encoding.decode(np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])).tolist() == ["no", "yes", "no"]
+    with pytest.raises(DataError, match=r"expected \(n, 2\)"):
+        encoding.decode(np.zeros((3, 5)))
+
+
+def test_decode_numbers():
+    encoding = fit({"c": [1, 2, 3, 4]}, np.array([10.5, 20.5, 10.5, 20.5]))  # mean 15.5, scale 5
+    assert encoding.decode(np.array([[0.0], [1.0], [-2.0]])).tolist() == [15.5, 20.5, 5.5]
+    two = fit({"c": [1, 2, 3, 4]}, np.array([[10.5, 1], [20.5, 3], [10.5, 1], [20.5, 3]]))
+    assert two.decode(np.array([[0.0, 1.0]])).tolist() == [[15.5, 3.0]]
+
+
+def test_arrays_of_rank_2():
+    # column 0 is constant; column 1: mean 2, scale 1; column 2: of 1 and 5 mean 3, scale 2, one gap
+    array = np.array([[7, 1, 1], [7, 3, 5], [7, 1, np.nan], [7, 3, 3]])
+    encoding = Encoding.fit(array, LABELS, dtype="float64")
+    scale = math.sqrt(8 / 3)  # of 1, 5, 3 about 3
+    expected = [[-1, -2 / scale, 0], [1, 2 / scale, 0], [-1, 0, 1], [1, 0, 0]]
+    assert encoding.features(array) == pytest.approx(np.array(expected))
+    assert encoding.notes[1] == "1 of 3 columns are dropped: they are constant or all missing"
+    unusual = np.array([[7, np.nan, 1.0]])
+    assert encoding.features(unusual)[0, 0] == 0
+    assert encoding.inspect(unusual) == (
+        "1 values are missing in columns '1', and none was in training: taken as the mean",
+    )
+
+
+def test_bytes_of_images():
+    images = np.array([[[0, 255], [51, 102]]] * 4, dtype=np.uint8)
+    encoding = Encoding.fit(images, LABELS)
+    encoded = encoding.features(images)
+    assert encoding.input_shape == (2, 2)
+    assert encoded.dtype == np.float32
+    assert encoded.flags.c_contiguous
+    assert encoded[0] == pytest.approx(np.array([[0, 1], [0.2, 0.4]]))
+    assert "look scaled already" in encoding.inspect(images / 255)[0]
+
+
+def test_other_arrays_have_one_mean_and_scale():
+    cube = np.arange(8.0).reshape(2, 2, 2)  # mean 3.5, variance (64 - 1) / 12 = 5.25
+    encoding = Encoding.fit(cube, np.array([0.5, 1.5]), dtype="float64")
+    assert encoding.features(cube) == pytest.approx((cube - 3.5) / math.sqrt(5.25))
+    with pytest.raises(DataError, match=r"row 2: the feature at \(1, 1\) is missing"):
+        encoding.features(np.where(cube == 7, np.nan, cube))
+
+
+# What happens at prediction.
+
+
+def test_new_category():
+    encoding = fit({"c": ["a", "b", "c", "a"], "two": ["p", "q", "p", "q"]})
+    later = Table({"c": ["b", "z", "z"], "two": ["q", "p", "r"]})
+    assert encoding.features(later).tolist() == [[0, 1, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0.5]]
+    assert encoding.inspect(later) == (
+        "column 'c': 2 values are categories that training did not have ('z'): encoded as none of the known ones",
+        "column 'two': 1 values are categories that training did not have ('r'): encoded as none of the known ones",
+    )
+
+
+def test_columns_by_name():
+    encoding = fit({"a": [1, 2, 3, 4], "b": [5, 6, 8, 9]})
+    one, two = Table({"a": [1], "b": [5]}), Table({"b": [5], "extra": ["?"], "a": [1]})
+    assert encoding.features(one).tolist() == encoding.features(two).tolist()
+    assert encoding.inspect(two) == ("columns that training did not have are ignored: 'extra'",)
+    with pytest.raises(DataError, match=r"the columns 'b' are missing: .* there are 'a', 'c'"):
+        encoding.features(Table({"a": [1], "c": [2]}))
+
+
+def test_columns_by_position():
+    encoding = fit({"a": [1, 2, 3, 4], "b": [5, 6, 8, 9]})
+    assert encoding.features(np.array([[1.0, 5.0]])).tolist() == encoding.features(Table({"a": [1], "b": [5]})).tolist()
+    with pytest.raises(DataError, match=r"an array \(n, 2\)"):
+        encoding.features(np.zeros((1, 3)))
+
+
+def test_missing_values_where_training_had_none():
+    encoding = fit({"x": [1, 2, 3, 6], "c": ["a", "b", "b", "c"], "t": [True, True, True, False]})
+    later = Table({"x": [np.nan], "c": np.array([None], dtype=object), "t": np.array([None], dtype=object)})
+    assert encoding.features(later).tolist() == [[0, 0, 1, 0, 1]]
+    assert encoding.inspect(later) == (
+        "column 'x': 1 values are missing, and none was in training: taken as the mean",
+        "column 'c': 1 values are missing, and none was in training: taken as 'b', the most common category",
+        "column 't': 1 values are missing, and none was in training: taken as true, the more common value",
+    )
+
+
+def test_types_that_changed():
+    encoding = fit({"x": [1, 2, 3, 6], "c": ["1", "2", "x", "1"], "d": np.arange(4).astype("datetime64[D]")})
+    good = Table({"x": [" 2 ", "3"], "c": [1, 2], "d": ["1970-01-02", "1970-01-03"]})
+    same = Table({"x": [2, 3], "c": ["1", "2"], "d": np.array([1, 2]).astype("datetime64[D]")})
+    assert encoding.features(good).tolist() == encoding.features(same).tolist()
+    with pytest.raises(DataError, match="row 2, column 'x': 'tall' is not a number, and training had numbers there"):
+        encoding.features(Table({"x": ["1", "tall"], "c": [1, 1], "d": ["1970-01-02"] * 2}))
+    with pytest.raises(DataError, match="row 1, column 'd': 'soon' is not a date"):
+        encoding.features(Table({"x": [1, 2], "c": [1, 1], "d": ["soon", "1970-01-02"]}))
+    with pytest.raises(DataError, match=r"row 2, column 'x'.*infinite"):
+        encoding.features(Table({"x": [1, np.inf], "c": [1, 1], "d": ["1970-01-02"] * 2}))
+    with pytest.raises(DataError, match="row 1, column 't': 'maybe' is neither true nor false"):
+        fit({"t": [True, False, True, True]}).features(Table({"t": ["maybe"]}))
+
+
+def test_numbers_too_far_for_the_dtype():
+    encoding = Encoding.fit(Table({"x": [1e-30, 2e-30, 3e-30, 4e-30]}), LABELS)
+    with pytest.raises(DataError, match=r"row 2, column 'x': '1e\+30' is so far from .* float32"):
+        encoding.features(Table({"x": [1e-30, 1e30]}))
+
+
+def test_statistics_do_not_overflow():
+    encoding = Encoding.fit(Table({"x": [1e308, -1e308, 1e308, -1e308]}), LABELS)
+    assert encoding.features(Table({"x": [1e308, -1e308, 0.0]})).ravel().tolist() == [1, -1, 0]
+
+
+def test_unknown_label():
+    encoding = fit({"c": [1, 2, 3, 4]}, target_name="answer")
+    with pytest.raises(DataError, match="the target 'answer', row 2: 'maybe' is not one of the classes 'no', 'yes'"):
+        encoding.target(np.array(["no", "maybe"]))
+    numbers = fit({"c": [1, 2, 3, 4]}, np.array([1, 2, 1, 2]))
+    assert numbers.target(np.array(["2", "1"])).tolist() == [1, 0]
+    with pytest.raises(DataError, match="row 1: 'x' is not a number"):
+        numbers.target(np.array(["x"]))
+
+
+BAD_FITS = [
+    ({"target": ["a"] * 4}, "one class 'a'"),
+    ({"target": ["a", "b", "c", "d"]}, "a class of its own"),
+    ({"target": [1.5] * 4}, "all 4 values are 1.5"),
+    ({"target": [1.5, np.nan, 2.5, 3.5]}, "missing in row 2"),
+    ({"target": [1.5, np.inf, 2.5, 3.5]}, "row 2: infinity"),
+    ({"target": ["a", "b"]}, "4 rows of features and a target of shape"),
+    ({"target": ["a", "b", "c", "b"], "task": "regression"}, "row 1: 'a' is not a number"),
+    ({"target": np.arange(4).astype("datetime64[D]")}, "dates"),
+    ({"target": np.ones((4, 2)), "task": "classification"}, "one label a row"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), BAD_FITS)
+def test_targets_that_cannot_be_learned(options, expected):
+    with pytest.raises(DataError, match=expected):
+        Encoding.fit(Table({"c": [1, 2, 3, 4]}), np.array(options["target"]), task=options.get("task", "auto"))
+
+
+def test_infinite_feature_names_the_row():
+    with pytest.raises(DataError, match="row 3, column 'c': infinity"):
+        fit({"c": [1, 2, np.inf, 4]})
+
+
+@pytest.mark.parametrize("options", [{"task": "ranking"}, {"dtype": "int8"}])
+def test_settings(options):
+    with pytest.raises(SettingsError):
+        Encoding.fit(np.arange(4.0)[:, None], LABELS, **options)
+
+
+# The file format.
+
+
+def every_kind():
+    return fit(
+        {
+            "number": [1, None, 2.5, 0.1],
+            "boolean": [True, None, False, True],
+            "text": ["a", "b", None, "ü"],
+            "date": np.array(["2024-01-01", "NaT", "2024-03-05", "2024-07-09"], dtype="datetime64[D]"),
+            "dropped": [1, 1, 1, 1],
+        }
+    )
+
+
+def test_round_trip_through_json():
+    encoding = every_kind()
+    again = Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))
+    assert again.to_dict() == encoding.to_dict()
+    assert again.describe() == encoding.describe()
+
+
+def damage(content, path, value):
+    *way, last = path
+    for key in way:
+        content = content[key]
+    if value is KeyError:
+        del content[last]
+    else:
+        content[last] = value
+
+
+DAMAGES = [
+    (["version"], 2),
+    (["version"], "1"),
+    (["dtype"], "object"),
+    (["notes"], [1]),
+    (["target_name"], 7),
+    (["inputs"], None),
+    (["inputs", "form"], "cube"),
+    (["inputs", "columns"], []),
+    (["inputs", "columns", 0, "kind"], "pickle"),
+    (["inputs", "columns", 0, "mean"], float("nan")),
+    (["inputs", "columns", 0, "mean"], 10**400),
+    (["inputs", "columns", 0, "scale"], 0.0),
+    (["inputs", "columns", 0, "scale"], KeyError),
+    (["inputs", "columns", 0, "extra"], 1),
+    (["inputs", "columns", 0, "name"], "text"),
+    (["inputs", "columns", 2, "categories"], ["b", "a"]),
+    (["inputs", "columns", 2, "common"], "z"),
+    (["inputs", "columns", 3, "circles"], ["year"]),
+    (["outputs"], []),
+    (["outputs", "task"], "ranking"),
+    (["outputs", "kind"], ["text"]),
+    (["outputs", "classes"], ["yes", "no"]),
+    (["outputs", "classes"], [1, 2]),
+    (["outputs", "classes"], ["one"]),
+    (["outputs"], {"task": "regression", "mean": [1.0], "scale": [-1.0], "flat": True}),
+    (["outputs"], {"task": "regression", "mean": [1.0, 2.0], "scale": [1.0], "flat": False}),
+    (
+        ["inputs"],
+        {
+            "form": "array",
+            "scaling": "columns",
+            "sample_shape": [2],
+            "mean": [0.0],
+            "scale": [1.0],
+            "kept": [2],
+            "indicators": [],
+            "missing": 0,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), DAMAGES)
+def test_damaged_files(path, value):
+    content = json.loads(json.dumps(every_kind().to_dict()))
+    damage(content, path, value)
+    with pytest.raises(FileFormatError):
+        Encoding.from_dict(content)
+
+
+@pytest.mark.parametrize("content", [None, 1, "x", [], {}, {"version": 1}])
+def test_foreign_files(content):
+    with pytest.raises(FileFormatError):
+        Encoding.from_dict(content)
