@@ -48,10 +48,29 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         raise FileFormatError(
             f"the file describes {name!r}, which is not known here; pass it by name to load: custom={{{name!r}: ...}}"
         )
-    if "function" in description:
+    if "type" not in description:
         return known[name]
     fields = {key: build(value, known) for key, value in description.items() if key != "type"}
     try:
         return known[name](**fields)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise FileFormatError(f"the file's description of {name} does not fit: {error}") from error
+
+
+def brief(thing: Any) -> str:
+    """Return a description for people: the fields of a dataclass that are not at their defaults.
+
+    `Dense(8, 'relu')` instead of all seven fields; the first fields, as long as none is left out, without names.
+    """
+    if isinstance(thing, (tuple, list)):
+        return "[" + ", ".join(brief(item) for item in thing) + "]"
+    if not dataclasses.is_dataclass(thing) or isinstance(thing, type):
+        return getattr(thing, "__name__", None) or repr(thing)
+    words, positional = [], True
+    for field in dataclasses.fields(thing):
+        value = getattr(thing, field.name)
+        if value == field.default:
+            positional = False
+        else:
+            words.append(brief(value) if positional else f"{field.name}={brief(value)}")
+    return f"{type(thing).__name__}({', '.join(words)})"

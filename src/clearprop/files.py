@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -67,9 +68,18 @@ def write_arrays(path: Path, kind: str, arrays: Mapping[str, Array], description
         arrays: the arrays by name.
         description: what else is known; it goes into the file's header.
     """
-    header = {"clearprop": json.dumps({"format": FORMAT, "kind": kind, "description": description})}
     contiguous = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
-    write_bytes(path, save(contiguous, metadata=header))
+    header = {"format": FORMAT, "kind": kind, "description": description, "digest": _digest(contiguous, description)}
+    write_bytes(path, save(contiguous, metadata={"clearprop": json.dumps(header)}))
+
+
+def _digest(arrays: Mapping[str, Array], description: Any) -> str:
+    """Return a digest of everything a file says, so that no damage, in numbers or in words, goes unnoticed."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def read_arrays(path: Path, kind: str) -> tuple[dict[str, Array], Any]:
@@ -88,9 +98,13 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, Array], Any]:
     if header.get("kind") != kind:
         raise FileFormatError(f"{path} holds a {header.get('kind')}, and a {kind} was expected")
     try:
-        return load(content), header["description"]
-    except (SafetensorError, ValueError, KeyError) as error:
+        arrays, description = load(content), header["description"]
+        intact = header["digest"] == _digest(arrays, description)
+    except (SafetensorError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is damaged: {error}; use an earlier copy") from error
+    if not intact:
+        raise FileFormatError(f"{path} is damaged: its content is not what was written; use an earlier copy")
+    return arrays, description
 
 
 def _header(path: Path, content: bytes) -> dict[str, Any]:
@@ -101,6 +115,6 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
         header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["clearprop"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileFormatError(f"{path} was not written by clearprop: its header has no description") from error
-    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+    if not isinstance(header, dict) or type(header.get("format")) is not int:
         raise FileFormatError(f"{path} was not written by clearprop: its description is not understood")
     return header

@@ -171,6 +171,18 @@ def test_permission(tmp_path):
         load(path)
 
 
+def test_a_disk_that_fails(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n1,2\n")
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(DataError, match=r"t\.csv cannot be read: Permission denied"):
+        load(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")

@@ -372,3 +372,71 @@ def test_damaged_files(path, value):
 def test_foreign_files(content):
     with pytest.raises(FileFormatError):
         Encoding.from_dict(content)
+
+
+# Features of the other form, or of the wrong shape.
+
+
+def test_a_table_of_numbers_where_training_had_an_array():
+    encoding = Encoding.fit(np.array([[1.0, 5], [2, 7], [3, 6], [4, 5]]), LABELS)
+    rows = np.array([[1.5, 5.5], [2.5, 6.5]])
+    assert encoding.features(Table({"a": rows[:, 0], "b": rows[:, 1]})).tolist() == encoding.features(rows).tolist()
+    with pytest.raises(DataError, match="the columns 'b' are not numbers"):
+        encoding.features(Table({"a": [1], "b": ["x"]}))
+    with pytest.raises(DataError, match=r"shape \(1, 3\): expected \(2,\) for each sample"):
+        encoding.features(np.zeros((1, 3)))
+    with pytest.raises(DataError, match=r"row 2: the feature at \(0,\) is infinite"):
+        encoding.features(np.array([[1, 1], [np.inf, 1]]))
+
+
+def test_one_column_as_a_flat_array():
+    encoding = Encoding.fit(np.array([1.0, 2, 3, 6]), LABELS)
+    assert encoding.input_shape == (1,)
+    assert encoding.features(np.array([3.0])).tolist() == [[0]]
+
+
+ARRAYS_OF_NO_USE = [
+    (np.ones((4, 2)), "all 2 columns of the features are constant"),
+    (np.full((4, 2), np.nan), "all 2 columns of the features are constant"),
+    (np.ones((4, 2, 2)), "all values of the features are 1"),
+    (np.array(["a", "b", "c", "d"]), "expected numbers of shape"),
+    (np.ones((4, 0)), "expected numbers of shape"),
+    (np.array([[1.0], [np.inf], [2.0], [3.0]]), "row 2: the feature at .* is infinite"),
+]
+
+
+@pytest.mark.parametrize(("features", "expected"), ARRAYS_OF_NO_USE)
+def test_arrays_that_cannot_be_learned(features, expected):
+    with pytest.raises(DataError, match=expected):
+        Encoding.fit(features, LABELS)
+
+
+def test_kinds_that_changed_altogether():
+    days = np.arange(4).astype("datetime64[D]")
+    encoding = fit({"x": [1, 2, 3, 6], "d": days})
+    with pytest.raises(DataError, match="column 'x' holds dates, and training had numbers"):
+        encoding.features(Table({"x": days, "d": days}))
+    with pytest.raises(DataError, match="column 'd' holds a number in every row, and training had dates"):
+        encoding.features(Table({"x": [1], "d": [5]}))
+    absent = encoding.features(Table({"x": np.array([None], dtype=object), "d": [np.nan]}))
+    assert absent.tolist() == [[0, 0, 0, 0]]
+
+
+def test_regression_of_text_that_is_numbers():
+    encoding = fit({"c": [1, 2, 3, 4]}, np.array(["1.5", "2.5", "1.5", "2.5"]), task="regression")
+    assert encoding.target(np.array(["1.5", "2.5"])).tolist() == [[-1], [1]]
+    assert fit({"c": [1, 2, 3, 4]}, np.array([True, False, True, True]), task="regression").n_outputs == 1
+    with pytest.raises(DataError, match="2 numbers a row, expected 1"):
+        encoding.target(np.ones((3, 2)))
+    with pytest.raises(DataError, match=r"expected \(n, 1\)"):
+        encoding.decode(np.ones((3, 2)))
+    far = Encoding.fit(np.arange(4.0), np.array([1e-30, 2e-30, 3e-30, 5.5e-30]))
+    with pytest.raises(DataError, match="row 2: the number is too large for float32"):
+        far.target(np.array([1e-30, 1e30]))
+
+
+def test_booleans_as_words():
+    encoding = fit({"c": [1, 2, 3, 4]}, np.array([True, False, True, False]))
+    assert encoding.target(np.array(["true", "False"])).tolist() == [1, 0]
+    with pytest.raises(DataError, match="row 1: 'maybe' is not one of the classes 'false', 'true'"):
+        encoding.target(np.array(["maybe", "true"]))

@@ -251,10 +251,17 @@ def test_bundled(name):
     values = features if isinstance(features, np.ndarray) else np.column_stack(list(features.columns.values()))
     assert (values == original["data"]).all()
     names = original.get("target_names")
+    assert name == "digits" or list(features.columns) == list(original["feature_names"])
     expected = original["target"] if name in ("digits", "diabetes") else np.asarray(names)[original["target"]]
     assert (dataset.target == expected).all()
     assert dataset.fingerprint == load(name).fingerprint
     assert name in bundled_names()
+
+
+def test_scikit_learn_without_its_files(monkeypatch):
+    monkeypatch.setattr("clearprop.data.bundled.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"does not hold 'iris\.csv'"):
+        load("iris")
 
 
 @pytest.mark.skipif(not FASHION_FOLDER.is_dir(), reason="dataset-fashion-mnist is not installed")

@@ -19,7 +19,7 @@ from clearprop.data import Dataset, Encoding, Table, batch_order, load, printabl
 from clearprop.data.read_csv import read_csv, stream_csv
 from clearprop.errors import DataError, FileFormatError
 
-FUZZ = settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 # Pieces of which files are made that get further into a reader than random bytes do.
 PIECES = st.sampled_from(

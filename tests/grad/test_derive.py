@@ -87,6 +87,9 @@ def test_only_what_is_asked_for_is_derived() -> None:
     types = {"x": Type("float64", (Batch(), 2)), "W": Type("float64", (2, 2))}
     derived = derive(ops.trace(function, types), ["W"])
     assert derived.output_names == ("result", "grad.W")
+    assert not [value.name for value in derived.values() if value.name.startswith("dx")]
+    both = derive(ops.trace(function, types), ["x", "W"])
+    assert len(derived.nodes) < len(both.nodes)
 
 
 def test_another_output_can_be_derived() -> None:

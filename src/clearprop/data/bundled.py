@@ -1,20 +1,22 @@
 """The sets that need no download: five that scikit-learn ships, and Fashion-MNIST from a package of the system."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from clearprop.data.columns import Array
 from clearprop.data.dataset import Dataset
-from clearprop.data.fingerprints import array_fingerprint
-from clearprop.data.printable import printable
+from clearprop.data.printable import listed, printable
 from clearprop.data.read_idx import read_idx
 from clearprop.data.source_file import fingerprint
 from clearprop.data.table import Table
 from clearprop.errors import DataError
+
+Loader: TypeAlias = Callable[[Path | None], Dataset]
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = (
@@ -29,6 +31,40 @@ FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
+IRIS_FEATURES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
+WINE_FEATURES = (
+    "alcohol",
+    "malic_acid",
+    "ash",
+    "alcalinity_of_ash",
+    "magnesium",
+    "total_phenols",
+    "flavanoids",
+    "nonflavanoid_phenols",
+    "proanthocyanins",
+    "color_intensity",
+    "hue",
+    "od280/od315_of_diluted_wines",
+    "proline",
+)
+_CELL_MEASURES = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
+BREAST_CANCER_FEATURES = (
+    *(f"mean {measure}" for measure in _CELL_MEASURES),
+    *(f"{measure} error" for measure in _CELL_MEASURES),
+    *(f"worst {measure}" for measure in _CELL_MEASURES),
+)
+DIABETES_FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
 _FASHION_FILES = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
 
 
@@ -42,34 +78,47 @@ def load_bundled(name: str, data_dir: Path | None = None) -> Dataset:
     return _SETS[name](data_dir)
 
 
-def _from_sklearn(name: str, loader: str, **options: Any) -> Callable[[Path | None], Dataset]:
-    def load_set(data_dir: Path | None) -> Dataset:
-        import sklearn.datasets  # noqa: PLC0415 - a second or more that only these sets need
+def _packaged(*names: str) -> list[Path]:
+    """The files of scikit-learn's sets, found without importing it: sklearn.datasets alone takes a second or more."""
+    found = find_spec("sklearn")
+    folders = [] if found is None else list(found.submodule_search_locations or ())
+    paths = [Path(folder) / "datasets" / "data" / name for folder in folders for name in names]
+    if not paths or not all(path.is_file() for path in paths):
+        raise DataError(
+            f"the installed scikit-learn does not hold {listed(names)}: install it again, or load the set from a file"
+        )
+    return paths
 
-        content = getattr(sklearn.datasets, loader)(**options)
-        features = np.asarray(content["data"], dtype=np.float64)
-        target = np.asarray(content["target"])
-        return _packed(name, features, target, content["feature_names"], content.get("target_names"))
+
+def _labelled(name: str, file: str, feature_names: Sequence[str]) -> Loader:
+    """A set whose first line holds the counts and the classes, and whose last column is the index of the class."""
+
+    def load_set(data_dir: Path | None) -> Dataset:
+        (path,) = _packaged(file)
+        with path.open(encoding="utf-8") as stream:
+            classes = stream.readline().strip().split(",")[2:]
+            rows = np.loadtxt(stream, delimiter=",", ndmin=2)
+        labels = np.asarray(classes)[rows[:, -1].astype(np.int64)]
+        return Dataset(name, _table(feature_names, rows[:, :-1]), labels, "class", fingerprint=fingerprint(path))
 
     return load_set
 
 
-def _packed(
-    name: str,
-    features: Array,
-    target: Array,
-    feature_names: Sequence[str],
-    classes: Sequence[str] | None,
-) -> Dataset:
-    """A set of scikit-learn's: a table, except digits, which is an array of pixels; classes by their names."""
-    digest = array_fingerprint({"features": features, "target": target})
-    if name == "digits":
-        return Dataset(name, features, target.astype(np.int64), "digit", fingerprint=digest)
-    table = Table({str(column): features[:, i] for i, column in enumerate(feature_names)})
-    if classes is None:
-        return Dataset(name, table, target.astype(np.float64), "progression", fingerprint=digest)
-    labels = np.asarray([str(label) for label in classes])[target]
-    return Dataset(name, table, labels, "class", fingerprint=digest)
+def _digits(data_dir: Path | None) -> Dataset:
+    (path,) = _packaged("digits.csv.gz")
+    rows = np.loadtxt(path, delimiter=",", ndmin=2)
+    return Dataset("digits", rows[:, :-1], rows[:, -1].astype(np.int64), "digit", fingerprint=fingerprint(path))
+
+
+def _diabetes(data_dir: Path | None) -> Dataset:
+    paths = _packaged("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
+    rows, target = np.loadtxt(paths[0], ndmin=2), np.loadtxt(paths[1])
+    table = _table(DIABETES_FEATURES, rows)
+    return Dataset("diabetes", table, target, "progression", fingerprint=fingerprint(*paths))
+
+
+def _table(names: Sequence[str], values: Array) -> Table:
+    return Table({name: values[:, i] for i, name in enumerate(names)})
 
 
 def _fashion_mnist(data_dir: Path | None) -> Dataset:
@@ -113,13 +162,13 @@ def _first_file(*paths: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-_SETS: Mapping[str, Callable[[Path | None], Dataset]] = MappingProxyType(
+_SETS: Mapping[str, Loader] = MappingProxyType(
     {
-        "iris": _from_sklearn("iris", "load_iris"),
-        "wine": _from_sklearn("wine", "load_wine"),
-        "breast-cancer": _from_sklearn("breast-cancer", "load_breast_cancer"),
-        "digits": _from_sklearn("digits", "load_digits"),
-        "diabetes": _from_sklearn("diabetes", "load_diabetes", scaled=False),
+        "iris": _labelled("iris", "iris.csv", IRIS_FEATURES),
+        "wine": _labelled("wine", "wine_data.csv", WINE_FEATURES),
+        "breast-cancer": _labelled("breast-cancer", "breast_cancer.csv", BREAST_CANCER_FEATURES),
+        "digits": _digits,
+        "diabetes": _diabetes,
         "fashion-mnist": _fashion_mnist,
     }
 )

@@ -84,14 +84,15 @@ class ClassTarget:
 
     def encode(self, target: Array, where: str) -> Array:
         """Return the class index of each label, int64 of shape (n,); raises DataError for an unknown label."""
-        labels = _as_kind(_labels(target, where), self.kind, where)
+        given = _labels(target, where)
+        labels = _as_kind(given, self.kind, where)
         index = np.searchsorted(self.classes, labels)
         index = np.minimum(index, len(self.classes) - 1)
         unknown = np.flatnonzero(self.classes[index] != labels)
         if len(unknown):
             known = listed([text_of(label) for label in self.classes])
             raise DataError(
-                f"{where}, row {unknown[0] + 1}: {quoted(text_of(labels[unknown[0]]))} is not one of the classes "
+                f"{where}, row {unknown[0] + 1}: {quoted(text_of(given[unknown[0]]))} is not one of the classes "
                 f"{known} ({len(unknown)} such rows)"
             )
         return index.astype(np.int64)

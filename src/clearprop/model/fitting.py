@@ -11,8 +11,8 @@ import numpy as np
 from clearprop.compile import compile_program
 from clearprop.data import Encoding, split
 from clearprop.description import describe
-from clearprop.errors import SettingsError
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy
+from clearprop.errors import DataError, SettingsError
+from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
 from clearprop.model.saving import PARTS
@@ -55,6 +55,7 @@ def prepare(
         raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
     features = as_table(features) if is_table(features) else np.asarray(features)
     target = np.asarray(target)
+    _check_lengths(features, target, sample_weight)
     if validation_split:
         by_class = target if isinstance(model.loss, (CrossEntropy, BinaryCrossEntropy)) else len(target)
         if target.ndim > 1:
@@ -64,11 +65,28 @@ def prepare(
         features, target = _rows(features, rows), target[rows]
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
     if is_table(features) and model.encoding is None:
-        model.encoding = Encoding.fit(features, target, dtype=model.dtype)
+        model.encoding = Encoding.fit(features, target, task=_task(model.loss), dtype=model.dtype)
     train = model.samples(features, target)
     weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
     validation = None if validation_data is None else model.samples(*validation_data)
     return Samples(train.x, train.y, weight, train.decode), validation
+
+
+def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:
+    if not target.ndim or len(features) != len(target):
+        targets = len(target) if target.ndim else "no rows of"
+        raise DataError(f"there are {len(features)} samples and {targets} targets: give one target a sample")
+    if not len(target):
+        raise DataError("there are no samples to train on")
+    if sample_weight is not None and np.shape(sample_weight) != (len(target),):
+        raise SettingsError(f"sample_weight must hold {len(target)} numbers, received shape {np.shape(sample_weight)}")
+
+
+def _task(loss: Loss) -> str:
+    """Return what a target is to the loss, so that whole numbers are not taken for classes, or the reverse."""
+    if isinstance(loss, (CrossEntropy, BinaryCrossEntropy)):
+        return "classification"
+    return "regression" if isinstance(loss, SquaredError) else "auto"
 
 
 def _rows(features: Any, rows: Array) -> Any:
@@ -92,16 +110,25 @@ def make_training(
         Key(model.seed).child("training").words(),
         model.schedule,
     )
-    guard = {"model": describe_training(model), "settings": describe(settings), "data": fingerprint(train)}
-    file = None if folder is None else CheckpointFile(folder.checkpoint, guard)
-    if resume:
-        if file is None:
-            raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
-        state = read_checkpoint(file.path, guard)
+    if resume and folder is None:
+        raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
+    file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
+    if resume and file is not None:
+        state = read_checkpoint(file.path, file.guard)
     else:
         slots = compile_program(programs.slots, model.backend)(model.parameters)
         state = FitState(dict(model.parameters), slots)
     return Training(compiled, state, settings, train, validation, checkpoint=file)
+
+
+def _guard(model: Model, train: Samples, validation: Samples | None, settings: FitSettings) -> dict[str, Any]:
+    """Return what must be the same when a fit goes on."""
+    return {
+        "model": describe_training(model),
+        "settings": describe(settings),
+        "data": fingerprint(train),
+        "validation": None if validation is None else fingerprint(validation),
+    }
 
 
 def describe_training(model: Model) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
             model.init(tuple(description["sample_shape"]))
     except FileFormatError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
     _check_arrays(path, model, arrays)
     model.parameters = {name: arrays[name] for name in model.parameters}

@@ -12,6 +12,7 @@ import numpy as np
 from clearprop.backends.protocol import Executable
 from clearprop.compile import DEFAULT_BACKEND, compile_program, source_of
 from clearprop.data import Encoding
+from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Program, Shape, Type
@@ -19,7 +20,7 @@ from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.fitting import make_training, prepare, stopping
 from clearprop.model.run import Run
-from clearprop.model.samples import as_input, as_target, fit_target, given_type
+from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Dense, Layer, Sequential, Sigmoid, Softmax, activation
 from clearprop.optim import Optimizer, Schedule
@@ -105,7 +106,7 @@ class Model:
         _check_final_activation(self.network, self.loss)
 
     def __repr__(self) -> str:
-        return f"Model({self.network!r}, loss={self.loss!r}, optimizer={self.optimizer!r})"
+        return f"Model({brief(self.network.layers)}, loss={brief(self.loss)}, optimizer={brief(self.optimizer)})"
 
     def init(self, sample_shape: Shape) -> None:
         """Make the first parameters for samples of a shape, without the batch: (64,) or (28, 28).
@@ -196,17 +197,23 @@ class Model:
             batch_size,
             shuffle,
             self.seed,
-            tuple(metrics),
+            (metrics,) if isinstance(metrics, str) else tuple(metrics),
             stopping(early_stopping),
             checkpoint_steps,
             checkpoint_seconds,
         )
         folder = Run(run) if isinstance(run, (str, Path)) else run
-        train, validation = prepare(
-            self, features, target, validation_split, validation_data, sample_weight, class_weight
-        )
-        training = make_training(self, train, validation, settings, folder, resume)
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
+        before = (self.encoding, self.sample_shape, self.parameters)
+        try:
+            train, validation = prepare(
+                self, features, target, validation_split, validation_data, sample_weight, class_weight
+            )
+            training = make_training(self, train, validation, settings, folder, resume)
+        except BaseException:
+            self.encoding, self.sample_shape, self.parameters = before
+            self._executables.clear()
+            raise
         training.listeners += [*listeners, *([shown] if shown else [])]
         if folder is not None:
             training.listeners.append(folder.begin(self, settings, fresh=not resume))
@@ -254,11 +261,10 @@ class Model:
         The loss is in the units of training; metrics are in the units of the given target.
         """
         samples = self.samples(features, target)
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight, dtype=self.dtype)
-            samples = Samples(samples.x, samples.y, weight, samples.decode)
+        weight = sample_weights(len(samples), samples.y, sample_weight, None, self.dtype)
+        samples = Samples(samples.x, samples.y, weight, samples.decode)
         loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
-        return {"loss": loss} | measure(metrics, samples, prediction)
+        return {"loss": loss} | measure((metrics,) if isinstance(metrics, str) else metrics, samples, prediction)
 
     def source(self) -> str:
         """Return the complete training step as a Python module that runs with NumPy alone.
@@ -269,7 +275,7 @@ class Model:
         output = self.output_type()
         classes = isinstance(self.loss, CrossEntropy)
         y = Type("int64", output.shape[:-1]) if classes else output
-        title = f"One training step of {self.network!r}\nwith {self.loss!r} and {self.optimizer!r}."
+        title = f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
         return source_of(self.step_programs(y, weighted=False).readable, "training_step", title)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:

@@ -47,8 +47,10 @@ class Run:
         """
         self.update_settings({"model": repr(model), "fit": describe(settings)})
         if fresh:
-            for stale in (self.events, self.history_file, self.results):
+            for stale in (self.events, self.history_file, self.results, self.checkpoint):
                 stale.unlink(missing_ok=True)
+        for abandoned in self.path.glob(".*.part"):  # a process was killed while it wrote
+            abandoned.unlink(missing_ok=True)
 
         def write(event: Event) -> None:
             if isinstance(event, Progressed):

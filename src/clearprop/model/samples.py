@@ -40,7 +40,8 @@ def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
         return encoding.features(raw)
     try:
         array = np.asarray(features)
-        converted = np.ascontiguousarray(array, dtype=dtype)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
+            converted = np.ascontiguousarray(array, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
     if array.dtype.kind not in "biuf" or converted.ndim < 2:
@@ -67,7 +68,8 @@ def as_target(target: Any, dtype: str, encoding: Encoding | None) -> Array:
             f"the target must be numbers, received {array.dtype}; turn labels into class indices 0, 1, ... "
             "(numpy.unique with return_inverse=True does), or pass a table"
         )
-    return _finite(np.ascontiguousarray(array, dtype=dtype), "target")
+    with np.errstate(over="ignore"):
+        return _finite(np.ascontiguousarray(array, dtype=dtype), "target")
 
 
 def fit_target(target: Array, wanted: Type, output: Type) -> Array:
@@ -103,7 +105,7 @@ def sample_weights(
 
     Args:
         n: the number of samples.
-        target: class indices, when class weights are given.
+        target: class indices, or zeros and ones of one binary output, when class weights are given.
         sample_weight: a weight for each sample, at least 0.
         class_weight: a weight for each class, or "balanced": n / (classes count_k).
 
@@ -117,13 +119,15 @@ def sample_weights(
         raise SettingsError(f"sample_weight must hold {n} finite numbers of at least 0, received shape {weight.shape}")
     if class_weight is not None:
         weight = weight * _class_weights(target, class_weight)
-    total = weight.mean() if n else 1.0
+    total = weight.mean()
     if total <= 0:
         raise SettingsError("the weights are all zero: at least one sample must count")
     return (weight / total).astype(dtype)
 
 
 def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Array:
+    if target.shape == (len(target), 1) and np.isin(target, (0, 1)).all():
+        target = target[:, 0].astype(np.int64)
     if target.dtype.kind not in "iu" or target.ndim != 1:
         raise SettingsError("class_weight needs class indices as the target")
     classes, inverse, counts = np.unique(target, return_inverse=True, return_counts=True)
@@ -131,6 +135,12 @@ def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Ar
         if class_weight != "balanced":
             raise SettingsError(f"class_weight is 'balanced' or a mapping, received {class_weight!r}")
         return np.asarray((len(target) / (len(classes) * counts))[inverse])
+    odd = {k: weight for k, weight in class_weight.items() if k not in classes or not 0 <= weight < np.inf}
+    if odd:
+        raise SettingsError(
+            f"class_weight gives a finite number of at least 0 for class indices among {classes.tolist()}, "
+            f"received {odd!r}"
+        )
     return np.asarray([float(class_weight.get(int(label), 1.0)) for label in classes])[inverse]
 
 

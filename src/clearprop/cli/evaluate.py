@@ -1,0 +1,69 @@
+"""`clearprop evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clearprop.cli.choices import Recipe, Source
+from clearprop.cli.defaults import check_metrics
+from clearprop.cli.measuring import measured, metrics_for, report
+from clearprop.cli.options import RUN, Names, text_file_options
+from clearprop.cli.output import result, width_of
+from clearprop.cli.preparing import Part, divide
+from clearprop.data import Encoding, printable
+from clearprop.errors import DataError, SettingsError
+from clearprop.model import Model, Run, load
+
+_EPILOG = """\b
+Examples:
+  clearprop evaluate runs/iris-1
+  clearprop evaluate runs/houses-1 houses-2025.csv --metrics r2,max_error
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=RUN)
+@click.argument("data", required=False)
+@click.option("--metrics", type=Names(), default=(), metavar="A,B", help="Further metrics, by scikit-learn's names.")
+@click.option("--target", metavar="NAME", help="The target column of DATA.  [default: that of the run]")
+@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@text_file_options
+def command(run: Path, data: str | None, metrics: tuple[str, ...], **reading: Any) -> None:
+    """Measure RUN (its folder, or a model file) on DATA; without DATA, on the run's own held-out test part."""
+    model = load(run)
+    if model.encoding is None:
+        raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data with a target: use Python")
+    check_metrics(metrics, model.encoding.task)
+    if data is None:
+        part, title = _test_part(run)
+    else:
+        part, title = _given(data, model.encoding, reading)
+    wanted = metrics_for(model.encoding.task, metrics)
+    _print(model, part, wanted, title)
+
+
+def _print(model: Model, part: Part, metrics: tuple[str, ...], title: str) -> None:
+    values, prediction = measured(model, part, metrics)
+    result(report(model, part, values, prediction, f"{title} ({len(part)} rows)", width_of()))
+
+
+def _test_part(folder: Path) -> tuple[Part, str]:
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is a model file, which has no test part: name the DATA to measure it on")
+    recipe = Recipe.of(Run(folder))
+    part = divide(recipe.load(), recipe.choices).test
+    if part is None:
+        raise SettingsError(f"{folder} kept no test part (--test 0): name the DATA to measure it on")
+    return part, "test"
+
+
+def _given(data: str, encoding: Encoding, reading: dict[str, Any]) -> tuple[Part, str]:
+    name = ",".join(encoding.target_name) if isinstance(encoding.target_name, tuple) else encoding.target_name
+    target = reading.pop("target") or name
+    dataset = Source(data, target, **reading).load()
+    if dataset.target is None:
+        raise DataError(f"{dataset.name} has no target to compare with: name it with --target")
+    return Part(dataset.features, dataset.target), printable(dataset.name)

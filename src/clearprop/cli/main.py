@@ -1,0 +1,138 @@
+"""The entry point: `clearprop COMMAND`. Commands are loaded when they are asked for, so that help answers at once."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+import traceback
+import warnings
+from types import FrameType
+from typing import Any
+
+import click
+
+from clearprop.errors import ClearpropError, DivergedError
+from clearprop.version import __version__
+
+COMMANDS = {
+    "train": ("clearprop.cli.train", "Train a network on a table, arrays or a bundled set."),
+    "evaluate": ("clearprop.cli.evaluate", "Measure a run on its held-out test part, or on other data."),
+    "predict": ("clearprop.cli.predict", "Predict the rows of a table; CSV comes out."),
+    "source": ("clearprop.cli.source", "Print a run's training step as a Python module."),
+    "check": ("clearprop.cli.check", "Check a run's gradients against finite differences."),
+    "runs": ("clearprop.cli.runs", "List runs with their figures."),
+}
+"""Every command: the module whose `command` it is, and what it does in one line."""
+
+_EPILOG = """\b
+Examples:
+  clearprop train iris
+  clearprop train houses.csv --target price --layers 64,32
+  clearprop predict runs/houses-1 new.csv -o prices.csv
+
+\b
+Exit status:
+  0    done
+  1    training diverged, or a check found something wrong
+  2    the data, an option or a file cannot be used
+  130  interrupted (Ctrl-C), 143 terminated, 141 the reader of the output went away
+"""
+
+
+class CommandLine(click.Group):
+    """The group of all commands: loads one when it is needed, turns errors into messages and statuses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with; an unknown one gets a suggestion."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what a user can mend becomes a message on stderr and an exit status."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (ClearpropError, OSError, MemoryError, KeyboardInterrupt) as error:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            raise click.exceptions.Exit(_report(error)) from error
+
+
+def _report(error: BaseException) -> int:
+    """Say what happened on stderr; return the exit status."""
+    if isinstance(error, BrokenPipeError):
+        # The interpreter flushes stdout once more when it ends, and that must not fail again.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives until the end
+        return 141
+    if isinstance(error, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    click.echo(f"Error: {shown(_message(error))}", err=True)
+    return 1 if isinstance(error, DivergedError) else 2
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({error}): use fewer samples, a smaller network or a smaller batch"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def shown(text: str) -> str:
+    """Return a message with control and format characters as escapes, line breaks apart."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@click.group(cls=CommandLine, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="clearprop", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Train neural networks you can read."""
+
+
+def main() -> None:
+    """Run the command line on the arguments of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+    warnings.formatwarning = _format_warning
+    cli(prog_name="clearprop")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End as an exception does, so that nothing half-written stays behind."""
+    raise SystemExit(128 + number)
+
+
+def _format_warning(message: Warning | str, *place: Any, **more: Any) -> str:
+    return f"Warning: {shown(str(message))}\n"

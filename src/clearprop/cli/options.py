@@ -1,0 +1,123 @@
+"""Options that several commands share, their types, and the configuration file."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clearprop.errors import SettingsError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType  # generic for type checkers alone, in click 8.1 not even for them
+
+
+class Widths(_Type):
+    """Widths of hidden layers: "128,64", or "none" for no hidden layer."""
+
+    name = "widths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the widths."""
+        if isinstance(value, tuple):
+            return value
+        if str(value).strip().lower() in ("none", ""):
+            return ()
+        try:
+            widths = tuple(int(item) for item in str(value).split(","))
+        except ValueError:
+            widths = (0,)
+        if min(widths) < 1:
+            self.fail(f"{value!r} is not a list of widths: write whole numbers such as 128,64, or none", param, ctx)
+        return widths
+
+
+class Names(_Type):
+    """Names separated by commas."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(item.strip() for item in str(value).split(",") if item.strip())
+
+
+class Finite(click.FloatRange):
+    """A number in a range, neither NaN nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+RUN = click.Path(exists=True, path_type=Path)
+"""The folder of a run, or a model file."""
+
+
+def text_file_options(function: Function) -> Function:
+    """Add how to read a text file."""
+    for option in (
+        click.option("--no-header", is_flag=True, help="The first line of a text file holds values, not names."),
+        click.option("--encoding", metavar="NAME", help="The encoding of a text file.  [default: detected]"),
+        click.option(
+            "--delimiter", metavar="CHAR", help="What separates the values of a text file.  [default: detected]"
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Take the values of a TOML file as the defaults of the command's options.
+
+    Raises:
+        SettingsError: the file is not TOML, or has a key that is no option.
+    """
+    if path is None:
+        return None
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not a TOML file: {error}") from error
+    known = {parameter.name or "": parameter for parameter in ctx.command.params}
+    known = {name: parameter for name, parameter in known.items() if name not in ("config", "resume", "help")}
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise SettingsError(f"{path}: there is no option {key!r}{_suggestion(name, known)}")
+        flag = isinstance(known[name], click.Option) and getattr(known[name], "is_flag", False)
+        values[name] = value if flag and isinstance(value, bool) else _as_text(path, key, value)
+    ctx.default_map = values
+    return path
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    if near:
+        return f"; did you mean {near[0].replace('_', '-')!r}?"
+    return f"; the options are {', '.join(sorted(name.replace('_', '-') for name in known))}"
+
+
+def _as_text(path: Path, key: str, value: Any) -> str:
+    """Bring a value to what would be typed, so that one place checks both."""
+    if isinstance(value, list) and all(isinstance(item, (str, int)) and not isinstance(item, bool) for item in value):
+        return ",".join(str(item) for item in value) or "none"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise SettingsError(f"{path}: {key} is a {type(value).__name__}; write a number, a text or a list")

@@ -1,0 +1,143 @@
+"""`clearprop predict`."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import numpy as np
+
+from clearprop.cli.choices import Source
+from clearprop.cli.measuring import scores
+from clearprop.cli.options import RUN, text_file_options
+from clearprop.cli.output import note
+from clearprop.data import Encoding, Table, bundled_names, iter_tables, printable
+from clearprop.data.columns import Array
+from clearprop.errors import SettingsError
+from clearprop.model import Model, load
+
+_ROWS = 65536
+_WHOLE = (".npz", ".npy", ".idx")
+_EPILOG = """\b
+Examples:
+  clearprop predict runs/houses-1 new.csv -o prices.csv
+  clearprop predict runs/iris-1 flowers.csv --probabilities | head
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=RUN)
+@click.argument("data")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="[default: stdout]"
+)
+@click.option("--probabilities", is_flag=True, help="Add a column for the probability of each class.")
+@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@text_file_options
+def command(run: Path, data: str, output: Path | None, probabilities: bool, **reading: Any) -> None:
+    """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", and on
+    request a column for each class.
+
+    Columns are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
+    What is unusual about the rows (new categories, missing values) is told on stderr. FILE is written in full or not
+    at all.
+    """
+    model = load(run)
+    encoding = model.encoding
+    if encoding is None:
+        raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
+    if probabilities and encoding.classes is None:
+        raise SettingsError("--probabilities needs classes, and this model predicts numbers: leave it out")
+    if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
+        raise SettingsError(f"{output} is the data itself: choose another --output")
+    parts = _parts(Source(data, **reading), encoding)
+    with _opened(output) as file:
+        _write(file, model, encoding, parts, probabilities)
+
+
+def _parts(source: Source, encoding: Encoding) -> Iterator[Table | Array]:
+    """Yield the features in pieces; the target, if it is there, left out."""
+    path = Path(source.data)
+    streamed = source.data not in bundled_names() and path.suffix.lower() not in _WHOLE and "ubyte" not in path.name
+    name = encoding.target_name
+    target = name if isinstance(name, tuple) else () if name is None else (name,)
+    if not streamed:
+        features = source.load(require_target=False).features
+        for start in range(0, len(features), _ROWS):
+            rows = slice(start, start + _ROWS)
+            yield features.take(rows) if isinstance(features, Table) else features[rows]
+        return
+    for table in iter_tables(
+        source.data, rows=_ROWS, delimiter=source.delimiter, encoding=source.encoding, header=source.header
+    ):
+        yield table.drop([name for name in target if name in table.columns])
+
+
+def _write(file: TextIO, model: Model, encoding: Encoding, parts: Iterator[Table | Array], probabilities: bool) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    clean = printable if file.isatty() else str
+    told: set[str] = set()
+    for i, features in enumerate(parts):
+        _tell(encoding.inspect(features), told)
+        rows = _rows(model.predict(features), encoding, probabilities)
+        if i == 0:  # not before the first part is known to be right
+            writer.writerow([clean(name) for name in _header(encoding, probabilities)])
+        writer.writerows([clean(value) for value in row] for row in rows)
+
+
+def _tell(notes: Iterable[str], told: set[str]) -> None:
+    for line in notes:
+        if line not in told:
+            note(printable(line, 300))
+        told.add(line)
+
+
+def _rows(prediction: Array, encoding: Encoding, probabilities: bool) -> Iterator[list[str]]:
+    if encoding.classes is None:
+        yield from ([_number(value) for value in row] for row in np.reshape(prediction, (len(prediction), -1)).tolist())
+        return
+    likely = scores(prediction)
+    for label, row in zip(encoding.decode(likely).tolist(), likely.tolist(), strict=True):
+        yield [str(label), *(map(_number, row) if probabilities else ())]
+
+
+def _header(encoding: Encoding, probabilities: bool) -> list[str]:
+    if encoding.classes is None:
+        names = encoding.target_name
+        several = encoding.n_outputs > 1
+        numbered = names if isinstance(names, tuple) else range(1, encoding.n_outputs + 1)
+        return [f"prediction_{name}" for name in numbered] if several else ["prediction"]
+    return ["prediction", *(f"probability_{label}" for label in encoding.classes.tolist() if probabilities)]
+
+
+def _number(value: float) -> str:
+    """Nine significant digits, which tell any two float32 numbers apart."""
+    return f"{value:.9g}"
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    """Open stdout, or a file that takes its place only when it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, output)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

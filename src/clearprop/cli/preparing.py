@@ -1,0 +1,130 @@
+"""From a data set and choices to what a fit takes: the parts, the encoding, the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clearprop.cli.choices import Choices
+from clearprop.cli.defaults import complete
+from clearprop.data import Dataset, Encoding, Table, split
+from clearprop.data.columns import Array
+from clearprop.errors import DataError
+from clearprop.model import Model
+from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
+from clearprop.optim import OPTIMIZERS, Optimizer, Schedule, Step, schedule
+
+Features = Table | Array
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some samples, raw: features and target."""
+
+    features: Features
+    target: Array
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Array | slice) -> Part:
+        """Return some of the samples."""
+        features = self.features.take(rows) if isinstance(self.features, Table) else self.features[rows]
+        return Part(features, self.target[rows])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A data set divided: what the weights, the choice of the epoch, and the final figures come from."""
+
+    train: Part
+    validation: Part | None
+    test: Part | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be fitted, its samples, and the choices that made it, complete."""
+
+    model: Model
+    encoding: Encoding
+    parts: Parts
+    choices: Choices
+
+
+def divide(dataset: Dataset, choices: Choices) -> Parts:
+    """Hold out the test part (the official one where there is one) and the validation part, by the seed.
+
+    Raises:
+        DataError: there is no target, or there are too few samples to hold some out.
+    """
+    if dataset.target is None:
+        raise DataError(f"{dataset.name} has no target to train on: name it with --target")
+    train, test, validation = Part(dataset.features, dataset.target), None, None
+    if choices.test and dataset.test is not None:
+        test = Part(*dataset.test)
+    elif choices.test:
+        train, test = _hold_out(train, choices.test, choices)
+    if choices.validation is None or choices.validation:
+        train, validation = _hold_out(train, choices.validation or 0.1, choices)
+    return Parts(train, validation, test)
+
+
+def _hold_out(part: Part, fraction: float, choices: Choices) -> tuple[Part, Part]:
+    stratify = None if choices.task == "auto" or part.target.ndim > 1 else choices.task == "classification"
+    rest, held = split(part.target, fraction, seed=choices.seed, stratify=stratify)
+    return part.take(rest), part.take(held)
+
+
+def prepare(dataset: Dataset, choices: Choices) -> Prepared:
+    """Divide, fit the encoding to the training part alone, and write the network.
+
+    Raises:
+        DataError, SettingsError, ShapeError: the data or a choice does not fit.
+    """
+    parts = divide(dataset, choices)
+    encoding = Encoding.fit(
+        parts.train.features,
+        parts.train.target,
+        target_name=dataset.target_name,
+        task=choices.task,
+        dtype=choices.dtype,
+    )
+    choices = complete(choices, encoding.task, len(parts.train))
+    model = _model(encoding, choices)
+    for part in (parts.validation, parts.test):
+        if part is not None:
+            model.samples(part.features, part.target)
+    return Prepared(model, encoding, parts, choices)
+
+
+def _model(encoding: Encoding, choices: Choices) -> Model:
+    kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
+    model = Model(
+        _network(encoding, choices),
+        choices.loss,
+        kind(learning_rate=choices.lr),
+        schedule=_schedule(choices),
+        dtype=choices.dtype,
+        seed=choices.seed,
+    )
+    model.encoding = encoding
+    model.init(encoding.input_shape)
+    return model
+
+
+def _network(encoding: Encoding, choices: Choices) -> list[Layer]:
+    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
+    layers: list[Layer] = [Flatten()] if len(encoding.input_shape) > 1 else []
+    for width in choices.layers or ():
+        layers.append(Dense(width, choices.activation, penalty=penalty))
+        if choices.dropout:
+            layers.append(Dropout(choices.dropout))
+    binary = choices.loss == "binary_cross_entropy"
+    return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
+
+
+def _schedule(choices: Choices) -> Schedule:
+    if choices.schedule == "step":
+        return Step(0.1, max(1, -(-(choices.epochs or 1) // 3)))
+    return schedule(choices.schedule or "constant")

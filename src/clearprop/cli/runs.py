@@ -1,0 +1,88 @@
+"""`clearprop runs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clearprop.cli.choices import Recipe
+from clearprop.cli.folders import RUNS
+from clearprop.cli.output import note, number, result, table, width_of
+from clearprop.errors import ClearpropError
+from clearprop.files import read_json
+from clearprop.model import Run
+from clearprop.train import History
+
+_HEADING = ("run", "data", "rows", "hidden", "epochs", "best", "metric", "validation", "test", "seconds", "state")
+_RIGHT = (2, 4, 5, 7, 8, 9)
+_EPILOG = """\b
+Examples:
+  clearprop runs
+  clearprop runs experiments
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+def command(folder: Path | None) -> None:
+    """List the runs in FOLDER (default: runs) with their figures; FOLDER may be a single run too."""
+    folder = folder or RUNS
+    runs = [Run(folder)] if Run(folder).exists() else _runs_in(folder)
+    if not runs:
+        note(f"there are no runs in {folder}; `clearprop train DATA` makes one")
+        return
+    result(table([_HEADING, *(_row(run) for run in runs)], _RIGHT, width_of()))
+
+
+def _runs_in(folder: Path) -> list[Run]:
+    found = [Run(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted((run for run in found if run.exists()), key=lambda run: _order(run.path.name))
+
+
+def _order(name: str) -> tuple[str, int]:
+    """Sort iris-10 after iris-9."""
+    stem, _, counter = name.rpartition("-")
+    return (stem, int(counter)) if counter.isdecimal() else (name, 0)
+
+
+@dataclass(frozen=True)
+class _Figures:
+    validation: dict[str, Any]
+    test: dict[str, Any]
+    rows: int
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    name = run.path.name or str(run.path)
+    try:
+        recipe = Recipe.of(run)
+        history = run.history() if run.history_file.exists() else History()
+        figures = _figures(run)
+    except (ClearpropError, OSError) as error:
+        return (name, *["-"] * (len(_HEADING) - 2), f"cannot be read: {error}")
+    choices = recipe.choices
+    metric = next(iter(choices.metrics), "loss")
+    return (
+        name,
+        recipe.name,
+        str(figures.rows or "-"),
+        "-".join(map(str, choices.layers or ())) or "none",
+        str(len(history)),
+        str(history.best_epoch or "-"),
+        metric,
+        number(figures.validation.get(metric)),
+        number(figures.test.get(metric)),
+        f"{sum(history.seconds):.1f}",
+        history.reason or "not ended",
+    )
+
+
+def _figures(run: Run) -> _Figures:
+    content = read_json(run.results) if run.results.exists() else {}
+    content = content if isinstance(content, dict) else {}
+    samples = run.read_settings().get("samples")
+    rows = sum(samples.values()) if isinstance(samples, dict) else 0
+    return _Figures(content.get("validation") or {}, content.get("test") or {}, rows)

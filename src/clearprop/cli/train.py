@@ -1,0 +1,107 @@
+"""`clearprop train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from clearprop.cli.choices import Choices, Source
+from clearprop.cli.options import Finite, Names, Widths, read_config, text_file_options
+from clearprop.cli.training import go_on, start
+from clearprop.losses import LOSSES
+from clearprop.nn import ACTIVATIONS
+from clearprop.optim import OPTIMIZERS, SCHEDULES
+
+_EPILOG = """\b
+Examples:
+  clearprop train digits
+  clearprop train houses.csv --target price --layers 64,32 --epochs 50
+  clearprop train houses.csv --config run.toml --seed 3
+  clearprop train --resume runs/houses-1
+"""
+_WITH_RESUME = ("data", "resume", "progress")
+_UNIT = Finite(0, 1, max_open=True)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("data", required=False)
+@click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
+@click.option(
+    "--layers", type=Widths(), metavar="N,N", help='Widths of the hidden layers, or "none".  [default: by size]'
+)
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="relu", show_default=True)
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True)
+@click.option("--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size]")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="At most so many epochs.  [default: by size]")
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples a step.  [default: by size]")
+@click.option("--dropout", type=_UNIT, default=0.0, show_default=True, metavar="R", help="After each hidden layer.")
+@click.option("--l2", type=Finite(0), metavar="X", help="Weight decay, X/2 sum w^2.  [default: by size]")
+@click.option("--l1", type=Finite(0), default=0.0, show_default=True, metavar="X", help="X sum |w|.")
+@click.option(
+    "--schedule",
+    type=click.Choice(list(SCHEDULES)),
+    help="Of the learning rate; step drops it to a tenth after each third of the epochs.  [default: cosine]",
+)
+@click.option("--loss", type=click.Choice(["auto", *LOSSES]), default="auto", show_default=True)
+@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
+@click.option("--validation", type=_UNIT, metavar="R", help="The part that chooses the best epoch.  [default: by size]")
+@click.option("--test", type=_UNIT, default=0.2, show_default=True, metavar="R", help="The part held out for the end.")
+@click.option(
+    "--patience", type=click.IntRange(1), metavar="N", help="Stop after N epochs no better.  [default: by size]"
+)
+@click.option(
+    "--metrics", type=Names(), default=(), metavar="A,B", help="Recorded each epoch, by scikit-learn's names."
+)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Decides every random number."
+)
+@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@text_file_options
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    metavar="FILE",
+    help="A TOML file with these options by name; what is typed goes before it.",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.  [default: runs/NAME-N]")
+@click.option(
+    "--resume", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN", help="Go on with a run."
+)
+@click.option("--checkpoint-every", type=click.IntRange(1), metavar="STEPS", help="Beside one every 10 seconds.")
+@click.option("--progress", type=click.Choice(["auto", "live", "plain", "quiet"]), default="auto", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context, /, data: str | None, out: Path | None, resume: Path | None, progress: str, **given: Any
+) -> None:
+    """Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, or one of the bundled sets iris, wine,
+    breast-cancer, digits, diabetes and fashion-mnist.
+
+    The test part is held out before anything is learned from the data, and measured once, at the end. Early
+    stopping keeps the weights of the best epoch. Ctrl-C writes a checkpoint; --resume RUN goes on, to the same bits.
+    """
+    if resume is not None:
+        _refuse_options(ctx)
+        go_on(resume, data, progress)
+        return
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA'.", ctx)
+    sources = {field.name: given[field.name] for field in dataclasses.fields(Source) if field.name != "data"}
+    choices = {field.name: given[field.name] for field in dataclasses.fields(Choices)}
+    start(Source(data, **sources), Choices(**choices), out, progress)
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """A resumed run takes its options from its settings, so that its numbers stay the same."""
+    typed = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+    odd = [name for name in ctx.params if name not in _WITH_RESUME and ctx.get_parameter_source(name) in typed]
+    if odd:
+        names = ", ".join("--" + name.replace("_", "-") for name in odd)
+        raise click.UsageError(f"--resume takes the run's own options: leave out {names}", ctx)

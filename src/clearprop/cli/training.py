@@ -1,0 +1,141 @@
+"""Training a run: start one, go on with one, and what is told at its end."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from clearprop.cli.choices import Choices, Recipe, Source
+from clearprop.cli.folders import check_free, claimed
+from clearprop.cli.measuring import measured, metrics_for
+from clearprop.cli.output import figures, note, result, width_of
+from clearprop.cli.preparing import Part, Prepared, prepare
+from clearprop.cli.recognised import recognised
+from clearprop.data import printable
+from clearprop.errors import DivergedError, SettingsError
+from clearprop.files import write_json
+from clearprop.model import Run, load
+from clearprop.train import EarlyStopping, History
+
+ENDED = ("finished", "early stopping")
+_STATUS = {"interrupted": 130, "terminated": 143}
+
+
+def start(source: Source, choices: Choices, out: Path | None, progress: str) -> None:
+    """Train a new run."""
+    if out is not None:
+        check_free(out)
+    dataset = source.load()
+    prepared = prepare(dataset, choices)
+    if progress != "quiet":
+        note(recognised(dataset, prepared, width_of(stream_is_stderr=True)))
+        note()
+    with claimed(out, dataset.name) as run:
+        recipe = Recipe(source.located(), prepared.choices, dataset.name, dataset.fingerprint)
+        recipe.save(run, {"task": prepared.encoding.task, "samples": _sizes(prepared)})
+        history = _fit(prepared, run, progress, resume=False)
+    _conclude(prepared, run, history, progress)
+
+
+def go_on(folder: Path, data: str | None, progress: str) -> None:
+    """Go on with a run from its checkpoint, or from the start if it was stopped before its first one."""
+    run = Run(folder)
+    recipe = Recipe.of(run)
+    prepared = prepare(recipe.load(data), recipe.choices)
+    before = run.history() if run.history_file.exists() else History()
+    if before.reason == "diverged":
+        raise SettingsError(
+            f"{folder} diverged, and would again: the same settings give the same numbers. "
+            f"Train a new run with another --lr (it was {recipe.choices.lr:g})"
+        )
+    if before.reason in ENDED and run.model_file.exists():
+        note(f"{folder} has ended already ({before.reason}); its figures:")
+        prepared.model.parameters = load(run.path).parameters
+        _conclude(prepared, run, before, progress)
+        return
+    if not run.checkpoint.exists():
+        note(f"{folder} has no checkpoint: it starts again")
+    history = _fit(prepared, run, progress, resume=run.checkpoint.exists())
+    _conclude(prepared, run, history, progress)
+
+
+def _fit(prepared: Prepared, run: Run, progress: str, *, resume: bool) -> History:
+    choices, parts = prepared.choices, prepared.parts
+    held_out = parts.validation
+    try:
+        return prepared.model.fit(
+            parts.train.features,
+            parts.train.target,
+            epochs=choices.epochs or 1,
+            batch_size=choices.batch_size or 1,
+            validation_data=None if held_out is None else (held_out.features, held_out.target),
+            metrics=choices.metrics,
+            early_stopping=None if choices.patience is None else EarlyStopping("val_loss", choices.patience),
+            progress=progress,
+            run=run,
+            resume=resume,
+            checkpoint_steps=choices.checkpoint_every,
+        )
+    except DivergedError:
+        note(f"The last good weights are in {_shown(run)}; --lr sets the learning rate.")
+        raise
+
+
+def _conclude(prepared: Prepared, run: Run, history: History, progress: str) -> None:
+    """Measure the test part, write the figures down, and say what can be done next."""
+    if history.reason in _STATUS:
+        note(f"{history.reason} after {len(history)} epochs; a checkpoint is written. To go on:")
+        note(f"  clearprop train --resume {_quoted(run)}")
+        raise click.exceptions.Exit(_STATUS[history.reason])
+    validation = _at_best(history)
+    tested = _tested(prepared)
+    write_json(run.results, {"samples": _sizes(prepared), "validation": validation, "test": tested})
+    width = width_of()
+    if tested is not None and prepared.parts.test is not None:
+        result(figures(tested, f"test ({len(prepared.parts.test)} rows)", width))
+    elif validation:
+        result(figures(validation, "validation", width))
+    best = f", best epoch {history.best_epoch}" if history.best_epoch else ""
+    result(f"run: {_shown(run)} ({len(history)} epochs{best}, {sum(history.seconds):.1f} s)")
+    if progress != "quiet":
+        _next(run)
+
+
+def _tested(prepared: Prepared) -> dict[str, float] | None:
+    part: Part | None = prepared.parts.test
+    if part is None:
+        return None
+    return measured(prepared.model, part, metrics_for(prepared.encoding.task, prepared.choices.metrics))[0]
+
+
+def _at_best(history: History) -> dict[str, float]:
+    """Return the validation figures of the epoch whose weights were kept."""
+    if not history.epochs:
+        return {}
+    record = history.epochs[history.best_epoch - 1 if history.best_epoch else -1]
+    return {name.removeprefix("val_"): value for name, value in record.items() if name.startswith("val_")}
+
+
+def _sizes(prepared: Prepared) -> dict[str, int]:
+    parts = prepared.parts
+    named = (("train", parts.train), ("validation", parts.validation), ("test", parts.test))
+    return {name: 0 if part is None else len(part) for name, part in named}
+
+
+def _next(run: Run) -> None:
+    folder = _quoted(run)
+    note("\nnext:")
+    note(f"  clearprop evaluate {folder}")
+    note(f"  clearprop predict {folder} DATA -o predictions.csv")
+    note(f"  clearprop source {folder}")
+    note(f"  clearprop check {folder} --gradients")
+
+
+def _quoted(run: Run) -> str:
+    return shlex.quote(_shown(run))
+
+
+def _shown(run: Run) -> str:
+    return printable(run.path, 200)

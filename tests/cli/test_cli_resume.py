@@ -1,0 +1,118 @@
+"""Interrupted runs: the status, the message, and the same bits after --resume."""
+
+import shutil
+import signal
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from clearprop.cli.main import cli
+
+LONG = ("--epochs", "30", "--layers", "8", "--batch-size", "8", "--dropout", "0.1", "--validation", "0.1")
+LONG += ("--progress", "quiet", "--checkpoint-every", "5")
+
+
+def wait_for_checkpoint(process, run, seconds=40):
+    end = time.monotonic() + seconds
+    while not (run / "checkpoint.safetensors").exists() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, iris_template):
+    """The model file of a run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    result = CliRunner().invoke(cli, ["train", "iris", *LONG, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return (out / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_interrupted_and_resumed_is_the_same_to_the_bit(spawn, call, tmp_path, whole, number, status, word):
+    run = tmp_path / "run"
+    process = spawn("train", "iris", *LONG, "--out", run)
+    wait_for_checkpoint(process, run)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (status, "")
+    assert word in err
+    assert f"clearprop train --resume {run}" in err
+    assert "Traceback" not in err
+    assert word in call("runs", run).stdout
+    assert "test (30 rows)" in call("train", "--resume", run, "--progress", "quiet").stdout
+    assert (run / "model.safetensors").read_bytes() == whole
+
+
+def test_killed_and_resumed_is_the_same_to_the_bit(spawn, call, tmp_path, whole):
+    run = tmp_path / "run"
+    process = spawn("train", "iris", *LONG, "--out", run)
+    wait_for_checkpoint(process, run)
+    process.kill()
+    process.wait()
+    assert "not ended" in call("runs", run).stdout
+    call("train", "--resume", run, "--progress", "quiet")
+    assert (run / "model.safetensors").read_bytes() == whole
+
+
+def test_killed_before_the_first_checkpoint_starts_again(call, iris_run):
+    before = (iris_run / "model.safetensors").read_bytes()
+    for name in ("checkpoint.safetensors", "history.json", "model.safetensors", "results.json", "events.jsonl"):
+        (iris_run / name).unlink()
+    assert "starts again" in call("train", "--resume", iris_run, "--progress", "quiet").stderr
+    assert (iris_run / "model.safetensors").read_bytes() == before
+
+
+def test_an_ended_run_shows_its_figures_again(call, iris_run):
+    before = (iris_run / "results.json").read_bytes()
+    result = call("train", "--resume", iris_run)
+    assert "has ended already" in result.stderr
+    assert "accuracy" in result.stdout
+    assert (iris_run / "results.json").read_bytes() == before
+
+
+def test_interrupted_before_training_leaves_nothing(spawn, tmp_path):
+    run = tmp_path / "deep" / "run"
+    process = spawn("train", "iris", *LONG, "--out", run)
+    time.sleep(0.6)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert not run.exists() or (run / "checkpoint.safetensors").exists()
+
+
+def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_path, quick):
+    call("train", house_file, "--target", "price", *quick, "--out", "run")
+    for name in ("history.json", "results.json"):
+        (tmp_path / "run" / name).unlink()
+    moved = shutil.move(house_file, tmp_path / "elsewhere.csv")
+    assert "no longer there" in call("train", "--resume", "run", status=2).stderr
+    assert "no longer there" in call("evaluate", "run", status=2).stderr
+    call("train", moved, "--resume", "run", "--progress", "quiet")
+    text = (tmp_path / "elsewhere.csv").read_text()
+    (tmp_path / "elsewhere.csv").write_text(text.replace("EUR", "USD"))
+    assert "changed" in call("train", moved, "--resume", "run", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"epochs": 20', '"epochs": "x"'),
+        ('"seed": 0', '"sed": 0'),
+        ('"layers": [\n', '"layers": 3, "x": [\n'),
+        ("{", "["),
+        ('"command"', '"comand"'),
+    ],
+)
+def test_damaged_settings_are_named(call, iris_run, before, after):
+    path = iris_run / "settings.json"
+    path.write_text(path.read_text().replace(before, after, 1))
+    for arguments in (("train", "--resume", iris_run), ("evaluate", iris_run), ("check", iris_run, "--gradients")):
+        assert (
+            "settings.json" in call(*arguments, status=2).stderr
+            or "not trained by" in call(*arguments, status=2).stderr
+        )
+    assert "cannot be read" in call("runs", iris_run).stdout

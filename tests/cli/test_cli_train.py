@@ -1,0 +1,167 @@
+"""`clearprop train`: data in, a run out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from clearprop.model import Run, load
+
+SETS = ("iris", "wine", "breast-cancer", "digits", "diabetes")
+
+
+def settings(run):
+    return json.loads((run / "settings.json").read_text())["command"]["choices"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_bundled_sets(call, tmp_path, name, quick):
+    result = call("train", name, *quick)
+    run = tmp_path / "runs" / f"{name}-1"
+    assert f"run: runs/{name}-1 (2 epochs" in result.stdout
+    figures = json.loads((run / "results.json").read_text())
+    metric = "r2" if name == "diabetes" else "accuracy"
+    assert np.isfinite(figures["test"][metric])
+    assert load(run).encoding is not None
+    assert sum(figures["samples"].values()) == {"iris": 150, "wine": 178, "digits": 1797}.get(
+        name, sum(figures["samples"].values())
+    )
+
+
+def test_official_test_part_is_used(call, tmp_path, quick):
+    folder = tmp_path / "fashion"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part, rows in (("train", 60), ("t10k", 20)):
+        images = rng.integers(0, 256, (rows, 28, 28), dtype=np.uint8)
+        labels = (np.arange(rows) % 10).astype(np.uint8)
+        sizes = b"".join(size.to_bytes(4, "big") for size in (rows, 28, 28))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + sizes + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + sizes[:4] + labels.tobytes())
+    result = call("train", "fashion-mnist", "--data-dir", folder, *quick, "--validation", "0.1")
+    assert "test (20 rows)" in result.stdout
+    samples = json.loads((tmp_path / "runs/fashion-mnist-1/results.json").read_text())["samples"]
+    assert samples == {"train": 54, "validation": 6, "test": 20}
+
+
+def test_table_with_everything(call, house_file, tmp_path, quick):
+    result = call("train", house_file, "--target", "price", *quick[:-1], "plain")
+    shown = result.stderr
+    assert "dropped: " in shown
+    assert "one-hot" in shown
+    assert "missing" in shown
+    assert "days" in shown
+    assert "mean absolute error" in result.stdout
+    assert (tmp_path / "runs" / "houses-1" / "model.safetensors").is_file()
+
+
+def test_labels_with_control_codes_are_escaped(call, house_file, quick):
+    result = call("train", house_file, "--target", "town", *quick[:-1], "plain")
+    assert "B\\x1b[31math" in result.stderr
+    call("evaluate", "runs/houses-1")
+
+
+def test_long_tables_are_abbreviated(call, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "wide.csv"
+    names = [f"c{i}" for i in range(50)]
+    rows = [",".join([*names, "target"])]
+    rows += [",".join([*(f"{v:.3f}" for v in rng.normal(size=50)), "ab"[i % 2]]) for i in range(40)]
+    path.write_text("\n".join(rows))
+    shown = call("train", path, "--epochs", "1", "--layers", "none", "--progress", "plain").stderr
+    assert "and 30 columns more" in shown
+    assert "c40" not in shown
+
+
+def test_binary_cross_entropy_on_two_classes(call, quick):
+    call("train", "breast-cancer", *quick, "--loss", "binary_cross_entropy", "--out", "two")
+    text = call("predict", "two", "breast-cancer", "--probabilities").stdout.splitlines()
+    assert text[0] == "prediction,probability_benign,probability_malignant"
+    label, *probabilities = text[1].split(",")
+    assert sum(map(float, probabilities)) == pytest.approx(1, abs=1e-6)
+    assert (label == "malignant") == (float(probabilities[1]) > 0.5)
+    assert "malignant" in call("evaluate", "two").stdout
+
+
+def test_no_test_part_and_no_validation(call, quick):
+    result = call("train", "iris", *quick, "--test", "0", "--validation", "0.2")
+    assert result.stdout.startswith("validation")
+    assert "--test 0" in call("evaluate", "runs/iris-1", status=2).stderr
+    call("train", "iris", *quick, "--test", "0", "--validation", "0")
+    assert settings_of("runs/iris-2")["patience"] is None
+
+
+def settings_of(run):
+    return json.loads((Run(run).settings).read_text())["command"]["choices"]
+
+
+def test_runs_are_counted_and_never_overwritten(call, tmp_path, quick):
+    call("train", "iris", *quick)
+    call("train", "iris", *quick)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["iris-1", "iris-2"]
+    before = (tmp_path / "runs/iris-1/model.safetensors").read_bytes()
+    assert "holds a run already" in call("train", "iris", *quick, "--out", "runs/iris-1", status=2).stderr
+    assert (tmp_path / "runs/iris-1/model.safetensors").read_bytes() == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    assert "other files" in call("train", "iris", *quick, "--out", "mine", status=2).stderr
+
+
+def test_same_seed_same_bytes_and_another_seed_another(call, tmp_path, quick):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        call("train", "iris", *quick, "--seed", seed, "--out", name)
+    a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_config_gives_defaults_and_options_go_before_it(call, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text('epochs = 1\nlayers = [6, 5]\nbatch-size = 50\nl2 = 0.5\nprogress = "quiet"\ndata = "iris"\n')
+    call("train", "--config", config, "--epochs", "2", "--out", "out")
+    chosen = settings(tmp_path / "out")
+    assert (chosen["epochs"], chosen["layers"], chosen["batch_size"], chosen["l2"]) == (2, [6, 5], 50, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epoch = 3", "did you mean 'epochs'?"),
+        ("epochs = 2.5", "--epochs"),
+        ("epochs = true", "--epochs"),
+        ("lr = 'fast'", "--lr"),
+        ("resume = 'x'", "no option"),
+        ("[train]\nepochs = 2", "no option 'train'"),
+        ("layers = {a = 1}", "write a number"),
+        ("epochs 3", "not a TOML file"),
+    ],
+)
+def test_bad_config(call, tmp_path, text, words):
+    (tmp_path / "run.toml").write_text(text)
+    assert words in call("train", "iris", "--config", "run.toml", status=2).stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_divergence_is_status_1_and_keeps_the_last_weights(call, tmp_path):
+    options = ("--optimizer", "sgd", "--lr", "1e30", "--epochs", "3", "--progress", "quiet")
+    with np.errstate(all="ignore"):
+        result = call("train", "diabetes", *options, "--out", "out", status=1)
+    assert "diverged" in result.stderr
+    assert "last good weights" in result.stderr
+    assert all(np.isfinite(array).all() for array in load(tmp_path / "out").parameters.values())
+    assert "would again" in call("train", "--resume", "out", status=2).stderr
+
+
+def test_metrics_are_recorded_and_measured(call, tmp_path, quick):
+    result = call("train", "iris", *quick, "--metrics", "f1_macro,matthews_corrcoef", "--out", "out")
+    assert "matthews corrcoef" in result.stdout
+    record = json.loads((tmp_path / "out" / "history.json").read_text())["epochs"][-1]
+    assert {"f1_macro", "matthews_corrcoef"} <= set(record)
+
+
+def test_a_metric_that_fails_in_training_leaves_no_run(call, tmp_path, monkeypatch):
+    path = tmp_path / "one.csv"
+    path.write_text("a,target\n" + "".join(f"{i},{'x' if i < 28 else 'y'}\n" for i in range(30)))
+    result = call("train", path, "--target", "a", "--metrics", "accuracy", status=2)
+    assert "regression" in result.stderr
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,186 @@
+"""Using a run: evaluate, predict, source, check, runs."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from clearprop.model import load
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """Iris as a frame with the columns of the bundled set."""
+    data = load_iris(as_frame=True)
+    frame = data.data.copy()
+    frame["class"] = np.asarray(data.target_names)[data.target]
+    return frame
+
+
+def test_evaluate_repeats_the_figures_of_training(call, iris_run):
+    figures = json.loads((iris_run / "results.json").read_text())["test"]
+    text = call("evaluate", iris_run).stdout
+    assert f"{figures['accuracy']:.4f}"[:5] in text
+    assert "actual \\ predicted" in text
+    rows = [line.split()[1:] for line in text.splitlines()[-3:]]
+    assert sum(int(count) for row in rows for count in row) == 30
+
+
+def test_evaluate_on_other_data(call, iris_run, flowers, tmp_path):
+    flowers.to_csv(tmp_path / "all.csv", index=False)
+    text = call("evaluate", iris_run, "all.csv", "--metrics", "log_loss").stdout
+    assert text.startswith("all.csv (150 rows)")
+    assert "log loss" in text
+    flowers.rename(columns={"class": "kind"}).to_csv(tmp_path / "kind.csv", index=False)
+    assert "'class'" in call("evaluate", iris_run, "kind.csv", status=2).stderr
+    renamed = call("evaluate", iris_run, "kind.csv", "--target", "kind").stdout
+    same = call("evaluate", iris_run, "all.csv").stdout
+    assert [line.split() for line in renamed.splitlines()[1:]] == [line.split() for line in same.splitlines()[1:]]
+
+
+def test_evaluate_names_an_unknown_class(call, iris_run, flowers, tmp_path):
+    flowers.loc[3, "class"] = "tulip"
+    flowers.to_csv(tmp_path / "new.csv", index=False)
+    assert "tulip" in call("evaluate", iris_run, "new.csv", status=2).stderr
+
+
+def test_predict_finds_columns_by_name(call, iris_run, flowers, tmp_path):
+    flowers.to_csv(tmp_path / "a.csv", index=False)
+    expected = [str(label) for label in load(iris_run).predict_classes(flowers.drop(columns="class"))]
+    whole = call("predict", iris_run, "a.csv")
+    assert [row["prediction"] for row in table(whole.stdout)] == expected
+    assert whole.stderr == ""
+    flowers.drop(columns="class").iloc[:, ::-1].to_csv(tmp_path / "b.csv", index=False)
+    assert call("predict", iris_run, "b.csv").stdout == whole.stdout
+    flowers.assign(note="x").to_csv(tmp_path / "c.csv", index=False)
+    extra = call("predict", iris_run, "c.csv")
+    assert extra.stdout == whole.stdout
+    assert "ignored: 'note'" in extra.stderr
+    flowers.drop(columns="petal width (cm)").to_csv(tmp_path / "d.csv", index=False)
+    missing = call("predict", iris_run, "d.csv", status=2)
+    assert "petal width (cm)" in missing.stderr
+    assert missing.stdout == ""
+
+
+def test_predict_bundled_set_and_parquet(call, iris_run, flowers, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    flowers.to_csv(tmp_path / "a.csv", index=False)
+    duckdb.sql(f"COPY (SELECT * FROM read_csv('{tmp_path}/a.csv')) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
+    expected = call("predict", iris_run, "iris").stdout
+    assert call("predict", iris_run, "a.parquet").stdout == expected
+    assert call("predict", iris_run, "a.csv").stdout == expected
+
+
+def test_predict_probabilities_add_up(call, iris_run):
+    rows = table(call("predict", iris_run, "iris", "--probabilities").stdout)
+    names = [f"probability_{name}" for name in ("setosa", "versicolor", "virginica")]
+    assert list(rows[0]) == ["prediction", *names]
+    for row in rows:
+        values = [float(row[name]) for name in names]
+        assert sum(values) == pytest.approx(1, abs=1e-5)
+        assert names[int(np.argmax(values))] == f"probability_{row['prediction']}"
+
+
+def test_predict_streams_in_pieces(call, iris_run, flowers, tmp_path, monkeypatch):
+    flowers.to_csv(tmp_path / "a.csv", index=False)
+    whole = call("predict", iris_run, "a.csv", "--probabilities").stdout
+    monkeypatch.setattr("clearprop.cli.predict._ROWS", 7)
+    pieces = call("predict", iris_run, "a.csv", "--probabilities").stdout
+    labels = [row["prediction"] for row in table(whole)]
+    assert [row["prediction"] for row in table(pieces)] == labels
+    ours, theirs = ([float(row["probability_setosa"]) for row in table(text)] for text in (whole, pieces))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_predict_output_file_is_whole_or_not_there(call, iris_run, flowers, tmp_path):
+    flowers.to_csv(tmp_path / "a.csv", index=False)
+    result = call("predict", iris_run, "a.csv", "-o", "out.csv")
+    assert result.stdout == ""
+    assert pd.read_csv(tmp_path / "out.csv").shape == (150, 1)
+    flowers = flowers.astype(object)
+    flowers.iloc[149, 0] = "long"
+    flowers.to_csv(tmp_path / "bad.csv", index=False)
+    before = (tmp_path / "out.csv").read_bytes()
+    call("predict", iris_run, "bad.csv", "-o", "out.csv", status=2)
+    call("predict", iris_run, "bad.csv", "-o", "other.csv", status=2)
+    assert (tmp_path / "out.csv").read_bytes() == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".", "other"))]
+    assert "data itself" in call("predict", iris_run, "a.csv", "-o", "a.csv", status=2).stderr
+
+
+def test_predict_numbers_and_notes(call, house_file, tmp_path, quick):
+    call("train", house_file, "--target", "price", *quick, "--out", "run")
+    text = house_file.read_text().replace('"York"', '"Hull"').splitlines()
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(line.rpartition(",")[0] for line in text))
+    result = call("predict", "run", new)
+    assert "Hull" in result.stderr
+    assert "training did not have" in result.stderr
+    values = [float(row["prediction"]) for row in table(result.stdout)]
+    assert len(values) == 120
+    assert np.isfinite(values).all()
+    assert "predicts numbers" in call("predict", "run", new, "--probabilities", status=2).stderr
+
+
+def test_several_targets(call, tmp_path, quick):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    frame["u"], frame["v"] = frame.a + frame.b, frame.b - frame.c
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    call("train", "two.csv", "--target", "u,v", *quick, "--out", "run")
+    rows = table(call("predict", "run", "two.csv").stdout)
+    assert list(rows[0]) == ["prediction_u", "prediction_v"]
+    assert "r2" in call("evaluate", "run", "two.csv").stdout
+
+
+def test_source_runs_as_printed(call, iris_run, tmp_path):
+    text = call("source", iris_run).stdout
+    namespace = {}
+    exec(compile(text, "step.py", "exec"), namespace)
+    assert callable(namespace["training_step"])
+    call("source", iris_run, "-o", "step.py")
+    assert (tmp_path / "step.py").read_text().rstrip("\n") == text.rstrip("\n")
+
+
+def test_check_is_status_0_when_right_and_1_when_wrong(call, iris_run, monkeypatch):
+    assert "right" in call("check", iris_run, "--gradients", "--samples", "8").stdout
+
+    class Wrong:
+        ok = False
+
+        def __str__(self):
+            return "wrong"
+
+    monkeypatch.setattr("clearprop.cli.check.check_gradients", lambda *arguments: Wrong())
+    assert call("check", iris_run, "--gradients", status=1).stdout == "wrong\n"
+
+
+def test_runs_are_listed(call, iris_run, tmp_path, quick):
+    assert "there are no runs" in call("runs").stderr
+    (tmp_path / "runs").mkdir()
+    iris_run.rename(tmp_path / "runs" / "iris-10")
+    call("train", "iris", *quick, "--out", "runs/iris-9")
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "settings.json").write_text("{")
+    lines = call("runs").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["run", "broken", "iris-9", "iris-10"]
+    assert "cannot be read" in lines[1]
+    assert "accuracy" in lines[2]
+
+
+def test_model_files_and_damaged_ones(call, iris_run, tmp_path):
+    file = iris_run / "model.safetensors"
+    assert "prediction" in call("predict", file, "iris").stdout
+    assert "no test part" in call("evaluate", file, status=2).stderr
+    call("evaluate", file, "iris")
+    file.write_bytes(file.read_bytes()[:-7])
+    for arguments in (("predict", iris_run, "iris"), ("evaluate", iris_run), ("source", iris_run)):
+        assert "model.safetensors" in call(*arguments, status=2).stderr

@@ -1,0 +1,103 @@
+"""The entry point: help, statuses, messages."""
+
+import time
+
+import pytest
+
+from clearprop.cli.main import COMMANDS
+
+
+def test_help_is_quick(finish):
+    finish("--help")
+    times = []
+    for _ in range(3):
+        before = time.perf_counter()
+        status, out, _ = finish("--help")
+        times.append(time.perf_counter() - before)
+        assert status == 0
+    assert all(f"{name} " in out for name in COMMANDS)
+    assert "130" in out
+    assert min(times) < 0.5
+
+
+def test_help_loads_nothing_heavy(finish):
+    status, _, err = finish("--help", PYTHONPROFILEIMPORTTIME="1")
+    assert status == 0
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in err.splitlines()}
+    assert "click" in loaded
+    assert not loaded & {"numpy", "scipy", "sklearn", "rich", "duckdb"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(call, name):
+    text = call(name, "--help").stdout
+    assert "Example" in text
+    assert f"clearprop {name}" in text
+
+
+def test_version(call):
+    assert call("--version").stdout.startswith("clearprop ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], "Did you mean 'train'?"),
+        (["train"], "Missing argument 'DATA'"),
+        (["train", "iris", "--epochs", "0"], "--epochs"),
+        (["train", "iris", "--lr", "nan"], "finite"),
+        (["train", "iris", "--layers", "8,x"], "128,64"),
+        (["train", "iris", "--metrics", "r2"], "accuracy"),
+        (["train", "iris", "--metrics", "acuracy"], "accuracy"),
+        (["train", "iris", "--loss", "squared_error"], "cross_entropy"),
+        (["train", "irsi"], "Did you mean"),
+        (["train", "iris", "--resume", "."], "leave out"),
+        (["train", "--resume", "."], "no run"),
+        (["evaluate", "nothing"], "nothing"),
+        (["check", "."], "--gradients"),
+    ],
+)
+def test_bad_usage_is_status_2(call, tmp_path, arguments, words):
+    if "leave out" in words:
+        arguments = [*arguments, "--epochs", "3"]
+    result = call(*arguments, status=2)
+    assert words in result.stderr
+    assert not result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(finish):
+    status, _, err = finish("--debug", "train", "nothing.csv")
+    assert status == 2
+    assert "Traceback" in err
+    assert "Error: there is no file nothing.csv" in err
+
+
+def test_bad_data_has_no_traceback_and_leaves_nothing(finish, tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b,target\n1,2,x\n3,4\n5,6,y\n")
+    status, out, err = finish("train", bad)
+    assert (status, out) == (2, "")
+    assert "line 3" in err
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_control_codes_in_messages_are_escaped(call):
+    assert "\\x1b" in call("train", "a\x1b[31mb.csv", status=2).stderr
+
+
+def test_closed_pipe_is_quiet(spawn, iris_run):
+    process = spawn("predict", iris_run, "iris")
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(30) == 141
+    assert err == ""
+
+
+def test_output_in_an_ascii_terminal(finish, tmp_path, quick):
+    path = tmp_path / "words.csv"
+    path.write_text("größe,target\n" + "".join(f"{i},{'ja' if i % 2 else 'nö'}\n" for i in range(20)), encoding="utf-8")
+    status, _, err = finish("train", path, "--epochs", "1", "--progress", "plain", PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert "gr\\xf6\\xdfe" in err

@@ -1,0 +1,85 @@
+"""Every describable class: to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+from clearprop import losses, nn, ops, optim
+from clearprop.description import build, describe
+from clearprop.errors import FileFormatError, SettingsError
+
+BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.Schedule)
+KNOWN: dict[str, Any] = {
+    name: thing
+    for module in (nn, losses, optim)
+    for name in module.__all__
+    if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES) and not inspect.isabstract(thing)
+}
+
+
+def cube(x: ops.Tensor) -> ops.Tensor:
+    return x * x * x
+
+
+ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "Dense": ((4,), {"activation": nn.LeakyReLU(0.1), "weights": nn.Kaiming(), "penalty": (nn.L1(), nn.L2(0.5))}),
+    "Sequential": ((nn.Dense(3, "relu", name="a"), nn.Dropout(0.25), nn.Sequential(nn.Tanh(name="t"))), {"name": "s"}),
+    "Parallel": ((nn.Dense(3), nn.Dense(3)), {"join": "add", "name": "p"}),
+    "Residual": ((nn.Dense(3),), {"shortcut": nn.Dense(3)}),
+    "Function": ((cube,), {"name": "cubed"}),
+}
+
+
+def instances() -> list[Any]:
+    return [kind(*ARGUMENTS.get(name, ((), {}))[0], **ARGUMENTS.get(name, ((), {}))[1]) for name, kind in KNOWN.items()]
+
+
+@pytest.mark.parametrize("thing", instances(), ids=lambda thing: type(thing).__name__)
+def test_round_trip(thing):
+    description = json.loads(json.dumps(describe(thing)))
+    again = build(description, KNOWN | {"cube": cube})
+    assert again == thing
+    assert type(again) is type(thing)
+    assert hash(again) == hash(thing)
+
+
+@pytest.mark.parametrize("kind", KNOWN.values(), ids=lambda kind: kind.__name__)
+def test_every_class_is_a_frozen_dataclass(kind):
+    assert dataclasses.is_dataclass(kind)
+    thing = next(item for item in instances() if type(item) is kind)
+    for field in dataclasses.fields(kind):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, field.name, None)
+
+
+def test_unknown_class_says_how_to_give_it():
+    with pytest.raises(FileFormatError, match="'Mine'.*custom="):
+        build({"type": "Mine"}, KNOWN)
+    with pytest.raises(FileFormatError, match="'cube'.*custom="):
+        build(describe(nn.Function(cube)), KNOWN)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"type": "Dense", "units": 3, "colour": 1},
+        {"type": "Dense"},
+        {"type": "Dropout", "rate": "high"},
+        {"type": "Dropout", "rate": {}},
+        {"type": ["Dense"]},
+        {},
+    ],
+)
+def test_descriptions_that_do_not_fit(description):
+    with pytest.raises(FileFormatError):
+        build(description, KNOWN)
+
+
+def test_what_cannot_be_described_is_refused():
+    with pytest.raises(SettingsError, match="cannot be written"):
+        describe(nn.Function(object()))  # type: ignore[arg-type]

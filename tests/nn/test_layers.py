@@ -1,0 +1,221 @@
+"""Every layer and activation: values and gradients against NumPy and SciPy in float64."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+
+from clearprop import nn, ops
+from clearprop.randomness import Key
+
+Array = np.ndarray[Any, Any]
+Params = dict[str, Array]
+
+
+def swish(x: ops.Tensor) -> ops.Tensor:
+    return x * ops.sigmoid(x)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, its meaning in NumPy, the shape of a sample, and parameters where its own are not telling."""
+
+    layer: nn.Layer
+    expected: Callable[[Params, Array], Array]
+    sample: tuple[int, ...] = (3,)
+    params: Params = field(default_factory=dict)
+
+
+def dense(p: Params, x: Array, prefix: str = "") -> Array:
+    return x @ p[f"{prefix}W"] + p.get(f"{prefix}b", 0.0)
+
+
+RNG = np.random.default_rng(5)
+BIAS = {"b": RNG.normal(size=4)}
+WEIGHTS = {"W": RNG.normal(size=(3, 4))}
+
+CASES: dict[type[nn.Layer], list[Case]] = {
+    nn.Identity: [Case(nn.Identity(), lambda p, x: x), Case(nn.Identity(), lambda p, x: x, (2, 3))],
+    nn.Sigmoid: [Case(nn.Sigmoid(), lambda p, x: scipy.special.expit(x))],
+    nn.Tanh: [Case(nn.Tanh(), lambda p, x: np.tanh(x))],
+    nn.ReLU: [Case(nn.ReLU(), lambda p, x: np.where(x > 0, x, 0.0))],
+    nn.LeakyReLU: [
+        Case(nn.LeakyReLU(), lambda p, x: np.where(x > 0, x, 0.01 * x)),
+        Case(nn.LeakyReLU(0.3), lambda p, x: np.where(x > 0, x, 0.3 * x)),
+    ],
+    nn.Softmax: [
+        Case(nn.Softmax(), lambda p, x: scipy.special.softmax(x, axis=-1)),
+        Case(nn.Softmax(), lambda p, x: scipy.special.softmax(x, axis=-1), (2, 3)),
+    ],
+    nn.Flatten: [Case(nn.Flatten(), lambda p, x: x.reshape(len(x), 12), (2, 3, 2)), Case(nn.Flatten(), lambda p, x: x)],
+    nn.Dropout: [Case(nn.Dropout(0.7), lambda p, x: x)],
+    nn.Function: [
+        Case(nn.Function(swish), lambda p, x: x * scipy.special.expit(x)),
+        Case(nn.Function(ops.erf), lambda p, x: scipy.special.erf(x)),
+    ],
+    nn.Dense: [
+        Case(nn.Dense(4), dense, params=WEIGHTS | BIAS),
+        Case(nn.Dense(4, bias=False), dense, params=WEIGHTS),
+        Case(nn.Dense(4), dense, (2, 3), WEIGHTS | BIAS),
+        Case(nn.Dense(4, "tanh"), lambda p, x: np.tanh(dense(p, x)), params=WEIGHTS | BIAS),
+        Case(nn.Dense(4, nn.LeakyReLU(0.2)), lambda p, x: np.where(dense(p, x) > 0, 1, 0.2) * dense(p, x)),
+        Case(nn.Dense(4, swish), lambda p, x: dense(p, x) * scipy.special.expit(dense(p, x))),
+        Case(nn.Dense(4, "softmax"), lambda p, x: scipy.special.softmax(dense(p, x), axis=-1)),
+    ],
+    nn.Sequential: [
+        Case(
+            nn.Sequential(nn.Dense(5, "tanh"), nn.Dropout(), nn.Dense(2)),
+            lambda p, x: dense(p, np.tanh(dense(p, x, "dense1.")), "dense2."),
+        ),
+        Case(
+            nn.Sequential(nn.Flatten(), nn.Sequential(nn.Dense(2, "sigmoid"), name="inner")),
+            lambda p, x: scipy.special.expit(dense(p, x.reshape(len(x), 6), "inner.dense1.")),
+            (2, 3),
+        ),
+    ],
+    nn.Residual: [
+        Case(nn.Residual(nn.Dense(3, "tanh")), lambda p, x: x + np.tanh(dense(p, x, "inner."))),
+        Case(
+            nn.Residual(nn.Dense(4, "tanh"), shortcut=nn.Dense(4, bias=False)),
+            lambda p, x: x @ p["shortcut.W"] + np.tanh(dense(p, x, "inner.")),
+        ),
+    ],
+    nn.Parallel: [
+        Case(
+            nn.Parallel(nn.Dense(2), nn.Dense(4, "tanh"), nn.Identity()),
+            lambda p, x: np.concatenate([dense(p, x, "dense1."), np.tanh(dense(p, x, "dense2.")), x], axis=-1),
+        ),
+        Case(
+            nn.Parallel(nn.Dense(4), nn.Dense(4, "sigmoid", name="gate"), join="add"),
+            lambda p, x: dense(p, x, "dense1.") + scipy.special.expit(dense(p, x, "gate.")),
+        ),
+    ],
+}
+
+LAYERS = sorted(
+    (
+        thing
+        for name in nn.__all__
+        if inspect.isclass(thing := getattr(nn, name))
+        and issubclass(thing, nn.Layer)
+        and not inspect.isabstract(thing)
+    ),
+    key=lambda layer: layer.__name__,
+)
+FLAT = [
+    pytest.param(case, id=f"{layer.__name__}{i}") for layer, cases in CASES.items() for i, case in enumerate(cases)
+]
+
+
+def draw(case: Case, n: int = 3) -> tuple[Array, Params]:
+    """Inputs away from 0, where some activations have a kink, and parameters whose biases are not 0."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0.1, 2.0, (n, *case.sample)) * rng.choice([-1.0, 1.0], (n, *case.sample))
+    params = case.params or case.layer.init(Key(3), case.sample)
+    return x, {name: array + (rng.normal(size=array.shape) if name[-1] == "b" else 0.0) for name, array in params.items()}
+
+
+def centred(function: Callable[[Array], float], at: Array, h: float = 1e-5) -> Array:
+    """Derivatives by centred differences, (f(x + h) - f(x - h)) / 2h, element by element."""
+    result = np.zeros_like(at)
+    for index in np.ndindex(at.shape):
+        up, down = at.copy(), at.copy()
+        up[index] += h
+        down[index] -= h
+        result[index] = (function(up) - function(down)) / (2 * h)
+    return result
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.__name__)
+def test_every_layer_has_a_reference(layer):
+    assert CASES.get(layer), f"give {layer.__name__} a Case in {__name__}"
+
+
+@pytest.mark.parametrize("name", nn.ACTIVATIONS)
+def test_every_activation_has_a_reference(name):
+    assert nn.ACTIVATIONS[name] in CASES
+    assert nn.activation(name) == nn.ACTIVATIONS[name]()
+
+
+@pytest.mark.parametrize("case", FLAT)
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_value(apply, case, n):
+    x, params = draw(case, n)
+    result = apply(case.layer, x, params).outputs()["result"]
+    expected = case.expected(params, x)
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_value_in_float32(apply, case):
+    x, params = draw(case)
+    result = apply(case.layer, x.astype(np.float32), params).outputs()["result"]
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, case.expected(params, x), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_gradient_by_input_and_parameters(apply, case):
+    x, params = draw(case)
+    weights = np.random.default_rng(2).normal(size=case.expected(params, x).shape)
+    derived = apply(case.layer, x, params).gradients(weights, "x", *params)
+
+    def scalar(name: str) -> Callable[[Array], float]:
+        if name == "x":
+            return lambda values: float((case.expected(params, values) * weights).sum())
+        return lambda values: float((case.expected(params | {name: values}, x) * weights).sum())
+
+    for name, at in ({"x": x} | params).items():
+        np.testing.assert_allclose(derived[name], centred(scalar(name), at), rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_shape_is_inferred(case):
+    x, params = draw(case)
+    assert nn.output_shape(case.layer, params, case.sample) == case.expected(params, x).shape[1:]
+
+
+@pytest.mark.parametrize(
+    ("layer", "derivative"), [(nn.ReLU(), 0.0), (nn.LeakyReLU(0.25), 0.25), (nn.Sigmoid(), 0.25), (nn.Tanh(), 1.0)]
+)
+def test_derivative_at_zero(apply, layer, derivative):
+    gradient = apply(layer, np.zeros((2, 3))).gradients(np.ones((2, 3)), "x")["x"]
+    np.testing.assert_array_equal(gradient, np.full((2, 3), derivative))
+
+
+@pytest.mark.parametrize("name", sorted(nn.ACTIVATIONS))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_hold_at_the_ends(apply, name, dtype):
+    x = np.array([[1e4, -1e4, 0.0], [800.0, -800.0, 1e-30]], dtype)
+    applied = apply(nn.activation(name), x)
+    assert np.isfinite(applied.outputs()["result"]).all()
+    assert np.isfinite(applied.gradients(np.ones_like(x), "x")["x"]).all()
+
+
+def test_bias_may_be_left_out():
+    assert list(nn.Dense(4, bias=False).init(Key(0), (3,))) == ["W"]
+    assert {k: v.shape for k, v in nn.Dense(4).init(Key(0), (3,)).items()} == {"W": (3, 4), "b": (4,)}
+
+
+def test_dense_asks_for_the_starts_it_was_given():
+    params = nn.Dense(2, weights=nn.Uniform(0.5), biases=nn.Normal(3.0)).init(Key(1), (3,))
+    np.testing.assert_array_equal(params["W"], Key(1).child("W").generator().uniform(-0.5, 0.5, (3, 2)))
+    np.testing.assert_array_equal(params["b"], Key(1).child("b").generator().normal(0, 3.0, 2))
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [(None, nn.Xavier()), ("sigmoid", nn.Xavier()), ("tanh", nn.Xavier()), ("softmax", nn.Xavier())]
+    + [("relu", nn.Kaiming()), ("leaky_relu", nn.Kaiming()), (swish, nn.Kaiming())],
+    ids=str,
+)
+def test_auto_weights_suit_the_activation(activation, expected):
+    drawn = nn.Dense(40, activation).init(Key(1), (30,))["W"]
+    np.testing.assert_array_equal(drawn, expected(Key(1).child("W"), (30, 40), 30, 40))
