@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from clearprop.cli.main import cli
 
-LONG = ("--epochs", "30", "--layers", "8", "--batch-size", "8", "--dropout", "0.1", "--validation", "0.1")
-LONG += ("--progress", "quiet", "--checkpoint-every", "5")
+LONG = ("--epochs", "16", "--layers", "4", "--batch-size", "8", "--dropout", "0.1", "--validation", "0.1")
+LONG += ("--progress", "quiet", "--checkpoint-every", "3")
 
 
 def wait_for_checkpoint(process, run, seconds=40):

@@ -81,7 +81,7 @@ def test_backward_through_the_output_layer(values):
     np.testing.assert_allclose(values["output.delta"], [[0.1384985616, -0.0380982365]], rtol=1e-9)
     # dE/dw5 = delta_o1 a_h1 = 0.13849856 * 0.59326999 = 0.08216704;  dE/dw7 = delta_o2 a_h1 = -0.02260254
     # dE/dw6 = delta_o1 a_h2 = 0.13849856 * 0.59688438 = 0.08266763;  dE/dw8 = delta_o2 a_h2 = -0.02274024
-    expected = [[0.0821670406, -0.0226025404], [0.0826676278, -0.0227402422]]
+    expected = [[0.0821670406, -0.0226025405], [0.0826676278, -0.0227402422]]
     np.testing.assert_allclose(values["grad.output.W"], expected, rtol=2e-9)
 
 

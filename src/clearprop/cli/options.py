@@ -19,7 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 if TYPE_CHECKING:
     _Type = click.ParamType[Any]
 else:
-    _Type = click.ParamType  # generic for type checkers alone, in click 8.1 not even for them
+    _Type = click.ParamType  # click 8.1 cannot subscript it
 
 
 class Widths(_Type):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -126,7 +125,9 @@ def _number(value: float) -> str:
 def _opened(output: Path | None) -> Iterator[TextIO]:
     """Open stdout, or a file that takes its place only when it is complete."""
     if output is None:
-        yield sys.stdout
+        stream = click.get_text_stream("stdout")
+        yield stream
+        stream.flush()
         return
     handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
     try:

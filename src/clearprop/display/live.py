@@ -106,6 +106,7 @@ class LiveDisplay(Display):
         if fit is None or fit.epochs > FEW_EPOCHS:
             return
         width = max(self.console.width - 1, 1)
+        live.update(self.line())  # printing writes the live line again, which should not be an old one
         live.console.print(self._text(fit_parts(self.tracker.epoch_line(), width), width), highlight=False)
 
 

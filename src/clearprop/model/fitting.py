@@ -125,7 +125,7 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
     """Return what must be the same when a fit goes on."""
     return {
         "model": describe_training(model),
-        "settings": describe(settings),
+        "settings": {k: v for k, v in describe(settings).items() if not k.startswith("checkpoint_")},
         "data": fingerprint(train),
         "validation": None if validation is None else fingerprint(validation),
     }

@@ -220,6 +220,8 @@ class Model:
         try:
             return training.run()
         finally:
+            if shown is not None:
+                shown.close()
             self.parameters = dict(training.state.parameters)
             if folder is not None:
                 folder.finish(self, training.state.history)

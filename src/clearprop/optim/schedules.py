@@ -48,8 +48,8 @@ class Step(Schedule):
     every: int = 10
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.factor <= 0:
-            raise SettingsError(f"a step schedule needs every >= 1 and factor > 0, received {self!r}")
+        if not isinstance(self.every, int) or self.every < 1 or not 0 < self.factor < math.inf:
+            raise SettingsError(f"a step schedule needs a whole every >= 1 and a factor > 0, received {self!r}")
 
     def __call__(self, position: Position) -> float:
         """Return the factor to the power of the number of drops so far."""

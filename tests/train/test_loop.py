@@ -1,0 +1,301 @@
+"""The loop: batches, steps and epochs, schedules, history, events, divergence."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearprop import losses, nn, ops, optim, train
+from clearprop.data import batch_order
+from clearprop.errors import DivergedError, SettingsError
+from clearprop.model import Model
+from clearprop.model.samples import given_type
+from clearprop.train import (
+    Diverged,
+    EpochEnded,
+    FitEnded,
+    FitSettings,
+    FitStarted,
+    Progressed,
+    StopTraining,
+)
+
+
+class Seen(list):
+    """A listener that keeps every event."""
+
+    def __call__(self, event: train.Event) -> None:
+        self.append(event)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self if isinstance(event, kind)]
+
+
+def linear(rate: float = 0.05, **more) -> Model:
+    model = Model(nn.Dense(1), optimizer=optim.SGD(rate), dtype="float64", **more)
+    model.init((4,))
+    return model
+
+
+def sgd_by_hand(X, y, W, b, rate, batch_size, epochs, factor=lambda step: 1.0, seed=0, shuffle=True):
+    """Gradient descent on the mean squared error of X W + b; the loss of every epoch."""
+    W, b, losses_, step = W.copy(), b.copy(), [], 0
+    for epoch in range(epochs):
+        order = batch_order(len(X), seed=seed, epoch=epoch) if shuffle else np.arange(len(X))
+        total = 0.0
+        for start in range(0, len(X), batch_size):
+            rows = order[start : start + batch_size]
+            error = X[rows] @ W + b - y[rows, None]
+            total += (error**2).sum()
+            W -= rate * factor(step) * 2 * X[rows].T @ error / len(rows)
+            b -= rate * factor(step) * 2 * error.sum(axis=0) / len(rows)
+            step += 1
+        losses_.append(total / len(X))
+    return W, b, losses_
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 22, 23, 24, 100])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_last_batch_is_exact(samples, batch_size, shuffle):
+    X, y = samples[0], samples[0] @ [1.0, -2.0, 0.5, 0.0] + 1
+    model = linear()
+    W, b, expected = sgd_by_hand(X, y, *model.parameters.values(), 0.05, batch_size, 3, shuffle=shuffle)
+    history = model.fit(X, y, epochs=3, batch_size=batch_size, shuffle=shuffle, progress=False)
+    np.testing.assert_allclose(model.parameters["dense1.W"], W, rtol=1e-11)
+    np.testing.assert_allclose(model.parameters["dense1.b"], b, rtol=1e-11)
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-11)
+    assert history["epoch"] == [1, 2, 3]
+
+
+def test_schedule_multiplies_the_rate_at_every_step(samples):
+    X, y = samples[0], samples[0].sum(axis=1)
+    schedule = optim.Cosine(0.1)
+    model = linear(schedule=schedule)
+    W, b, expected = sgd_by_hand(
+        X, y, *model.parameters.values(), 0.05, 5, 4, lambda step: schedule(optim.Position(step, 5, 20))
+    )
+    history = model.fit(X, y, epochs=4, batch_size=5, progress=False)
+    np.testing.assert_allclose(model.parameters["dense1.W"], W, rtol=1e-11)
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-11)
+
+
+def test_step_schedule_in_the_loop(samples):
+    X, y = samples[0], samples[0].sum(axis=1)
+    model = linear(schedule=optim.Step(0.5, 2))
+    W, _, _ = sgd_by_hand(X, y, *model.parameters.values(), 0.05, 10, 5, lambda step: 0.5 ** (step // 3 // 2))
+    model.fit(X, y, epochs=5, batch_size=10, progress=False)
+    np.testing.assert_allclose(model.parameters["dense1.W"], W, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("steps", "done", "records"), [(1, 1, 0), (5, 5, 1), (7, 7, 1), (10, 10, 2), (99, 15, 3)])
+def test_steps_bound_the_epochs(samples, model, steps, done, records):
+    seen = Seen()
+    history = model.fit(*samples, epochs=3, steps=steps, batch_size=5, listeners=[seen], progress=False)
+    assert seen.of(FitStarted)[0].total_steps == done
+    assert seen.of(FitEnded)[0].step == done
+    assert len(history) == records
+    assert history.reason == "finished"
+
+
+def test_steps_are_the_first_steps_of_the_epochs(samples):
+    a, b = linear(), linear()
+    y = samples[0].sum(axis=1)
+    a.fit(samples[0], y, epochs=1, batch_size=5, progress=False)
+    b.fit(samples[0], y, epochs=9, steps=5, batch_size=5, progress=False)
+    np.testing.assert_array_equal(a.parameters["dense1.W"], b.parameters["dense1.W"])
+
+
+class TestObjective:
+    """loss is of a sample, cost the mean, objective cost + penalty."""
+
+    def test_names_and_values(self, samples, model):
+        model.init((4,))
+        programs = model.step_programs(given_type(model.samples(*samples).y, "float64"), weighted=False)
+        assert programs.objective.output_names == ("objective", "cost", "penalty")
+        assert programs.step.output_names[:3] == ("objective", "cost", "penalty")
+        assert "health" not in programs.readable.output_names
+
+    def test_history_holds_the_cost_without_the_penalty(self, samples):
+        X, y = samples[0], samples[0].sum(axis=1)
+        layers = [nn.Dense(1, penalty=nn.L2(1e3))]
+        model = Model(layers, optimizer=optim.SGD(0.0), dtype="float64")
+        history = model.fit(X, y, epochs=1, progress=False)
+        assert history["loss"][0] == pytest.approx(model.evaluate(X, y)["loss"], rel=1e-12)
+
+
+class TestEvents:
+    def test_order_and_content(self, samples, model):
+        seen = Seen()
+        X, y = samples
+        history = model.fit(
+            X, y, epochs=2, batch_size=5, validation_data=(X[:7], y[:7]), listeners=[seen], progress=False
+        )
+        first, last = seen[0], seen[-1]
+        assert first == FitStarted(0, 2, 10, 5, 23, 7, 4 * 5 + 5 + 5 * 3 + 3)
+        assert (last.reason, last.step, last.epochs, last.best_epoch) == ("finished", 10, 2, None)
+        ended = seen.of(EpochEnded)
+        assert [(event.epoch, event.step) for event in ended] == [(1, 5), (2, 10)]
+        assert [dict(event.record) for event in ended] == history.epochs
+        assert all(event.seconds > 0 for event in ended)
+        progressed = seen.of(Progressed)
+        assert progressed[-1].step == 10
+        assert progressed[-1].loss == pytest.approx(history["loss"][-1], rel=1e-12)
+        assert all(event.samples_per_second > 0 for event in progressed)
+
+    def test_a_failing_listener_is_left_out_and_the_fit_goes_on(self, samples, model):
+        def broken(event):
+            calls.append(event)
+            raise ZeroDivisionError("oh no")
+
+        calls, seen = [], Seen()
+        with pytest.warns(UserWarning, match=r"listener .*broken.* failed and was left out: ZeroDivisionError"):
+            history = model.fit(*samples, epochs=2, listeners=[broken, seen], progress=False)
+        assert len(calls) == 1
+        assert len(history) == 2
+        assert len(seen.of(EpochEnded)) == 2
+
+    def test_listeners_change_nothing(self, samples, model):
+        twin = Model(model.network, model.loss, model.optimizer, schedule=model.schedule, dtype="float64", seed=3)
+        model.fit(*samples, epochs=2, listeners=[Seen()], progress=False)
+        twin.fit(*samples, epochs=2, progress=False)
+        for name, array in model.parameters.items():
+            np.testing.assert_array_equal(array, twin.parameters[name])
+
+    def test_stop_training_at_the_end_of_an_epoch(self, samples, model):
+        def stop(event):
+            if isinstance(event, EpochEnded) and event.epoch == 2:
+                raise StopTraining
+
+        seen = Seen()
+        history = model.fit(*samples, epochs=9, batch_size=5, listeners=[stop, seen], progress=False)
+        assert len(history) == 2
+        assert history.reason == "interrupted"
+        assert (seen[-1].reason, seen[-1].step) == ("interrupted", 10)
+
+    @pytest.mark.parametrize(
+        ("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+    )
+    def test_a_signal_ends_the_fit_after_the_step(self, samples, model, number, reason):
+        def send(event):
+            if isinstance(event, EpochEnded) and event.epoch == 2:
+                signal.raise_signal(number)
+
+        before = signal.getsignal(number)
+        history = model.fit(*samples, epochs=9, batch_size=5, listeners=[send], progress=False)
+        assert history.reason == reason
+        assert len(history) == 2
+        assert signal.getsignal(number) is before
+
+    def test_a_second_signal_acts_as_before(self, samples, model):
+        def send(event):
+            if isinstance(event, FitStarted):
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*samples, epochs=9, listeners=[send], progress=False)
+
+
+class TestDivergence:
+    def test_stops_at_that_step_and_keeps_the_last_good_weights(self, samples):
+        X, y = samples[0] * 1e3, samples[0].sum(axis=1)
+        good, seen = linear(1.0), Seen()
+        with pytest.raises(DivergedError) as caught:
+            good.fit(X, y, epochs=100, batch_size=5, listeners=[seen], progress=False)
+        assert all(np.isfinite(array).all() for array in good.parameters.values())
+        kinds = [type(event) for event in seen]
+        assert kinds[-2:] == [Diverged, FitEnded]
+        assert seen[-2].message == str(caught.value)
+        assert seen[-1].reason == "diverged"
+        step = seen[-2].step
+        assert f"step {step + 1} " in str(caught.value)
+        # one step less gives the same weights, and no error
+        again = linear(1.0)
+        again.fit(X, y, epochs=100, steps=step, batch_size=5, progress=False)
+        np.testing.assert_array_equal(good.parameters["dense1.W"], again.parameters["dense1.W"])
+        again = linear(1.0)
+        with pytest.raises(DivergedError):
+            again.fit(X, y, epochs=100, steps=step + 1, batch_size=5, progress=False)
+
+    def test_message_names_tensor_layer_and_remedy(self, samples):
+        from_zero = nn.Function(lambda x: ops.log(x - 100.0), name="logarithm")
+        model = Model([nn.Dense(3, name="first"), from_zero, nn.Dense(1)], dtype="float64")
+        with pytest.raises(DivergedError) as caught:
+            model.fit(samples[0], samples[0][:, 0], progress=False)
+        message = str(caught.value)
+        for word in ("step 1 (epoch 1)", "layer logarithm", "NaN", "learning rate was 0.001", "kept"):
+            assert word in message
+
+    def test_infinite_weights_are_noticed_in_the_step_that_makes_them(self, samples):
+        """The cost is finite, the new weights are not."""
+        model = Model(nn.Dense(1), optimizer=optim.SGD(1e38), dtype="float32")
+        with pytest.raises(DivergedError, match=r"step 1 .*dense1"):
+            model.fit(samples[0] * 1e3, samples[0].sum(axis=1), batch_size=5, progress=False)
+        assert np.isfinite(model.parameters["dense1.W"]).all()
+
+    def test_a_layer_of_no_effect_diverges_too(self, samples):
+        """NaN in the forward pass, though no parameter ever sees it."""
+        model = Model([nn.Dense(1), nn.Function(lambda x: x * 0.0 / 0.0)], dtype="float64")
+        with pytest.raises(DivergedError, match="layer function1"):
+            model.fit(samples[0], samples[0][:, 0], progress=False)
+
+
+class TestSettings:
+    @pytest.mark.parametrize("name", ["epochs", "batch_size", "steps", "checkpoint_steps"])
+    @pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
+    def test_whole_positive_numbers(self, name, value):
+        with pytest.raises(SettingsError, match=rf"{name} is a whole number of at least 1, received {value!r}"):
+            FitSettings(**{name: value})
+
+    def test_others(self):
+        with pytest.raises(SettingsError, match="seed"):
+            FitSettings(seed=-1)
+        with pytest.raises(SettingsError, match="checkpoint_seconds"):
+            FitSettings(checkpoint_seconds=float("nan"))
+        with pytest.raises(SettingsError, match=r"'acuracy'.*accuracy"):
+            FitSettings(metrics=("acuracy",))
+
+    @given(st.integers(1, 500), st.integers(1, 100), st.integers(1, 9), st.none() | st.integers(1, 400))
+    def test_counting_steps(self, samples_, batch_size, epochs, steps):
+        settings = FitSettings(epochs=epochs, batch_size=batch_size, steps=steps)
+        batches = len(range(0, samples_, batch_size))
+        assert settings.steps_per_epoch(samples_) == batches
+        assert settings.total_steps(samples_) == min(epochs * batches, steps or epochs * batches)
+
+
+def test_history_reads_one_quantity(samples, model):
+    X, y = samples
+    history = model.fit(X, y, epochs=2, validation_data=(X, y), metrics=["accuracy"], progress=False)
+    assert set(history.epochs[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["val_accuracy"] == history["accuracy"]
+    assert len(history) == len(history.seconds) == 2
+    with pytest.raises(KeyError, match=r"'val_f1' was not recorded; the history holds epoch, loss"):
+        history["val_f1"]
+
+
+def test_all_parameters_may_be_frozen(samples, model):
+    frozen = Model(model.network, "cross_entropy", frozen="*", dtype="float64")
+    frozen.init((4,))
+    before = dict(frozen.parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = frozen.fit(*samples, epochs=2, progress=False)
+    assert len(history) == 2
+    for name, array in before.items():
+        np.testing.assert_array_equal(frozen.parameters[name], array)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
+def test_every_loss_and_optimizer_learns(samples, loss, optimizer):
+    X, y = samples
+    units, target = {"cross_entropy": (3, y), "binary_cross_entropy": (1, y > 0)}.get(loss, (1, X[:, 0]))
+    rate = 0.02 if optimizer == "adam" else 0.1 if optimizer == "sgd" else 0.02
+    model = Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.OPTIMIZERS[optimizer](rate))
+    history = model.fit(X, target, epochs=40, batch_size=8, progress=False)
+    assert history["loss"][-1] < 0.6 * history["loss"][0]

@@ -1,0 +1,112 @@
+"""Metrics: scikit-learn's figures for our predictions, for every kind of target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.special
+import sklearn.metrics as sk
+
+from clearprop.errors import SettingsError
+from clearprop.train import METRICS, compute
+
+RNG = np.random.default_rng(0)
+CLASSES = RNG.integers(0, 3, 60)
+PROBABILITIES = scipy.special.softmax(RNG.normal(size=(60, 3)) + 2 * np.eye(3)[CLASSES], axis=1)
+BITS = RNG.integers(0, 2, 60)
+CHANCES = scipy.special.expit(RNG.normal(size=60) + 2 * BITS - 1)
+VALUES = RNG.normal(size=(60, 2))
+GUESSES = VALUES + 0.3 * RNG.normal(size=(60, 2))
+LABELS = PROBABILITIES.argmax(axis=1)
+CALLS = (CHANCES > 0.5).astype(int)
+
+MULTICLASS = {
+    "accuracy": (LABELS == CLASSES).mean(),
+    "balanced_accuracy": sk.balanced_accuracy_score(CLASSES, LABELS),
+    "f1_macro": sk.f1_score(CLASSES, LABELS, average="macro"),
+    "f1_weighted": sk.f1_score(CLASSES, LABELS, average="weighted"),
+    "precision_macro": sk.precision_score(CLASSES, LABELS, average="macro"),
+    "recall_macro": sk.recall_score(CLASSES, LABELS, average="macro"),
+    "matthews_corrcoef": sk.matthews_corrcoef(CLASSES, LABELS),
+    "log_loss": -np.log(PROBABILITIES[np.arange(60), CLASSES]).mean(),
+    "roc_auc": sk.roc_auc_score(CLASSES, PROBABILITIES, multi_class="ovr"),
+}
+BINARY = {
+    "accuracy": (CALLS == BITS).mean(),
+    "balanced_accuracy": sk.balanced_accuracy_score(BITS, CALLS),
+    "f1_macro": sk.f1_score(BITS, CALLS, average="macro"),
+    "f1_weighted": sk.f1_score(BITS, CALLS, average="weighted"),
+    "precision_macro": sk.precision_score(BITS, CALLS, average="macro"),
+    "recall_macro": sk.recall_score(BITS, CALLS, average="macro"),
+    "matthews_corrcoef": sk.matthews_corrcoef(BITS, CALLS),
+    "log_loss": sk.log_loss(BITS, CHANCES),
+    "roc_auc": sk.roc_auc_score(BITS, CHANCES),
+}
+REGRESSION = {
+    "r2": sk.r2_score(VALUES, GUESSES),
+    "explained_variance": sk.explained_variance_score(VALUES, GUESSES),
+    "mean_squared_error": ((VALUES - GUESSES) ** 2).mean(),
+    "root_mean_squared_error": sk.root_mean_squared_error(VALUES, GUESSES),
+    "mean_absolute_error": np.abs(VALUES - GUESSES).mean(),
+    "median_absolute_error": sk.median_absolute_error(VALUES, GUESSES),
+}
+SINGLE = {"max_error": np.abs(VALUES - GUESSES)[:, 0].max(), "r2": sk.r2_score(VALUES[:, 0], GUESSES[:, 0])}
+
+
+def check(expected, target, prediction):
+    assert compute(list(expected), target, prediction) == pytest.approx(expected, rel=1e-6)
+
+
+def test_every_metric_is_compared():
+    assert set(METRICS) == {*MULTICLASS, *BINARY, *REGRESSION, *SINGLE}
+
+
+def test_classes():
+    check(MULTICLASS, CLASSES, PROBABILITIES)
+    check(MULTICLASS, CLASSES, PROBABILITIES.astype(np.float32))
+    check(MULTICLASS, np.eye(3)[CLASSES], PROBABILITIES)
+
+
+def test_one_binary_output():
+    check(BINARY, BITS[:, None].astype(np.float32), CHANCES[:, None])
+    check(BINARY, BITS, CHANCES)
+
+
+def test_two_classes():
+    check(BINARY, BITS, np.column_stack([1 - CHANCES, CHANCES]))
+
+
+def test_several_binary_outputs():
+    target, prediction = np.column_stack([BITS, 1 - BITS, BITS]), np.column_stack([CHANCES, 1 - CHANCES, 0.9 * CHANCES])
+    called = (prediction > 0.5).astype(int)
+    expected = {
+        "accuracy": (called == target).all(axis=1).mean(),
+        "f1_macro": sk.f1_score(target, called, average="macro"),
+        "roc_auc": sk.roc_auc_score(target, prediction),
+    }
+    check(expected, target.astype(np.float32), prediction)
+
+
+def test_values():
+    check(REGRESSION, VALUES, GUESSES)
+    check(SINGLE, VALUES[:, :1], GUESSES[:, :1])
+    check(SINGLE, VALUES[:, 0], GUESSES[:, 0])
+
+
+def test_an_unknown_name():
+    with pytest.raises(SettingsError, match=r"'mse'; choose among .*mean_squared_error"):
+        compute(["mse"], VALUES, GUESSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "prediction"),
+    [
+        ("max_error", VALUES, GUESSES),
+        ("accuracy", VALUES[:, 0], GUESSES[:, 0]),
+        ("accuracy", np.tile(CLASSES[:, None], 5), np.tile(PROBABILITIES[:, None], (1, 5, 1))),
+        ("roc_auc", np.arange(60) % 4, PROBABILITIES),
+    ],
+)
+def test_a_metric_that_does_not_fit(name, target, prediction):
+    with pytest.raises(SettingsError, match=f"the metric {name} does not fit these targets"):
+        compute([name], target, prediction)

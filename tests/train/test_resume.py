@@ -1,0 +1,276 @@
+"""Stopped anywhere and resumed, a fit gives the same bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from clearprop import losses, nn, optim
+from clearprop.errors import FileFormatError, SettingsError
+from clearprop.model import Model, Run, load
+from clearprop.train import CheckpointWritten, EarlyStopping, EpochEnded, Event, FitEnded, StopTraining, Training
+
+RNG = np.random.default_rng(0)
+X, V = RNG.normal(size=(23, 4)), RNG.normal(size=(12, 4))
+Y, U = (X[:, 0] > 0).astype(int), (V[:, 0] > 0).astype(int)
+STEPS = 3 * 4
+OPTIONS: dict[str, Any] = {"epochs": 4, "batch_size": 8, "validation_data": (V, U), "metrics": ["accuracy"]}
+
+
+def make(optimizer: str = "adam", seed: int = 3) -> Model:
+    layers = [nn.Dense(5, "tanh", penalty=nn.L2(1e-3)), nn.Dropout(0.2), nn.Dense(2)]
+    rate = optim.OPTIMIZERS[optimizer](0.02)
+    return Model(layers, "cross_entropy", rate, schedule=optim.Cosine(0.1), dtype="float64", seed=seed)
+
+
+def outcome(folder: Path) -> tuple[bytes, dict[str, Any]]:
+    """The bytes of the model, and the history without the seconds."""
+    run = Run(folder)
+    history = dataclasses.asdict(run.history())
+    return run.model_file.read_bytes(), {k: v for k, v in history.items() if k != "seconds"}
+
+
+class StopAt:
+    """End training after a step; `Training` publishes an event at each when checkpoints are written at each."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, CheckpointWritten) and event.step >= self.step:
+            raise StopTraining
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing after it runs, no final checkpoint and no model is written."""
+
+
+def fit(folder: Path, model: Model | None = None, stop: int | None = None, **changed: Any) -> Model:
+    model = model or make()
+    listeners = [] if stop is None else [StopAt(stop)]
+    model.fit(X, Y, run=folder, listeners=listeners, progress=False, **OPTIONS | {"checkpoint_steps": 1} | changed)
+    return model
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, tuple[bytes, dict[str, Any]]]:
+    """Uninterrupted fits."""
+    result = {}
+    for name in optim.OPTIMIZERS:
+        folder = tmp_path_factory.mktemp(name)
+        fit(folder, make(name))
+        result[name] = outcome(folder)
+    return result
+
+
+@settings(max_examples=12)
+@example([STEPS])
+@example([3])
+@example([STEPS - 1, STEPS])
+@given(st.lists(st.integers(1, STEPS), min_size=1, max_size=3))
+def test_stopped_anywhere(whole, stops):
+    """Within an epoch, at its end, after the last step, several times over."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for i, stop in enumerate(sorted(stops)):
+            fit(folder, stop=stop, resume=i > 0)
+            if stop < STEPS:
+                assert Run(folder).history().reason == "interrupted"
+        model = fit(folder, resume=True)
+        assert outcome(folder) == whole["adam"]
+        assert model.parameters.keys() == load(folder).parameters.keys()
+
+
+@pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
+def test_every_optimizer(whole, tmp_path, optimizer):
+    fit(tmp_path, make(optimizer), stop=5)
+    fit(tmp_path, make(optimizer), resume=True)
+    assert outcome(tmp_path) == whole[optimizer]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("step", [1, 3, 8, 11, 12])
+def test_killed_without_a_word(whole, tmp_path, monkeypatch, every, step):
+    """After a step the process is gone; what is on disk is the last checkpoint, some steps back."""
+
+    def kill(self, order):
+        if self.state.step == step - 1:
+            original(self, order)
+            raise Killed
+        original(self, order)
+
+    original = Training.run_step
+    monkeypatch.setattr(Training, "run_step", kill)
+    monkeypatch.setattr(Run, "finish", lambda *args: None)
+    with pytest.raises(Killed):
+        fit(tmp_path, checkpoint_steps=every)
+    monkeypatch.undo()
+    resume = Run(tmp_path).checkpoint.exists()
+    assert resume == (step > every)
+    fit(tmp_path, resume=resume, checkpoint_steps=every)
+    assert outcome(tmp_path)[0] == whole["adam"][0]
+    assert outcome(tmp_path)[1] == whole["adam"][1]
+
+
+@pytest.mark.parametrize("when", ["before", "at", "after"])
+def test_early_stopping(tmp_path, when):
+    options = {"early_stopping": EarlyStopping("val_loss", patience=2), "epochs": 30}
+    uninterrupted = fit(tmp_path / "whole", **options)
+    history = Run(tmp_path / "whole").history()
+    assert history.reason == "early stopping"
+    steps = 3 * len(history)
+    stop = {"before": steps - 4, "at": steps, "after": None}[when]
+    fit(tmp_path / "parts", stop=stop, **options)
+    resumed = fit(tmp_path / "parts", resume=True, **options)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    for name, array in uninterrupted.parameters.items():
+        np.testing.assert_array_equal(resumed.parameters[name], array)
+
+
+def test_killed_between_the_last_checkpoint_and_the_model(whole, tmp_path, monkeypatch):
+    def finish(*arguments: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Run, "finish", finish)
+    with pytest.raises(Killed):
+        fit(tmp_path)
+    monkeypatch.undo()
+    fit(tmp_path, resume=True)
+    assert outcome(tmp_path) == whole["adam"]
+
+
+def test_a_finished_run_stays_as_it_is(whole, tmp_path):
+    fit(tmp_path)
+    fit(tmp_path, resume=True)
+    assert outcome(tmp_path) == whole["adam"]
+
+
+def test_a_bound_on_steps(tmp_path):
+    for stop in (5, 6, 8):
+        folder = tmp_path / str(stop)
+        fit(folder / "whole", steps=8)
+        fit(folder / "parts", steps=8, stop=stop)
+        fit(folder / "parts", steps=8, resume=True)
+        assert outcome(folder / "parts") == outcome(folder / "whole")
+
+
+def test_checkpoints_may_be_written_at_another_pace_from_now_on(whole, tmp_path):
+    fit(tmp_path, stop=5)
+    fit(tmp_path, resume=True, checkpoint_steps=4, checkpoint_seconds=1.0)
+    assert outcome(tmp_path) == whole["adam"]
+
+
+def test_seconds_of_checkpoints_do_not_change_the_result(whole, tmp_path):
+    fit(tmp_path, checkpoint_steps=None, checkpoint_seconds=0.0)
+    assert outcome(tmp_path) == whole["adam"]
+
+
+def test_weights_are_part_of_the_data(tmp_path):
+    weight = np.linspace(0.5, 2, 23)
+    fit(tmp_path / "whole", sample_weight=weight)
+    fit(tmp_path / "parts", sample_weight=weight, stop=12)
+    fit(tmp_path / "parts", sample_weight=weight, resume=True)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    with pytest.raises(FileFormatError, match="data was"):
+        fit(tmp_path / "parts", sample_weight=weight[::-1], resume=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "changed", "model"),
+    [
+        ("settings", {"batch_size": 7}, make()),
+        ("settings", {"epochs": 7}, make()),
+        ("settings", {"metrics": []}, make()),
+        ("settings", {"early_stopping": "val_loss"}, make()),
+        ("settings", {"shuffle": False}, make()),
+        ("validation", {"validation_data": (V + 1e-9, U)}, make()),
+        ("validation", {"validation_data": None}, make()),
+        ("model", {}, make("sgd")),
+        ("model", {}, make(seed=4)),
+        ("data", {"class_weight": "balanced"}, make()),
+    ],
+)
+def test_what_changed_is_refused_and_named(tmp_path, word, changed, model):
+    fit(tmp_path, stop=7)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(FileFormatError, match=rf"belongs to another run: .*{word} was .* and is"):
+        fit(tmp_path, model, resume=True, **changed)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_changed_samples_are_refused(tmp_path):
+    fit(tmp_path, stop=7)
+    with pytest.raises(FileFormatError, match="data was"):
+        make().fit(X + 1e-12, Y, run=tmp_path, resume=True, progress=False, checkpoint_steps=1, **OPTIONS)
+    with pytest.raises(FileFormatError, match="data was"):
+        make().fit(X, 1 - Y, run=tmp_path, resume=True, progress=False, checkpoint_steps=1, **OPTIONS)
+
+
+def test_resume_needs_a_run_and_a_checkpoint(tmp_path):
+    with pytest.raises(SettingsError, match="give run="):
+        make().fit(X, Y, resume=True, progress=False)
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        make().fit(X, Y, resume=True, run=tmp_path, progress=False)
+
+
+def test_a_fresh_run_in_the_folder_of_another_does_not_leave_its_checkpoint(tmp_path, monkeypatch):
+    fit(tmp_path)
+    monkeypatch.setattr("clearprop.train.loop.write_checkpoint", lambda *args: None)
+    monkeypatch.setattr(Run, "finish", lambda *args: None)
+    fit(tmp_path)
+    assert not Run(tmp_path).checkpoint.exists()
+
+
+def test_files_of_a_write_that_was_cut_off_are_removed(tmp_path):
+    fit(tmp_path, stop=7)
+    (tmp_path / ".checkpoint.safetensors.abc.part").write_bytes(b"half")
+    fit(tmp_path, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("checkpoint.safetensors", "events.jsonl", "history.json", "model.safetensors", "settings.json")
+    ]
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    fit(tmp_path, stop=7)
+    checkpoint = Run(tmp_path).checkpoint
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(FileFormatError, match="damaged"):
+        fit(tmp_path, resume=True)
+    checkpoint.write_bytes(Run(tmp_path).model_file.read_bytes())
+    with pytest.raises(FileFormatError, match="holds a model, and a checkpoint was expected"):
+        fit(tmp_path, resume=True)
+
+
+def test_the_run_keeps_events_and_settings(tmp_path):
+    fit(tmp_path, stop=7)
+    fit(tmp_path, resume=True)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds.count("FitStarted") == kinds.count("FitEnded") == 2
+    assert kinds[-1] == FitEnded.__name__
+    assert [event["epoch"] for event in events if event["event"] == EpochEnded.__name__] == list(range(1, 5))
+    assert Run(tmp_path).read_settings()["fit"]["batch_size"] == 5
+
+
+def test_without_a_run_nothing_need_be_describable():
+    """A model that could not be saved can be trained."""
+
+    class Mine(losses.Loss):
+        def target_type(self, output, given):
+            return output
+
+        def per_sample(self, output, target):
+            return losses.SquaredError().per_sample(output, target)
+
+    model = Model([nn.Dense(1)], Mine(), dtype="float64")
+    assert len(model.fit(X, X[:, :1], epochs=1, progress=False)) == 1
