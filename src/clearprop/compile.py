@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from clearprop.backends.native import Native
 from clearprop.backends.protocol import Backend, Executable
 from clearprop.backends.reference import Reference
 from clearprop.backends.source import print_source
@@ -12,7 +13,7 @@ from clearprop.grad import derive
 from clearprop.ir import Program
 from clearprop.passes import optimize
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"reference": Reference}
+BACKENDS: dict[str, Callable[[], Backend]] = {"reference": Reference, "native": Native}
 """Every backend by name."""
 
 DEFAULT_BACKEND = "reference"

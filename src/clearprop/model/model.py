@@ -20,7 +20,7 @@ from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.fitting import make_training, prepare, stopping
 from clearprop.model.run import Run
-from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
+from clearprop.model.samples import as_input, as_target, check_chances, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Dense, Layer, Sequential, Sigmoid, Softmax, activation
 from clearprop.optim import Optimizer, Schedule
@@ -244,16 +244,20 @@ class Model:
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
+        Of several outputs of binary cross-entropy, each is a question of its own, and its answer is 0 or 1.
+
         Raises:
             SettingsError: the loss is not a cross-entropy, so that there are no classes.
         """
         if not isinstance(self.loss, (CrossEntropy, BinaryCrossEntropy)):
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(self._input(features))
-        if self.encoding is not None:
-            return self.encoding.decode(prediction)
-        single = prediction.shape[-1] == 1
-        return (prediction[..., 0] > 0.5).astype(np.int64) if single else prediction.argmax(axis=-1)
+        if isinstance(self.loss, BinaryCrossEntropy):
+            if self.encoding is not None:
+                return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
+            answers = (prediction > 0.5).astype(np.int64)
+            return answers[..., 0] if answers.shape[-1] == 1 else answers
+        return prediction.argmax(axis=-1) if self.encoding is None else self.encoding.decode(prediction)
 
     def evaluate(
         self, features: Any, target: Any, metrics: Sequence[str] = (), sample_weight: Any = None
@@ -277,7 +281,9 @@ class Model:
         output = self.output_type()
         classes = isinstance(self.loss, CrossEntropy)
         y = Type("int64", output.shape[:-1]) if classes else output
-        title = f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
+        title = (
+            f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
+        )
         return source_of(self.step_programs(y, weighted=False).readable, "training_step", title)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
@@ -296,9 +302,12 @@ class Model:
         self._check_input(x)
         output = self.output_type()
         wanted = self.loss.target_type(output, given_type(y, self.dtype))
+        fitted = fit_target(y, wanted, output)
+        if isinstance(self.loss, BinaryCrossEntropy):
+            check_chances(fitted)
         regression = self.encoding is not None and self.encoding.task == "regression"
         decode = self.encoding.decode if regression and self.encoding is not None else None
-        return Samples(x, fit_target(y, wanted, output), weight, decode)
+        return Samples(x, fitted, weight, decode)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""
@@ -376,6 +385,8 @@ class Model:
 def _check_final_activation(network: Sequential, loss: Loss) -> None:
     """Refuse softmax before cross-entropy: the loss applies it itself, in its safe form."""
     last = network.layers[-1]
+    while isinstance(last, Sequential):
+        last = last.layers[-1]
     final = activation(last.activation) if isinstance(last, Dense) else last
     for kind, name in ((CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
         if isinstance(loss, kind) and isinstance(final, name):

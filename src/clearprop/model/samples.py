@@ -40,6 +40,8 @@ def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
         return encoding.features(raw)
     try:
         array = np.asarray(features)
+        if array.dtype.kind == "c":
+            raise TypeError("they are complex")
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
             converted = np.ascontiguousarray(array, dtype=dtype)
     except (TypeError, ValueError) as error:
@@ -92,6 +94,17 @@ def fit_target(target: Array, wanted: Type, output: Type) -> Array:
     return np.ascontiguousarray(shaped)
 
 
+def check_chances(target: Array) -> None:
+    """Raise `DataError` unless every target is a probability, as binary cross-entropy takes them."""
+    odd = np.argwhere((target < 0) | (target > 1))
+    if len(odd):
+        place = tuple(odd[0].tolist())
+        raise DataError(
+            f"binary cross-entropy takes targets from 0 to 1, and the target at index {place} is {target[place]}: "
+            "renumber two classes as 0 and 1, and use cross_entropy with an output each for more classes"
+        )
+
+
 def given_type(array: Array, dtype: str) -> Type:
     """Return the type of a batch of these rows."""
     name = "int64" if array.dtype.kind in "biu" else dtype
@@ -119,10 +132,10 @@ def sample_weights(
         raise SettingsError(f"sample_weight must hold {n} finite numbers of at least 0, received shape {weight.shape}")
     if class_weight is not None:
         weight = weight * _class_weights(target, class_weight)
-    total = weight.mean()
+    total = float(weight.mean())
     if total <= 0:
         raise SettingsError("the weights are all zero: at least one sample must count")
-    return (weight / total).astype(dtype)
+    return np.asarray(weight / total, dtype=dtype)
 
 
 def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Array:

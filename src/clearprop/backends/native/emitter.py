@@ -1,0 +1,202 @@
+"""A writer of LLVM text: fresh names, blocks, loops and typed instructions. It imports no LLVM."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+SCALARS = {"bool": "i1", "int32": "i32", "int64": "i64", "uint32": "i32", "float32": "float", "float64": "double"}
+"""The LLVM type of a dtype in a register; in memory a bool is a byte."""
+
+BYTES = {"bool": 1, "int32": 4, "int64": 8, "uint32": 4, "float32": 4, "float64": 8}
+
+
+@dataclass(frozen=True)
+class Register:
+    """A value in a register: its LLVM text, its dtype and how many lanes it has (1 is a scalar)."""
+
+    text: str
+    dtype: str
+    lanes: int = 1
+
+    @property
+    def type(self) -> str:
+        """The LLVM type."""
+        return vector(SCALARS[self.dtype], self.lanes)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is float32 or float64."""
+        return self.dtype.startswith("float")
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.text}"
+
+
+def vector(scalar: str, lanes: int) -> str:
+    """Return the LLVM type of this many scalars."""
+    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+
+
+def suffix(scalar: str, lanes: int) -> str:
+    """Return how an intrinsic's name ends for a type."""
+    short = {"float": "f32", "double": "f64"}.get(scalar, scalar)
+    return short if lanes == 1 else f"v{lanes}{short}"
+
+
+def literal(number: float, dtype: str) -> str:
+    """Return a number as LLVM writes it; floats as the bits of a double, which every LLVM float takes."""
+    if dtype == "bool":
+        return "true" if number else "false"
+    if dtype == "float32":
+        number = _nearest_float32(float(number))
+    if dtype.startswith("float"):
+        return f"0x{struct.unpack('<Q', struct.pack('<d', float(number)))[0]:016X}"
+    return str(int(number))
+
+
+def _nearest_float32(number: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", number))[0])
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+
+
+class Emitter:
+    """Appends instructions to one function.
+
+    `declares` collects the intrinsics and external functions called, `uses` the names of library functions.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.entry: list[str] = []
+        self.declares: set[str] = set()
+        self.uses: set[tuple[str, str, int]] = set()
+        self.block = "entry"
+        self._count = 0
+
+    def name(self, hint: str = "v") -> str:
+        """Return a name nothing else has."""
+        self._count += 1
+        return f"{hint}{self._count}"
+
+    def do(self, line: str) -> None:
+        """Append an instruction that gives nothing."""
+        self.lines.append("  " + line)
+
+    def get(self, line: str) -> str:
+        """Append an instruction and return the name of what it gives."""
+        name = "%" + self.name()
+        self.lines.append(f"  {name} = {line}")
+        return name
+
+    def value(self, line: str, dtype: str, lanes: int) -> Register:
+        """Append an instruction that gives a register."""
+        return Register(self.get(line), dtype, lanes)
+
+    def call(self, result: str, function: str, arguments: Sequence[str], tail: Sequence[str] = ()) -> str:
+        """Append a call of a declared function; `arguments` are written "type value"."""
+        types = ", ".join(_type_of(argument) for argument in (*arguments, *tail))
+        self.declares.add(f"declare {result} @{function}({types})")
+        line = f"call {result} @{function}({', '.join((*arguments, *tail))})"
+        if result == "void":
+            self.do(line)
+            return ""
+        return self.get(line)
+
+    def label(self, name: str) -> None:
+        """Start a block."""
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def slot(self, type_: str, first: str) -> str:
+        """Return a variable that lives for the function; `first` is stored where the emitter stands."""
+        name = "%" + self.name("slot")
+        self.entry.append(f"  {name} = alloca {type_}")
+        self.do(f"store {type_} {first}, ptr {name}")
+        return name
+
+    def loop(self, start: str, stop: str, step: int | str, body: Callable[[str], None]) -> None:
+        """Append `for i in range(start, stop, step): body(i)` over signed 64-bit numbers."""
+        head, inside, done = (self.name(hint) for hint in ("head", "body", "done"))
+        i, following = "%" + self.name("i"), "%" + self.name("next")
+        before = self.block
+        self.do(f"br label %{head}")
+        self.label(head)
+        place = len(self.lines)
+        self.lines.append("")
+        test = self.get(f"icmp slt i64 {i}, {stop}")
+        self.do(f"br i1 {test}, label %{inside}, label %{done}")
+        self.label(inside)
+        body(i)
+        self.do(f"{following} = add i64 {i}, {step}")
+        self.lines[place] = f"  {i} = phi i64 [ {start}, %{before} ], [ {following}, %{self.block} ]"
+        self.do(f"br label %{head}")
+        self.label(done)
+
+    def when(self, condition: str, body: Callable[[], None]) -> None:
+        """Append `if condition: body()`."""
+        yes, after = self.name("then"), self.name("after")
+        self.do(f"br i1 {condition}, label %{yes}, label %{after}")
+        self.label(yes)
+        body()
+        self.do(f"br label %{after}")
+        self.label(after)
+
+    def multiply(self, a: str, b: str) -> str:
+        """Multiply two i64, at once where both are known."""
+        if "0" in (a, b):
+            return "0"
+        if "1" in (a, b):
+            return b if a == "1" else a
+        if _known(a) and _known(b):
+            return str(int(a) * int(b))
+        return self.get(f"mul i64 {a}, {b}")
+
+    def add(self, a: str, b: str) -> str:
+        """Add two i64, at once where both are known."""
+        if "0" in (a, b):
+            return b if a == "0" else a
+        if _known(a) and _known(b):
+            return str(int(a) + int(b))
+        return self.get(f"add i64 {a}, {b}")
+
+    def splat(self, scalar: Register, lanes: int) -> Register:
+        """Return a scalar in every lane."""
+        if lanes == scalar.lanes:
+            return scalar
+        type_ = vector(scalar.type, lanes)
+        one = self.get(f"insertelement {type_} poison, {scalar}, i64 0")
+        text = f"shufflevector {type_} {one}, {type_} poison, <{lanes} x i32> zeroinitializer"
+        return self.value(text, scalar.dtype, lanes)
+
+    def function(self, head: str) -> str:
+        """Return the text of the function."""
+        body = "\n".join(["entry:", *self.entry, *self.lines])
+        return f"{head} {{\n{body}\n}}\n"
+
+
+def constant(number: float, dtype: str, lanes: int) -> Register:
+    """Return a number as a register of any width."""
+    text = literal(number, dtype)
+    if lanes == 1:
+        return Register(text, dtype)
+    return Register(f"splat ({SCALARS[dtype]} {text})", dtype, lanes)
+
+
+def _known(text: str) -> bool:
+    return text.lstrip("-").isdigit()
+
+
+def _type_of(argument: str) -> str:
+    """Return the type of "type value"; the value is the last word, unless it is a vector constant."""
+    if argument.startswith("<"):
+        return argument[: argument.index(">") + 1]
+    return argument.split(" ", 1)[0]
+
+
+def lines_of(items: Iterable[str]) -> str:
+    """Join lines in a fixed order."""
+    return "".join(f"{item}\n" for item in sorted(items))

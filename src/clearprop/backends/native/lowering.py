@@ -1,0 +1,210 @@
+"""From a program to kernels: views vanish, elementwise work and reductions fuse, the rest becomes its own kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from clearprop.backends.native.elementwise import OPERATIONS
+from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.kernels import Columns, Index, Kernel, Move, Nest, Product
+from clearprop.backends.native.views import (
+    GENERATORS,
+    identity,
+    is_unit_reshape,
+    is_view,
+    loop_axes,
+    resolve,
+    space_of,
+)
+from clearprop.ir import Node, Program, Type, Value
+
+ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
+REDUCTIONS = ("sum", "max")
+MOVES = ("take", "scatter_add", "concat", "pad")
+HOLES: frozenset[str] = frozenset()
+"""Primitives that have no lowering; `Native.compile` names them. There is none."""
+
+
+def copied(value: Value) -> Node:
+    """Return a node that copies a value into memory of its own."""
+    return Node("stop_gradient", (value,), {}, (Value(value.name + ".copy", value.type, value.note),))
+
+
+def prepare(program: Program) -> Program:
+    """Put a copy wherever a view or a generator is asked for as memory, and turn mixed reductions around."""
+    made: dict[Value, Node] = {}
+    nodes: list[Node] = []
+
+    def append(node: Node) -> Value:
+        nodes.append(node)
+        made.update(dict.fromkeys(node.outputs, node))
+        return node.outputs[0]
+
+    def memory(value: Value, strided: bool = False) -> Value:
+        source, _ = resolve(made, value, identity(value.type.shape))
+        node = made.get(source)
+        generated = node is not None and node.op in GENERATORS and not is_array(node)
+        if generated or (source is not value and not strided):
+            return append(copied(value))
+        return value
+
+    for node in program.nodes:
+        if node.op in MOVES or node.op == "random_bits":
+            node = replace(node, inputs=tuple(memory(value) for value in node.inputs))
+        elif node.op == "reshape" and not is_unit_reshape(node):
+            node = replace(node, inputs=(memory(node.inputs[0]),))
+        elif node.op == "matmul":
+            node = replace(node, inputs=tuple(memory(value, strided=True) for value in node.inputs))
+        elif node.op in REDUCTIONS:
+            node = _turned(node, append)
+        append(node)
+    inputs = set(program.inputs)
+    outputs = []
+    for name, value in program.outputs:
+        constant = value in made and is_array(made[value])
+        outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
+    return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
+
+
+def live(nodes: Sequence[Node], wanted: Sequence[Value]) -> list[Node]:
+    """Return the nodes that the wanted values depend on."""
+    needed, kept = set(wanted), []
+    for node in reversed(nodes):
+        if not needed.isdisjoint(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
+
+
+def is_array(node: Node) -> bool:
+    """Whether a constant is an array, which lies in memory."""
+    return node.op == "constant" and isinstance(node.attrs["value"], tuple)
+
+
+def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
+    """Bring the reduced axes of a reduction to the end, unless they are there or the last axis is kept."""
+    shape = node.inputs[0].type.shape
+    axes = reduced_axes(node)
+    last_kept = bool(loop_axes(shape)) and loop_axes(shape)[-1] not in axes
+    if is_trailing(node) or last_kept:
+        return node
+    order = tuple(axis for axis in range(len(shape)) if axis not in axes) + axes
+    turned = Type(node.inputs[0].type.dtype, tuple(shape[axis] for axis in order))
+    permuted = Node("permute_dims", node.inputs, {"axes": order}, (Value(node.inputs[0].name + ".T", turned),))
+    append(permuted)
+    kept = len(shape) - len(axes)
+    return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
+
+
+def reduced_axes(node: Node) -> tuple[int, ...]:
+    """Return the axes that a reduction runs over, in order."""
+    axes = node.attrs["axis"]
+    assert isinstance(axes, tuple)
+    return tuple(sorted(axis for axis in axes if isinstance(axis, int)))
+
+
+def is_trailing(node: Node) -> bool:
+    """Whether the loops of a reduction are the innermost ones."""
+    loops = loop_axes(node.inputs[0].type.shape)
+    axes = reduced_axes(node)
+    kept = [axis for axis in loops if axis not in axes]
+    return kept == list(loops[: len(kept)])
+
+
+class Grouping:
+    """Nodes in the order of the program, each put into the latest kernel that may hold it, or a new one."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.made: dict[Value, Node] = {}
+        self.kernels: list[Kernel] = []
+        self.home: dict[Value, int] = {}
+        self.level: dict[Value, int] = {}
+        self.alias: dict[Value, Value] = {}
+        self.constants: list[Node] = []
+        for node in program.nodes:
+            self._place(node)
+            self.made.update(dict.fromkeys(node.outputs, node))
+
+    def _place(self, node: Node) -> None:
+        target = node.outputs[0]
+        if is_array(node):
+            self.constants.append(node)
+        elif node.op in GENERATORS or is_view(node):
+            return
+        elif node.op == "reshape":
+            base = node.inputs[0]
+            self.alias[target] = self.alias.get(base, base)
+            self.home[target] = self.home.get(base, -1)
+        elif node.op in ELEMENTWISE:
+            self._fuse(node, target.type.shape, None)
+        elif node.op in REDUCTIONS and is_trailing(node):
+            self._fuse(node, node.inputs[0].type.shape, len(loop_axes(target.type.shape)))
+        else:
+            self._alone(node)
+
+    def _alone(self, node: Node) -> None:
+        kernel: Kernel
+        if node.op == "matmul":
+            kernel = Product(node)
+        elif node.op in REDUCTIONS:
+            kernel = Columns(node)
+        else:
+            kernel = Move(node, node.outputs[0])
+        self.home[node.outputs[0]] = len(self.kernels)
+        self.kernels.append(kernel)
+
+    def _fuse(self, node: Node, shape: tuple[object, ...], split: int | None) -> None:
+        """Put an elementwise node, or (with a split) a reduction, into a nest."""
+        space = space_of(shape)  # type: ignore[arg-type]
+        sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
+        earliest = max((self.home.get(source, -1) for source, _ in sources), default=0)
+        for place in range(len(self.kernels) - 1, max(earliest, 0) - 1, -1):
+            nest = self.kernels[place]
+            if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, sources):
+                return
+        self.kernels.append(Nest(space, split, [node]))
+        self._enter(node, len(self.kernels) - 1, 1 if split is None else 0)
+
+    @staticmethod
+    def _operands(node: Node) -> tuple[Value, ...]:
+        return () if node.op == "random_bits" else node.inputs
+
+    def _joins(
+        self,
+        nest: Nest,
+        place: int,
+        node: Node,
+        space: tuple[Extent, ...],
+        split: int | None,
+        sources: list[tuple[Value, tuple[Index, ...]]],
+    ) -> bool:
+        level = 1 if space == nest.space else 0
+        if level == 0 and (split is not None or nest.split is None or space != nest.space[: nest.split]):
+            return False
+        if split is not None and nest.split not in (None, split):
+            return False
+        if node.op == "random_bits" and any(self.home.get(value, -1) >= place for value in node.inputs):
+            return False
+        if not all(self._legal(place, source, index, level) for source, index in sources):
+            return False
+        if split is not None:
+            nest.split = split
+        nest.nodes.append(node)
+        self._enter(node, place, level if split is None else 0)
+        return True
+
+    def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int) -> bool:
+        """Whether a value can be read at this index in the nest: it is made before, or here at the same place."""
+        home = self.home.get(source, -1)
+        if home != place:
+            return home < place
+        if source not in self.level or (level == 0 and self.level[source] == 1):
+            return False
+        return index == identity(source.type.shape)
+
+    def _enter(self, node: Node, place: int, level: int) -> None:
+        for value in node.outputs:
+            self.home[value] = place
+            self.level[value] = level

@@ -1,0 +1,141 @@
+"""Kernels that move rows: take, scatter_add, concat, pad. An index out of range sets the status and moves nothing."""
+
+from __future__ import annotations
+
+from clearprop.backends.native.arithmetic import Arithmetic
+from clearprop.backends.native.elementwise import convert
+from clearprop.backends.native.emitter import BYTES
+from clearprop.backends.native.extents import ONE, ZERO, Extent, count, extent
+from clearprop.backends.native.kernels import Access, Move
+from clearprop.backends.native.loops import nested, vectors
+from clearprop.backends.native.regions import Kernel, Lanes
+from clearprop.backends.native.targets import Target
+from clearprop.backends.native.views import access as access_of
+from clearprop.backends.native.views import add_extents, identity, loop_axes, space_of
+from clearprop.ir import Type, Value
+
+STATUS = Value("status", Type("int64"))
+"""One number that the program sets to 1 where an index was out of range."""
+
+
+class MoveWriter:
+    """Writes one such node into a kernel."""
+
+    def __init__(self, kernel: Kernel, move: Move, target: Target) -> None:
+        self.kernel, self.node, self.target = kernel, move.node, target
+        self.out = kernel.out
+        self.result = move.target
+        self.dtype = self.result.type.dtype
+        self.lanes = target.lanes(BYTES[self.dtype])
+
+    def write(self) -> None:
+        """Write the kernel."""
+        {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad}[self.node.op]()
+
+    def _take(self) -> None:
+        rows, indices = self.node.inputs
+        length = count(rows.type.shape[1:])
+
+        def one(place: str, row: str) -> None:
+            self._copy(rows, self._times(row, length), self._times(place, length), length)
+
+        self._each(indices, extent(rows.type.shape[0]), one)
+
+    def _scatter(self) -> None:
+        indices, rows = self.node.inputs
+        length = count(rows.type.shape[indices.type.rank :])
+        self._clear()
+
+        def one(place: str, row: str) -> None:
+            reads, writes = (Access(value, (), (length, ONE)) for value in (rows, self.result))
+
+            def part(i: str, lanes: Lanes) -> None:
+                added = self.kernel.load(reads, (place, i), lanes)
+                total = Arithmetic(self.out).add(self.kernel.load(writes, (row, i), lanes), added)
+                self.kernel.store(total, writes, (row, i), lanes)
+
+            vectors(self.out, self.target, length, self.kernel.extent(length), self.lanes, part)
+
+        size = self.node.attrs["size"]
+        assert not isinstance(size, (str, float, tuple))
+        self._each(indices, extent(size), one)  # type: ignore[arg-type]
+
+    def _each(self, indices: Value, size: Extent, one: object) -> None:
+        """Go through the indices, counting negative ones from the end, and check each."""
+        assert callable(one)
+        stop, limit = self.kernel.extent(count(indices.type.shape)), self.kernel.extent(size)
+
+        def step(place: str) -> None:
+            given = self.kernel.load(Access(indices, (), (ONE,)), (place,), Lanes(1))
+            index = convert(Arithmetic(self.out), given, "int64").text
+            behind = self.out.get(f"add i64 {index}, {limit}")
+            negative = self.out.get(f"icmp slt i64 {index}, 0")
+            row = self.out.get(f"select i1 {negative}, i64 {behind}, i64 {index}")
+            inside = self.out.get(f"icmp ult i64 {row}, {limit}")
+            self.out.when(inside, lambda: one(place, row))
+            outside = self.out.get(f"xor i1 {inside}, true")
+            self.out.when(outside, lambda: self.out.do(f"store i64 1, ptr {self.kernel.pointer(STATUS)}"))
+
+        self.out.loop("0", stop, 1, step)
+
+    def _concat(self) -> None:
+        axis = self.node.attrs["axis"]
+        assert isinstance(axis, int)
+        outer = count(self.result.type.shape[:axis])
+        whole = count(self.result.type.shape[axis:])
+        starts, start = [], ZERO
+        for value in self.node.inputs:
+            starts.append(start)
+            start = add_extents(start, count(value.type.shape[axis:]))
+
+        def step(place: str) -> None:
+            for value, begin in zip(self.node.inputs, starts, strict=True):
+                length = count(value.type.shape[axis:])
+                to = self.out.add(self._times(place, whole), self.kernel.extent(begin))
+                self._copy(value, self._times(place, length), to, length)
+
+        self.out.loop("0", self.kernel.extent(outer), 1, step)
+
+    def _pad(self) -> None:
+        (value,) = self.node.inputs
+        shape, rank = value.type.shape, len(loop_axes(value.type.shape))
+        low, interior = self.node.attrs["low"], self.node.attrs["interior"]
+        assert isinstance(low, tuple)
+        assert isinstance(interior, tuple)
+        index = []
+        for item, before, gap in zip(identity(shape), low, interior, strict=True):
+            assert isinstance(gap, int)
+            index.append(type(item)(item.axis, gap + 1, extent(before)))  # type: ignore[arg-type]
+        writes = access_of(self.result, tuple(index), rank)
+        reads = access_of(value, identity(shape), rank)
+        self._clear()
+
+        def part(variables: tuple[str, ...], lanes: Lanes) -> None:
+            self.kernel.store(self.kernel.load(reads, variables, lanes), writes, variables, lanes)
+
+        sizes = space_of(shape)
+        if not sizes:
+            part((), Lanes(1))
+            return
+        stops = [self.kernel.extent(size) for size in sizes]
+        nested(
+            self.out,
+            stops[:-1],
+            lambda outer: vectors(
+                self.out, self.target, sizes[-1], stops[-1], self.lanes, lambda i, lanes: part((*outer, i), lanes)
+            ),
+        )
+
+    def _times(self, index: str, length: Extent) -> str:
+        return self.out.multiply(index, self.kernel.extent(length))
+
+    def _copy(self, value: Value, start: str, to: str, length: Extent) -> None:
+        source, target = self.kernel.address(value, start), self.kernel.address(self.result, to)
+        size = self._times(str(BYTES[self.dtype]), length)
+        arguments = [f"ptr {target}", f"ptr {source}", f"i64 {size}", "i1 false"]
+        self.out.call("void", "llvm.memcpy.p0.p0.i64", arguments)
+
+    def _clear(self) -> None:
+        size = self._times(str(BYTES[self.dtype]), count(self.result.type.shape))
+        arguments = [f"ptr {self.kernel.pointer(self.result)}", "i8 0", f"i64 {size}", "i1 false"]
+        self.out.call("void", "llvm.memset.p0.i64", arguments)

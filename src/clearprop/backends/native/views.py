@@ -1,0 +1,104 @@
+"""Views: nodes that move no data. An element of a view is an element of its source at another index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clearprop.backends.native.extents import ZERO, Extent, contiguous, extent
+from clearprop.backends.native.kernels import Access, Index
+from clearprop.ir import Node, Shape, Value
+
+GENERATORS = ("constant", "arange")
+"""Nodes whose elements follow from their index; an array constant is memory instead."""
+
+
+def loop_axes(shape: Shape) -> tuple[int, ...]:
+    """Return the axes of a shape that need a loop: those that are not of length one."""
+    return tuple(axis for axis, dim in enumerate(shape) if dim != 1)
+
+
+def space_of(shape: Shape) -> tuple[Extent, ...]:
+    """Return the extents of the loops over a shape."""
+    return tuple(extent(shape[axis]) for axis in loop_axes(shape))
+
+
+def identity(shape: Shape, first: int = 0) -> tuple[Index, ...]:
+    """Return the index of an element of a shape in the loops over it; `first` is the number of the first loop."""
+    axes = loop_axes(shape)
+    return tuple(Index(first + axes.index(axis)) if axis in axes else Index() for axis in range(len(shape)))
+
+
+def is_unit_reshape(node: Node) -> bool:
+    """Whether a reshape only adds or removes axes of length one."""
+    before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
+    return [dim for dim in before if dim != 1] == [dim for dim in after if dim != 1]
+
+
+def is_view(node: Node) -> bool:
+    """Whether a node moves no data and its elements are found by an index into its input."""
+    return node.op in ("broadcast_to", "permute_dims", "slice") or (node.op == "reshape" and is_unit_reshape(node))
+
+
+def resolve(made: Mapping[Value, Node], value: Value, index: tuple[Index, ...]) -> tuple[Value, tuple[Index, ...]]:
+    """Follow views down to the value that they look at."""
+    node = made.get(value)
+    while node is not None and is_view(node):
+        index = _STEPS[node.op](node, index)
+        value = node.inputs[0]
+        node = made.get(value)
+    return value, index
+
+
+def _broadcast(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
+    index = index[len(after) - len(before) :]
+    kept = after[len(after) - len(before) :]
+    return tuple(Index() if old != new else item for old, new, item in zip(before, kept, index, strict=True))
+
+
+def _permute(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    axes = node.attrs["axes"]
+    assert isinstance(axes, tuple)
+    return tuple(index[axes.index(axis)] for axis in range(len(axes)))
+
+
+def _slice(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    starts, steps = node.attrs["start"], node.attrs["step"]
+    assert isinstance(starts, tuple)
+    assert isinstance(steps, tuple)
+    # one slice of another may start in the middle of a batch, which needs an offset of two powers of n
+    result = []
+    for item, start, step in zip(index, starts, steps, strict=True):
+        assert isinstance(step, int)
+        moved = Extent(item.offset.coefficient * step, item.offset.power)
+        result.append(Index(item.axis, item.scale * step, add_extents(moved, extent(start))))  # type: ignore[arg-type]
+    return tuple(result)
+
+
+def add_extents(a: Extent, b: Extent) -> Extent:
+    """Add two extents of one power; dimensions of a program never mix them."""
+    if ZERO in (a, b):
+        return b if a == ZERO else a
+    assert a.power == b.power, "a slice mixes the batch with a number"
+    return Extent(a.coefficient + b.coefficient, a.power)
+
+
+def _reshape(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
+    kept = iter(item for dim, item in zip(after, index, strict=True) if dim != 1)
+    return tuple(Index() if dim == 1 else next(kept) for dim in before)
+
+
+_STEPS = {"broadcast_to": _broadcast, "permute_dims": _permute, "slice": _slice, "reshape": _reshape}
+
+
+def access(source: Value, index: tuple[Index, ...], rank: int) -> Access:
+    """Return where an indexed element of a source in memory lies, for loops over `rank` axes."""
+    strides = [ZERO] * rank
+    offsets = []
+    for item, step in zip(index, contiguous(source.type.shape), strict=True):
+        if item.axis is not None:
+            strides[item.axis] = Extent(step.coefficient * item.scale, step.power)
+        if item.offset != ZERO:
+            offsets.append(item.offset * step)
+    return Access(source, tuple(offsets), tuple(strides))

@@ -1,0 +1,151 @@
+"""Measure the native backend: `PYTHONPATH=src python tests/backends/native/measure.py [target]`.
+
+Prints, for one thread, in CPU time (the machine may be busy) and as medians of repeats: compile time, microseconds
+a training step of the machine code alone and through Python, against the reference; GFLOP/s of products, and of a
+loop of fused multiply-adds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from native_steps import signature
+
+from clearprop import nn, ops
+from clearprop.backends.native import Native, NativeExecutable
+from clearprop.backends.native.arithmetic import Arithmetic
+from clearprop.backends.native.emitter import Emitter, Register, constant
+from clearprop.backends.native.executable import NativeExecutable as Executable
+from clearprop.backends.native.jit import compile_text
+from clearprop.backends.native.module import Module, write_module
+from clearprop.backends.reference import Reference
+from clearprop.ir import Batch, Program, Type, resolve_shape
+from clearprop.losses import CrossEntropy
+from clearprop.optim import Adam
+from clearprop.passes import optimize
+from clearprop.train.step import build_step
+
+
+def median(run: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        run()
+        times.append(time.thread_time() - start)
+    return float(np.median(times))
+
+
+def machine_seconds(executable: NativeExecutable, inputs: dict[str, np.ndarray], repeats: int = 300) -> float:
+    """Seconds of one call of the machine code, without Python's part."""
+    executable(inputs)
+    n = executable._batch_size(inputs)
+    memory = executable._memory(n)
+    given = [np.ascontiguousarray(inputs[value.name]) for value in executable.program.inputs]
+    created = [np.empty(resolve_shape(type_.shape, n), type_.dtype) for type_ in executable._module.created]
+    memory.table[: len(given) + len(created)] = [array.ctypes.data for array in (*given, *created)]
+    table, inner = memory.table.ctypes.data, 10
+    function = executable._function
+
+    def run() -> None:
+        for _ in range(inner):
+            function(n, table)
+
+    return median(run, repeats) / inner
+
+
+def step_program(sizes: tuple[int, ...]) -> Program:
+    network = nn.Sequential(*(nn.Dense(size, "relu") for size in sizes[1:-1]), nn.Dense(sizes[-1]))
+    types = signature(network, CrossEntropy(), sizes[0], "float32")
+    return optimize(build_step(network, CrossEntropy(), Adam(), types).step)
+
+
+def step_inputs(program: Program, n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    hyper = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    inputs = {}
+    for value in program.inputs:
+        shape = resolve_shape(value.type.shape, n)
+        drawn = rng.normal(0, 0.05, shape) ** (2 if value.name.endswith(".v") else 1)
+        inputs[value.name] = np.asarray(hyper.get(value.name, drawn), value.type.dtype)
+    inputs["y"] = rng.integers(0, 2, n)
+    return inputs
+
+
+def measure_step(backend: Native, sizes: tuple[int, ...], n: int) -> None:
+    program = step_program(sizes)
+    start = time.thread_time()
+    module = write_module(program, backend.target)
+    written = time.thread_time()
+    code = compile_text(module.text, backend.target)
+    done = time.thread_time()
+    executable = Executable(program, module, code)
+    inputs = step_inputs(program, n)
+    alone = machine_seconds(executable, inputs)
+    whole = median(lambda: executable(inputs), 300)
+    reference = Reference().compile(program)
+    oracle = median(lambda: reference(inputs), 50)
+    print(
+        f"{'-'.join(map(str, sizes))}, batch {n}: emit {1e3 * (written - start):.0f} ms, LLVM "
+        f"{1e3 * (done - written):.0f} ms; step {1e6 * alone:.1f} us, through Python {1e6 * whole:.1f} us, "
+        f"reference {1e6 * oracle:.0f} us"
+    )
+
+
+def measure_product(backend: Native, m: int, n: int, k: int, form: str, peak: float) -> None:
+    shapes = {"xW": ((m, k), (k, n)), "xTd": ((k, m), (k, n)), "dWT": ((m, k), (n, k))}[form]
+    turn = {
+        "xW": lambda x, y: x @ y,
+        "xTd": lambda x, y: ops.permute_dims(x) @ y,
+        "dWT": lambda x, y: x @ ops.permute_dims(y),
+    }
+    program = ops.trace(turn[form], {"x": Type("float32", shapes[0]), "y": Type("float32", shapes[1])})
+    rng = np.random.default_rng(0)
+    inputs = {name: rng.normal(size=shape).astype("f4") for name, shape in zip("xy", shapes, strict=True)}
+    seconds = machine_seconds(backend.compile(program), inputs, 50)
+    rate = 2e-9 * m * n * k / seconds
+    print(f"({m}, {n}, {k}) {form}: {1e6 * seconds:.0f} us, {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} % of peak")
+
+
+def measure_peak(backend: Native) -> float:
+    """GFLOP/s of twelve independent chains of FMAs in float32."""
+    out, lanes, chains, rounds = Emitter(), backend.target.lanes(4), 12, 100_000
+    a = Arithmetic(out)
+    buffer = out.get("load ptr, ptr %buffers")
+    item = out.value(f"load float, ptr {buffer}", "float32", 1)
+    factor = out.splat(item, lanes)
+    slots = [out.slot(factor.type, constant(0.1 * i, "float32", lanes).text) for i in range(chains)]
+
+    def body(i: str) -> None:
+        for slot in slots:
+            total = Register(out.get(f"load {factor.type}, ptr {slot}"), "float32", lanes)
+            out.do(f"store {a.fma(total, factor, factor)}, ptr {slot}")
+
+    out.loop("0", str(rounds), 1, body)
+    for i, slot in enumerate(slots):  # each to a place of its own, or it would be dead code
+        place = out.get(f"getelementptr float, ptr {buffer}, i64 {i * lanes}")
+        out.do(f"store {factor.type} {out.get(f'load {factor.type}, ptr {slot}')}, ptr {place}, align 4")
+    out.do("ret void")
+    text = out.function("define void @program(i64 %n, ptr %buffers) nounwind") + "\n".join(sorted(out.declares))
+    program = ops.trace(lambda x: x, {"x": Type("float32", (Batch(),))})
+    executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target))
+    x = np.full(chains * lanes, 0.5, "f4")
+    seconds = machine_seconds(executable, {"x": x}, 20)
+    return 2e-9 * lanes * chains * rounds / seconds
+
+
+def main() -> None:
+    backend = Native(sys.argv[1] if len(sys.argv) > 1 else "")
+    peak = measure_peak(backend)
+    print(f"target {backend.target.name}; FMA peak of one thread {peak:.0f} GFLOP/s")
+    for m, n, k in ((64, 128, 784), (128, 512, 784)):
+        for form in ("xW", "xTd", "dWT"):
+            measure_product(backend, m, n, k, form, peak)
+    for sizes, batch in (((64, 32, 10), 32), ((784, 128, 10), 64), ((784, 512, 512, 10), 128)):
+        measure_step(backend, sizes, batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What the emitted module looks like: fusion, shared kernels, the arena, the way in to LLVM."""
+
+import ast
+import threading
+from pathlib import Path
+
+import numpy as np
+from native_steps import programs
+
+import clearprop.backends.native as package
+from clearprop import ops
+from clearprop.backends.native import Native
+from clearprop.backends.native.arena import Interval, plan
+from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.kernels import Nest
+from clearprop.backends.native.lowering import HOLES, Grouping, prepare
+from clearprop.backends.native.module import write_module
+from clearprop.backends.native.targets import TARGETS
+from clearprop.ir import Batch, Type
+
+N = Batch()
+
+
+def test_no_primitive_is_a_hole() -> None:
+    assert not HOLES
+
+
+def test_only_jit_imports_llvm() -> None:
+    for path in Path(package.__file__).parent.glob("*.py"):
+        names = [
+            alias.name if isinstance(node, ast.Import) else str(node.module)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for alias in node.names
+        ]
+        assert path.name == "jit.py" or not any(name.startswith("llvmlite") for name in names)
+
+
+def test_a_chain_of_elementwise_work_and_its_softmax_are_one_kernel() -> None:
+    program = ops.trace(lambda x: ops.softmax(ops.tanh(x) * 2.0 + 1.0), {"x": Type("float32", (N, 10))})
+    kernels = Grouping(prepare(program)).kernels
+    assert len(kernels) == 1
+    assert isinstance(kernels[0], Nest)
+    assert kernels[0].split == 1
+
+
+def test_updates_of_parameters_of_any_shape_share_their_code() -> None:
+    text = write_module(programs("mlp", "float32")["step"], TARGETS["avx2"]).text
+    # the updates of four parameters are loops over one axis; its length is an argument
+    assert text.count("define internal void @kernel") < text.count("  call void @kernel")
+
+
+def test_text_is_the_same_every_time() -> None:
+    program = programs("dropout", "float32")["step"]
+    assert write_module(program, TARGETS["avx512"]).text == write_module(program, TARGETS["avx512"]).text
+
+
+def test_text_for_every_target_can_be_written_anywhere() -> None:
+    program = programs("mlp", "float32")["step"]
+    for target in TARGETS.values():
+        assert "define void @program" in write_module(program, target).text
+
+
+def test_the_arena_uses_memory_again_but_never_twice_at_once() -> None:
+    rng = np.random.default_rng(0)
+    spans = [sorted(rng.integers(0, 20, 2).tolist()) for _ in range(60)]
+    intervals = [Interval(Extent(int(rng.integers(1, 500)), i % 2), *span) for i, span in enumerate(spans)]
+    starts, size = plan(intervals, 3)
+    for i, first in enumerate(intervals):
+        assert starts[i] % 64 == 0
+        assert starts[i] + first.size.at(3) <= size
+        for j, second in enumerate(intervals[:i]):
+            if first.first <= second.last and second.first <= first.last:
+                apart = starts[i] + first.size.at(3) <= starts[j] or starts[j] + second.size.at(3) <= starts[i]
+                assert apart
+    assert size < sum(interval.size.at(3) for interval in intervals)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    program = ops.trace(
+        lambda x, y: ops.softmax(ops.tanh(x @ y)), {"x": Type("float32", (N, 9)), "y": Type("float32", (9, 17))}
+    )
+    run = Native().compile(program)
+    rng = np.random.default_rng(0)
+    inputs = [
+        {"x": rng.normal(size=(5 + i, 9)).astype("f4"), "y": rng.normal(size=(9, 17)).astype("f4")} for i in range(4)
+    ]
+    expected = [run(item)["result"] for item in inputs]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        wrong.extend(i for _ in range(200) if not np.array_equal(run(inputs[i])["result"], expected[i]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
