@@ -11,7 +11,7 @@ import numpy as np
 from clearprop.compile import compile_program
 from clearprop.data import Encoding, split
 from clearprop.description import describe
-from clearprop.errors import DataError, SettingsError
+from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
@@ -114,6 +114,8 @@ def make_training(
         raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
     file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
     if resume and file is not None:
+        if not file.path.exists():
+            raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
         state = read_checkpoint(file.path, file.guard)
     else:
         slots = compile_program(programs.slots, model.backend)(model.parameters)
@@ -126,6 +128,7 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
     return {
         "model": describe_training(model),
         "settings": {k: v for k, v in describe(settings).items() if not k.startswith("checkpoint_")},
+        "backend": model.backend,
         "data": fingerprint(train),
         "validation": None if validation is None else fingerprint(validation),
     }
