@@ -53,7 +53,7 @@ def spawn():
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env=environment(**more),
         )
         started.append(process)

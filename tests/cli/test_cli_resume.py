@@ -7,6 +7,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
+from clearprop.cli import signals
 from clearprop.cli.main import cli
 
 LONG = ("--epochs", "16", "--layers", "4", "--batch-size", "8", "--dropout", "0.1", "--validation", "0.1")
@@ -74,14 +75,27 @@ def test_an_ended_run_shows_its_figures_again(call, iris_run):
     assert (iris_run / "results.json").read_bytes() == before
 
 
-def test_interrupted_before_training_leaves_nothing(spawn, tmp_path):
+@pytest.mark.parametrize("delay", [0.2, 0.5, 0.8])
+def test_terminated_before_training_leaves_nothing(spawn, tmp_path, delay):
     run = tmp_path / "deep" / "run"
-    process = spawn("train", "iris", *LONG, "--out", run)
-    time.sleep(0.6)
+    process = spawn("train", "iris", *LONG, "--epochs", "200", "--out", run)
+    time.sleep(delay)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert process.returncode == 143
-    assert not run.exists() or (run / "checkpoint.safetensors").exists()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (143, -signal.SIGTERM)  # the latter before Python runs our code
+    assert "Traceback" not in err
+    assert not run.parent.exists() or (run / "checkpoint.safetensors").exists()
+
+
+def test_a_swallowed_signal_is_raised_again(monkeypatch):
+    monkeypatch.setattr(signals, "_asked", [])
+    signals.check()
+    monkeypatch.setattr(signals, "_asked", [signal.SIGTERM])
+    with pytest.raises(SystemExit, match="143"):
+        signals.check()
+    monkeypatch.setattr(signals, "_asked", [signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt):
+        signals.check()
 
 
 def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_path, quick):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clearprop.model import Run, load
+from clearprop.model import load
 
 SETS = ("iris", "wine", "breast-cancer", "digits", "diabetes")
 
@@ -42,6 +42,8 @@ def test_official_test_part_is_used(call, tmp_path, quick):
     assert "test (20 rows)" in result.stdout
     samples = json.loads((tmp_path / "runs/fashion-mnist-1/results.json").read_text())["samples"]
     assert samples == {"train": 54, "validation": 6, "test": 20}
+    images = folder / "t10k-images-idx3-ubyte"
+    assert len(call("predict", "runs/fashion-mnist-1", images).stdout.splitlines()) == 21
 
 
 def test_table_with_everything(call, house_file, tmp_path, quick):
@@ -83,16 +85,12 @@ def test_binary_cross_entropy_on_two_classes(call, quick):
     assert "malignant" in call("evaluate", "two").stdout
 
 
-def test_no_test_part_and_no_validation(call, quick):
+def test_no_test_part_and_no_validation(call, tmp_path, quick):
     result = call("train", "iris", *quick, "--test", "0", "--validation", "0.2")
     assert result.stdout.startswith("validation")
     assert "--test 0" in call("evaluate", "runs/iris-1", status=2).stderr
     call("train", "iris", *quick, "--test", "0", "--validation", "0")
-    assert settings_of("runs/iris-2")["patience"] is None
-
-
-def settings_of(run):
-    return json.loads((Run(run).settings).read_text())["command"]["choices"]
+    assert settings(tmp_path / "runs/iris-2")["patience"] is None
 
 
 def test_runs_are_counted_and_never_overwritten(call, tmp_path, quick):

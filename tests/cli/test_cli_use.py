@@ -176,6 +176,13 @@ def test_runs_are_listed(call, iris_run, tmp_path, quick):
     assert "accuracy" in lines[2]
 
 
+def test_runs_in_a_narrow_terminal(call, iris_run, monkeypatch):
+    monkeypatch.setattr("clearprop.cli.runs.width_of", lambda: 60)
+    heading, row = call("runs", iris_run).stdout.splitlines()
+    assert heading.split() == ["run", "epochs", "metric", "validation", "test", "state"]
+    assert "finished" in row
+
+
 def test_model_files_and_damaged_ones(call, iris_run, tmp_path):
     file = iris_run / "model.safetensors"
     assert "prediction" in call("predict", file, "iris").stdout

@@ -50,9 +50,8 @@ def test_optimizer(name):
     case = OPTIMIZERS["cases"][name]
     optimizer = getattr(optim, case["type"])(**case["arguments"])
     row = Type("float64", (Batch(), 5))
-    programs = build_step(
-        nn.Sequential(Quartic()), FourthPower(), optimizer, Signature({"quartic1.w": Type("float64", (5,))}, ("quartic1.w",), row, row)
-    )
+    signature = Signature({"quartic1.w": Type("float64", (5,))}, ("quartic1.w",), row, row)
+    programs = build_step(nn.Sequential(Quartic()), FourthPower(), optimizer, signature)
     step = compile_program(programs.step)
     state = {"quartic1.w": np.array(OPTIMIZERS["start"])}
     state |= compile_program(programs.slots)(state)

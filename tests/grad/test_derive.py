@@ -88,8 +88,6 @@ def test_only_what_is_asked_for_is_derived() -> None:
     derived = derive(ops.trace(function, types), ["W"])
     assert derived.output_names == ("result", "grad.W")
     assert not [value.name for value in derived.values() if value.name.startswith("dx")]
-    both = derive(ops.trace(function, types), ["x", "W"])
-    assert len(derived.nodes) < len(both.nodes)
 
 
 def test_another_output_can_be_derived() -> None:

@@ -58,9 +58,9 @@ def test_every_class_is_a_frozen_dataclass(kind):
 
 
 def test_unknown_class_says_how_to_give_it():
-    with pytest.raises(FileFormatError, match="'Mine'.*custom="):
+    with pytest.raises(FileFormatError, match=r"'Mine'.*custom="):
         build({"type": "Mine"}, KNOWN)
-    with pytest.raises(FileFormatError, match="'cube'.*custom="):
+    with pytest.raises(FileFormatError, match=r"'cube'.*custom="):
         build(describe(nn.Function(cube)), KNOWN)
 
 

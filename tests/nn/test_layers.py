@@ -102,15 +102,11 @@ LAYERS = sorted(
     (
         thing
         for name in nn.__all__
-        if inspect.isclass(thing := getattr(nn, name))
-        and issubclass(thing, nn.Layer)
-        and not inspect.isabstract(thing)
+        if inspect.isclass(thing := getattr(nn, name)) and issubclass(thing, nn.Layer) and not inspect.isabstract(thing)
     ),
     key=lambda layer: layer.__name__,
 )
-FLAT = [
-    pytest.param(case, id=f"{layer.__name__}{i}") for layer, cases in CASES.items() for i, case in enumerate(cases)
-]
+FLAT = [pytest.param(case, id=f"{layer.__name__}{i}") for layer, cases in CASES.items() for i, case in enumerate(cases)]
 
 
 def draw(case: Case, n: int = 3) -> tuple[Array, Params]:
@@ -118,7 +114,9 @@ def draw(case: Case, n: int = 3) -> tuple[Array, Params]:
     rng = np.random.default_rng(1)
     x = rng.uniform(0.1, 2.0, (n, *case.sample)) * rng.choice([-1.0, 1.0], (n, *case.sample))
     params = case.params or case.layer.init(Key(3), case.sample)
-    return x, {name: array + (rng.normal(size=array.shape) if name[-1] == "b" else 0.0) for name, array in params.items()}
+    return x, {
+        name: array + (rng.normal(size=array.shape) if name[-1] == "b" else 0.0) for name, array in params.items()
+    }
 
 
 def centred(function: Callable[[Array], float], at: Array, h: float = 1e-5) -> Array:
@@ -212,9 +210,11 @@ def test_dense_asks_for_the_starts_it_was_given():
 
 @pytest.mark.parametrize(
     ("activation", "expected"),
-    [(None, nn.Xavier()), ("sigmoid", nn.Xavier()), ("tanh", nn.Xavier()), ("softmax", nn.Xavier())]
-    + [("relu", nn.Kaiming()), ("leaky_relu", nn.Kaiming()), (swish, nn.Kaiming())],
-    ids=str,
+    [
+        *((saturating, nn.Xavier()) for saturating in (None, "sigmoid", "tanh", "softmax")),
+        *((other, nn.Kaiming()) for other in ("relu", "leaky_relu", swish)),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_auto_weights_suit_the_activation(activation, expected):
     drawn = nn.Dense(40, activation).init(Key(1), (30,))["W"]

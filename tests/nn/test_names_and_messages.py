@@ -119,6 +119,11 @@ def test_wrong_input_names_layer_and_expected_features():
         nn.output_shape(network, wrong, (3,))
 
 
+def test_an_activation_has_no_parameters():
+    with pytest.raises(SettingsError, match=r"received Dense\(.*make it the next layer"):
+        nn.Dense(2, nn.Dense(3)).init(Key(0), (4,))
+
+
 def test_a_function_must_return_a_tensor():
     with pytest.raises(TypeError, match="must return a tensor, and returned int"):
         nn.output_shape(nn.Function(lambda x: 3), {}, (3,))

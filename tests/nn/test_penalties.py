@@ -20,9 +20,7 @@ EXPECTED = {
 PENALTIES = [
     thing
     for name in nn.__all__
-    if inspect.isclass(thing := getattr(nn, name))
-    and issubclass(thing, nn.Penalty)
-    and not inspect.isabstract(thing)
+    if inspect.isclass(thing := getattr(nn, name)) and issubclass(thing, nn.Penalty) and not inspect.isabstract(thing)
 ]
 
 

@@ -90,9 +90,7 @@ def step_program(optimizer: optim.Optimizer, function: Function, dtype: str, siz
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 
-def path(
-    optimizer: optim.Optimizer, function: Function, start: Array, steps: int, **hyper: float
-) -> Iterator[Array]:
+def path(optimizer: optim.Optimizer, function: Function, start: Array, steps: int, **hyper: float) -> Iterator[Array]:
     """w after each step; `hyper` replaces hyper-parameters at run time."""
     run = compile_program(step_program(optimizer, function, str(start.dtype), len(start)))
     state = {name: np.zeros_like(start) for name in run.program.output_names} | {"w": start}
@@ -165,9 +163,7 @@ def test_hyper_parameters_are_inputs(kind):
     start = np.array([1.0, 2.0])
     first = step_program(plain, bowl, "float64")
     assert set(plain.hyper()) <= set(first.input_names)
-    np.testing.assert_array_equal(
-        list(path(plain, bowl, start, 5, **other.hyper())), list(path(other, bowl, start, 5))
-    )
+    np.testing.assert_array_equal(list(path(plain, bowl, start, 5, **other.hyper())), list(path(other, bowl, start, 5)))
 
 
 @every

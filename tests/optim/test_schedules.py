@@ -66,8 +66,11 @@ def test_cosine(final):
 
 @pytest.mark.parametrize(
     ("kind", "arguments"),
-    [(Step, {"every": 0}), (Step, {"factor": 0.0}), (Step, {"factor": -1.0}), (Cosine, {"final": 1.5})]
-    + [(Cosine, {"final": -0.1}), (Cosine, {"final": math.nan}), (Step, {"factor": math.nan}), (Step, {"every": 1.5})],
+    [
+        *((Step, {"every": value}) for value in (0, 1.5)),
+        *((Step, {"factor": value}) for value in (0.0, -1.0, math.nan)),
+        *((Cosine, {"final": value}) for value in (-0.1, 1.5, math.nan)),
+    ],
 )
 def test_settings_that_are_refused(kind, arguments):
     with pytest.raises(SettingsError):

@@ -76,7 +76,7 @@ def test_schedule_multiplies_the_rate_at_every_step(samples):
     X, y = samples[0], samples[0].sum(axis=1)
     schedule = optim.Cosine(0.1)
     model = linear(schedule=schedule)
-    W, b, expected = sgd_by_hand(
+    W, _, expected = sgd_by_hand(
         X, y, *model.parameters.values(), 0.05, 5, 4, lambda step: schedule(optim.Position(step, 5, 20))
     )
     history = model.fit(X, y, epochs=4, batch_size=5, progress=False)
@@ -177,9 +177,7 @@ class TestEvents:
         assert history.reason == "interrupted"
         assert (seen[-1].reason, seen[-1].step) == ("interrupted", 10)
 
-    @pytest.mark.parametrize(
-        ("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
-    )
+    @pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
     def test_a_signal_ends_the_fit_after_the_step(self, samples, model, number, reason):
         def send(event):
             if isinstance(event, EpochEnded) and event.epoch == 2:

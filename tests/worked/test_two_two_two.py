@@ -6,9 +6,9 @@
     w1 .15 (x1 to h1)   w2 .20 (x2 to h1)   w3 .25 (x1 to h2)   w4 .30 (x2 to h2)   b1 .35 (held)
     w5 .40 (h1 to o1)   w6 .45 (h2 to o1)   w7 .50 (h1 to o2)   w8 .55 (h2 to o2)   b2 .60 (held)
 
-Sigmoid throughout, half squared error, summed over the outputs; gradient descent with the rate 0.5. Published copies of
-this example give 0.291027924 for the error after one step. That comes from updating the hidden layer with output weights
-that were already updated; with the gradient at one point it is 0.291027774.
+Sigmoid throughout, half squared error, summed over the outputs; gradient descent with the rate 0.5. Published copies
+of this example give 0.291027924 for the error after one step. That comes from updating the hidden layer with output
+weights that were already updated; with the gradient at one point it is 0.291027774.
 """
 
 from __future__ import annotations

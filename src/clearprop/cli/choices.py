@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.data import Dataset, bundled_names, load
+from clearprop.data.read_idx import is_idx
+from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
 from clearprop.model import Run
 
@@ -36,6 +38,14 @@ class Source:
         """Whether there is a header, as `load` takes it."""
         return False if self.no_header else None
 
+    @property
+    def in_arrays(self) -> bool:
+        """Whether the data is not one table in a file: a bundled set, .npz, .npy or IDX."""
+        path = Path(self.data)
+        if self.data in bundled_names() or path.suffix.lower() in (".npz", ".npy"):
+            return True
+        return path.is_file() and is_idx(head(path, 4))
+
     def load(self, require_target: bool = True) -> Dataset:
         """Read the data."""
         return load(
@@ -52,7 +62,7 @@ class Source:
         """Return the same source with absolute paths, so that it is found from any folder."""
         data = self.data if self.data in bundled_names() else str(Path(self.data).absolute())
         target = self.target
-        if target is not None and Path(data).suffix.lower() != ".csv" and Path(target).is_file():
+        if target is not None and self.in_arrays and Path(target).is_file():
             target = str(Path(target).absolute())
         folder = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         return Source(data, target, folder, self.delimiter, self.encoding, self.no_header)

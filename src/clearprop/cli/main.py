@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import importlib
+import io
 import os
-import signal
 import sys
 import traceback
 import warnings
-from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from clearprop.cli.signals import install
 from clearprop.errors import ClearpropError, DivergedError
 from clearprop.version import __version__
 
@@ -121,17 +122,17 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line on the arguments of the process."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+        _take_any_text(stream)
+    install()
     warnings.formatwarning = _format_warning
     cli(prog_name="clearprop")
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """End as an exception does, so that nothing half-written stays behind."""
-    raise SystemExit(128 + number)
+def _take_any_text(stream: TextIO) -> None:
+    """Let a stream write every character: UTF-8 in place of ASCII, and escapes for what its encoding lacks."""
+    if isinstance(stream, io.TextIOWrapper):
+        ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding="utf-8" if ascii_only else stream.encoding, errors="backslashreplace")
 
 
 def _format_warning(message: Warning | str, *place: Any, **more: Any) -> str:

@@ -17,12 +17,17 @@ _NARROWEST = 6
 
 def note(text: str = "") -> None:
     """Say something on stderr."""
-    click.echo(text, err=True)
+    click.echo(_clean(text), err=True)
 
 
 def result(text: str = "") -> None:
     """Print something on stdout."""
-    click.echo(text)
+    click.echo(_clean(text))
+
+
+def _clean(text: str) -> str:
+    """Escape what could steer a terminal; line breaks are ours."""
+    return "\n".join(printable(line, len(line)) for line in text.split("\n"))
 
 
 def width_of(stream_is_stderr: bool = False) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,13 +18,12 @@ from clearprop.cli.choices import Source
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, text_file_options
 from clearprop.cli.output import note
-from clearprop.data import Encoding, Table, bundled_names, iter_tables, printable
+from clearprop.data import Encoding, Table, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
 from clearprop.model import Model, load
 
 _ROWS = 65536
-_WHOLE = (".npz", ".npy", ".idx")
 _EPILOG = """\b
 Examples:
   clearprop predict runs/houses-1 new.csv -o prices.csv
@@ -63,11 +63,9 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, **re
 
 def _parts(source: Source, encoding: Encoding) -> Iterator[Table | Array]:
     """Yield the features in pieces; the target, if it is there, left out."""
-    path = Path(source.data)
-    streamed = source.data not in bundled_names() and path.suffix.lower() not in _WHOLE and "ubyte" not in path.name
     name = encoding.target_name
     target = name if isinstance(name, tuple) else () if name is None else (name,)
-    if not streamed:
+    if source.in_arrays:
         features = source.load(require_target=False).features
         for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
@@ -125,9 +123,7 @@ def _number(value: float) -> str:
 def _opened(output: Path | None) -> Iterator[TextIO]:
     """Open stdout, or a file that takes its place only when it is complete."""
     if output is None:
-        stream = click.get_text_stream("stdout")
-        yield stream
-        stream.flush()
+        yield sys.stdout
         return
     handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
     try:

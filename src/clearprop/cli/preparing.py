@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clearprop.cli.choices import Choices
-from clearprop.cli.defaults import complete
+from clearprop.cli.defaults import complete, sized
 from clearprop.data import Dataset, Encoding, Table, split
 from clearprop.data.columns import Array
 from clearprop.errors import DataError
@@ -65,8 +65,9 @@ def divide(dataset: Dataset, choices: Choices) -> Parts:
         test = Part(*dataset.test)
     elif choices.test:
         train, test = _hold_out(train, choices.test, choices)
-    if choices.validation is None or choices.validation:
-        train, validation = _hold_out(train, choices.validation or 0.1, choices)
+    fraction = sized(len(train)).validation if choices.validation is None else choices.validation
+    if fraction:
+        train, validation = _hold_out(train, fraction, choices)
     return Parts(train, validation, test)
 
 
@@ -90,7 +91,8 @@ def prepare(dataset: Dataset, choices: Choices) -> Prepared:
         task=choices.task,
         dtype=choices.dtype,
     )
-    choices = complete(choices, encoding.task, len(parts.train))
+    rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
+    choices = complete(choices, encoding.task, rows)
     model = _model(encoding, choices)
     for part in (parts.validation, parts.test):
         if part is not None:

@@ -18,6 +18,8 @@ from clearprop.train import History
 
 _HEADING = ("run", "data", "rows", "hidden", "epochs", "best", "metric", "validation", "test", "seconds", "state")
 _RIGHT = (2, 4, 5, 7, 8, 9)
+_NARROW = (0, 4, 6, 7, 8, 10)
+_WIDE = 100
 _EPILOG = """\b
 Examples:
   clearprop runs
@@ -34,7 +36,14 @@ def command(folder: Path | None) -> None:
     if not runs:
         note(f"there are no runs in {folder}; `clearprop train DATA` makes one")
         return
-    result(table([_HEADING, *(_row(run) for run in runs)], _RIGHT, width_of()))
+    result(_listed([_HEADING, *(_row(run) for run in runs)], width_of()))
+
+
+def _listed(rows: list[tuple[str, ...]], width: int | None) -> str:
+    """Return the table; in a narrow terminal the columns that matter most."""
+    shown = _NARROW if width is not None and width < _WIDE else tuple(range(len(_HEADING)))
+    right = [place for place, column in enumerate(shown) if column in _RIGHT]
+    return table([[row[column] for column in shown] for row in rows], right, width)
 
 
 def _runs_in(folder: Path) -> list[Run]:

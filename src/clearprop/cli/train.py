@@ -10,12 +10,22 @@ import click
 from click.core import ParameterSource
 
 from clearprop.cli.choices import Choices, Source
+from clearprop.cli.defaults import SIZES
 from clearprop.cli.options import Finite, Names, Widths, read_config, text_file_options
+from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
 from clearprop.losses import LOSSES
 from clearprop.nn import ACTIVATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES
 
+_HELP = """\
+Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, or one of the bundled sets iris, wine,
+breast-cancer, digits, diabetes and fashion-mnist.
+
+The test part is held out before anything is learned from the data, and measured once, at the end. Early
+stopping keeps the weights of the best epoch, where a validation part is held out (from 1000 rows on). Ctrl-C writes
+a checkpoint; --resume RUN goes on, to the same bits.
+"""
 _EPILOG = """\b
 Examples:
   clearprop train digits
@@ -27,7 +37,17 @@ _WITH_RESUME = ("data", "resume", "progress")
 _UNIT = Finite(0, 1, max_open=True)
 
 
-@click.command(epilog=_EPILOG)
+def _sizes() -> str:
+    """The table of defaults that depend on the number of rows."""
+    rows: list[tuple[str, ...]] = [("from rows", "layers", "lr", "epochs", "batch", "l2", "validation", "patience")]
+    for size in reversed(SIZES):
+        widths = ",".join(map(str, size.layers))
+        numbers = (size.lr, size.epochs, size.batch_size, size.l2, size.validation, size.patience)
+        rows.append((str(size.samples), widths, *(f"{number:g}" for number in numbers)))
+    return f"\n\b\nDefaults by size:\n{table(rows)}\n"
+
+
+@click.command(help=_HELP + _sizes(), epilog=_EPILOG)
 @click.argument("data", required=False)
 @click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
 @click.option(
@@ -81,12 +101,7 @@ _UNIT = Finite(0, 1, max_open=True)
 def command(
     ctx: click.Context, /, data: str | None, out: Path | None, resume: Path | None, progress: str, **given: Any
 ) -> None:
-    """Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, or one of the bundled sets iris, wine,
-    breast-cancer, digits, diabetes and fashion-mnist.
-
-    The test part is held out before anything is learned from the data, and measured once, at the end. Early
-    stopping keeps the weights of the best epoch. Ctrl-C writes a checkpoint; --resume RUN goes on, to the same bits.
-    """
+    """Train a new run, or go on with one."""
     if resume is not None:
         _refuse_options(ctx)
         go_on(resume, data, progress)

@@ -13,6 +13,7 @@ from clearprop.cli.measuring import measured, metrics_for
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.preparing import Part, Prepared, prepare
 from clearprop.cli.recognised import recognised
+from clearprop.cli.signals import check
 from clearprop.data import printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
@@ -32,6 +33,7 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str) -> 
     if progress != "quiet":
         note(recognised(dataset, prepared, width_of(stream_is_stderr=True)))
         note()
+    check()
     with claimed(out, dataset.name) as run:
         recipe = Recipe(source.located(), prepared.choices, dataset.name, dataset.fingerprint)
         recipe.save(run, {"task": prepared.encoding.task, "samples": _sizes(prepared)})
@@ -64,6 +66,7 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
 def _fit(prepared: Prepared, run: Run, progress: str, *, resume: bool) -> History:
     choices, parts = prepared.choices, prepared.parts
     held_out = parts.validation
+    check()
     try:
         return prepared.model.fit(
             parts.train.features,

@@ -59,6 +59,10 @@ class Dense(Layer):
         inputs = shapes[-1] if shapes else None
         if not isinstance(inputs, int):
             raise ShapeError(f"Dense takes samples with a last axis of numbers, received samples {show(shapes)}")
+        if activation(self.activation).init(key, (self.units,)):
+            raise SettingsError(
+                f"an activation has no parameters, received {self.activation!r}: make it the next layer"
+            )
         fans = (inputs, self.units)
         params = {"W": self._weights()(key.child("W"), fans, *fans)}
         if self.bias:

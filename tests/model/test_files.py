@@ -1,0 +1,260 @@
+"""Model files: the same bytes for the same model, everything comes back, and nothing else is ever read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearprop import files, losses, nn, ops, optim
+from clearprop.errors import FileFormatError, SettingsError
+from clearprop.model import Model, load
+
+
+def cube(x: ops.Tensor) -> ops.Tensor:
+    return x * x * x
+
+
+@dataclass(frozen=True)
+class Scale(nn.Layer):
+    """A layer of a user's own."""
+
+    factor: float = 2.0
+    name: str | None = None
+
+    def init(self, key, shapes):
+        return {"s": np.full(shapes, self.factor)}
+
+    def apply(self, params, x):
+        return x * params["s"]
+
+
+NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "dense": (nn.Dense(3), (4,)),
+    "penalties": (nn.Dense(3, "tanh", weights=nn.Normal(0.1), biases="uniform", penalty=(nn.L1(), nn.L2(0.1))), (4,)),
+    "activations": ([nn.Dense(3, nn.LeakyReLU(0.2)), nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Softmax()], (4,)),
+    "images": ([nn.Flatten(), nn.Dropout(0.3), nn.Dense(2, bias=False, name="out")], (2, 3)),
+    "residual": ([nn.Residual(nn.Dense(4, cube)), nn.Residual(nn.Dense(2), nn.Dense(2))], (4,)),
+    "parallel": ([nn.Parallel(nn.Dense(2), nn.Identity(), join="concat"), nn.Function(cube, name="f")], (4,)),
+    "nested": (nn.Sequential(nn.Sequential(nn.Dense(2), name="inner"), Scale(3.0)), (4,)),
+    "no parameters": (nn.Tanh(), (4,)),
+}
+CUSTOM = {"cube": cube, "Scale": Scale}
+
+
+def made(name: str = "dense", dtype: str = "float32", **more: Any) -> Model:
+    network, sample = NETWORKS[name]
+    model = Model(network, dtype=dtype, seed=5, **more)
+    model.init(sample)
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_round_trip(tmp_path, name, dtype):
+    model = made(name, dtype)
+    model.save(tmp_path / "a")
+    again = load(tmp_path / "a", custom=CUSTOM)
+    again.save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert again.network == model.network
+    assert (again.dtype, again.seed, again.sample_shape) == (dtype, 5, model.sample_shape)
+    x = np.random.default_rng(0).normal(size=(3, *NETWORKS[name][1]))
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize("loss", [losses.CrossEntropy(), losses.BinaryCrossEntropy("sum"), losses.SquaredError(0.5)])
+@pytest.mark.parametrize("optimizer", [kind() for kind in optim.OPTIMIZERS.values()], ids=str)
+@pytest.mark.parametrize("schedule", [optim.Constant(), optim.Cosine(0.2), optim.Step(0.5, 3)], ids=str)
+def test_how_it_trains_comes_back(tmp_path, loss, optimizer, schedule):
+    Model(nn.Dense(3), loss, optimizer, schedule=schedule, frozen=["*.b", "x"]).save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert (again.loss, again.optimizer, again.schedule) == (loss, optimizer, schedule)
+    assert again.frozen == ("*.b", "x")
+    assert again.sample_shape is None
+    assert not again.parameters
+
+
+def test_a_loaded_model_trains_as_the_saved_one_would(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 3
+    model = made(loss="cross_entropy")
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    for each in (model, again):
+        each.fit(X, y, epochs=2, progress=False)
+    np.testing.assert_array_equal(model.parameters["dense1.W"], again.parameters["dense1.W"])
+
+
+def test_fitted_to_a_table(tmp_path):
+    table = {"size": [1.0, 2.0, 3.0, 4.5], "kind": ["a", "b", "a", "b"]}
+    model = Model([nn.Dense(2)], "cross_entropy")
+    model.fit(table, np.array(["no", "yes", "no", "yes"]), epochs=1, progress=False)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(table), model.predict(table))
+    assert again.predict_classes(table).tolist() == model.predict_classes(table).tolist()
+
+
+def test_the_file_is_a_safetensors_file(tmp_path):
+    model = made()
+    model.save(tmp_path / "model.safetensors")
+    arrays = safetensors.numpy.load_file(tmp_path / "model.safetensors")
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        name: array.tolist() for name, array in model.parameters.items()
+    }
+
+
+def test_saving_is_atomic(tmp_path, monkeypatch):
+    made().save(tmp_path / "model")
+    before = (tmp_path / "model").read_bytes()
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clearprop.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        made(dtype="float64").save(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_cannot_be_described_is_refused_before_anything_is_written(tmp_path):
+    class Local(losses.Loss):
+        def target_type(self, output, given):
+            return output
+
+        def per_sample(self, output, target):
+            return ops.mean(output - target, 1)
+
+    with pytest.raises(SettingsError, match="cannot be written to a file"):
+        Model(nn.Dense(1), Local()).save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+class TestRefused:
+    @pytest.fixture
+    def file(self, tmp_path) -> Path:
+        made().save(tmp_path / "model")
+        return tmp_path / "model"
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(FileFormatError, match="nothing cannot be read"):
+            load(tmp_path / "nothing")
+        with pytest.raises(FileFormatError, match=r"model\.safetensors cannot be read"):
+            load(tmp_path)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"short", b"\x00" * 64, b"\xff" * 64, b"PK\x03\x04" + b"\x00" * 60, b"\x80\x04N."]
+    )
+    def test_foreign(self, file, content):
+        file.write_bytes(content)
+        with pytest.raises(FileFormatError):
+            load(file)
+
+    def test_safetensors_of_someone_else(self, file):
+        safetensors.numpy.save_file({"W": np.zeros(3)}, file)
+        with pytest.raises(FileFormatError, match="not written by clearprop"):
+            load(file)
+        safetensors.numpy.save_file({"W": np.zeros(3)}, file, metadata={"clearprop": "[" * 100_000})
+        with pytest.raises(FileFormatError, match="not written by clearprop"):
+            load(file)
+
+    def test_newer_format(self, file):
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b'\\"format\\": 1', b'\\"format\\": 9'))
+        with pytest.raises(FileFormatError, match="has format 9, newer than 1: update clearprop"):
+            load(file)
+
+    def test_custom_things_are_asked_for_by_name(self, tmp_path):
+        made("nested").save(tmp_path / "model")
+        with pytest.raises(FileFormatError, match=r"describes 'Scale'.*custom=\{'Scale': \.\.\.\}"):
+            load(tmp_path / "model")
+
+    def test_every_cut(self, file):
+        content = file.read_bytes()
+        for length in range(len(content)):
+            file.write_bytes(content[:length])
+            with pytest.raises(FileFormatError):
+                load(file)
+        file.write_bytes(content + b"\x00")
+        with pytest.raises(FileFormatError):
+            load(file)
+
+
+CONTENT: list[bytes] = []
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_one_changed_byte_is_refused_or_without_effect(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "changed"
+    if not CONTENT:
+        made("penalties", loss="squared_error").save(path)
+        CONTENT.append(path.read_bytes())
+    content = bytearray(CONTENT[0])
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    same = made("penalties", loss="squared_error")
+    try:
+        model = load(path)
+    except FileFormatError:
+        assert bytes(content) != CONTENT[0]
+        return
+    assert (model.network, model.loss, model.optimizer, model.dtype) == (
+        *(same.network, same.loss, same.optimizer),
+        same.dtype,
+    )
+    for name, array in same.parameters.items():
+        np.testing.assert_array_equal(model.parameters[name], array)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 100)
+    | st.floats()
+    | st.sampled_from(["Dense", "relu", "float64", "os"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "function", "units", "layers", "name", "activation"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_any_description_is_refused_or_a_model(tmp_path_factory, data):
+    """A file whose digest is right, as a forger would make it, with another thing in the place of one part."""
+    path = tmp_path_factory.getbasetemp() / "forged"
+    model = made()
+    model.save(path)
+    arrays, description = files.read_arrays(path, "model")
+    part = data.draw(st.sampled_from(sorted(description)))
+    description[part] = data.draw(JSON)
+    files.write_arrays(path, "model", arrays, description)
+    try:
+        assert isinstance(load(path), Model)
+    except FileFormatError:
+        return
+
+
+@pytest.mark.parametrize("name", ["os.system", "eval", "__import__", "print"])
+def test_descriptions_run_no_code(tmp_path, name):
+    """Names of importable things are only names."""
+    path = tmp_path / "model"
+    made().save(path)
+    arrays, description = files.read_arrays(path, "model")
+    for forged in ({"function": name}, {"type": name}):
+        files.write_arrays(path, "model", arrays, description | {"loss": forged})
+        with pytest.raises(FileFormatError, match="not known here"):
+            load(path)

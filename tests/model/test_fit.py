@@ -1,0 +1,351 @@
+"""What `fit` does with the data: held-out parts, weights, bad input, continuing, threads, precision."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.utils
+
+from clearprop import losses, nn, optim
+from clearprop.data import split
+from clearprop.errors import ClearpropError, DataError, SettingsError, ShapeError
+from clearprop.model import Model
+from clearprop.train import EpochEnded, FitStarted
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4))
+Y = (X[:, 0] > 0.3).astype(np.int64) + (X[:, 1] > 1.0)
+
+
+def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
+    options = {"dtype": "float64", "seed": 3} | more
+    return Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.SGD(0.1), **options)
+
+
+def equal(a: Model, b: Model, rtol: float = 0.0) -> None:
+    assert a.parameters.keys() == b.parameters.keys()
+    for name, array in a.parameters.items():
+        np.testing.assert_allclose(array, b.parameters[name], rtol=rtol, err_msg=name)
+
+
+class TestHoldingOut:
+    @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+    def test_a_part_is_the_same_as_the_data_given(self, loss):
+        target = Y if loss == "cross_entropy" else np.tile(X[:, :1], 3)
+        rows, held = split(target if loss == "cross_entropy" else 40, 0.25, seed=3)
+        a, b = make(loss=loss), make(loss=loss)
+        first = a.fit(X, target, epochs=3, validation_split=0.25, progress=False)
+        second = b.fit(X[rows], target[rows], epochs=3, validation_data=(X[held], target[held]), progress=False)
+        equal(a, b)
+        assert first.epochs == second.epochs
+
+    def test_classes_are_held_out_in_proportion(self):
+        y = np.repeat([0, 1, 2], [30, 8, 2])
+        seen = []
+        make().fit(X, y, epochs=1, validation_split=0.5, listeners=[seen.append], progress=False)
+        started = next(event for event in seen if isinstance(event, FitStarted))
+        assert (started.samples, started.validation_samples) == (20, 20)
+        _, held = split(y, 0.5, seed=3)
+        assert np.bincount(y[held]).tolist() == [15, 4, 1]
+
+    def test_weights_follow_their_samples(self):
+        weight = RNG.uniform(0.1, 2, 40)
+        rows, held = split(Y, 0.25, seed=3)
+        a, b = make(), make()
+        a.fit(X, Y, epochs=2, validation_split=0.25, sample_weight=weight, progress=False)
+        b.fit(
+            X[rows],
+            Y[rows],
+            epochs=2,
+            validation_data=(X[held], Y[held]),
+            sample_weight=weight[rows],
+            progress=False,
+        )
+        equal(a, b)
+
+    def test_bad_settings(self):
+        with pytest.raises(SettingsError, match="not both"):
+            make().fit(X, Y, validation_split=0.2, validation_data=(X, Y), progress=False)
+        for fraction in (1.0, -0.1, float("nan")):
+            with pytest.raises(SettingsError, match="validation_split lies in"):
+                make().fit(X, Y, validation_split=fraction, progress=False)
+
+
+class TestWeights:
+    @pytest.mark.parametrize("loss", losses.LOSSES)
+    def test_whole_weights_are_copies_of_samples(self, loss):
+        units, target = {"cross_entropy": (3, Y), "binary_cross_entropy": (1, Y > 0)}.get(loss, (1, X[:, 2]))
+        weight = RNG.integers(0, 4, 40)
+        a, b = make(units, loss), make(units, loss)
+        first = a.fit(X, target, epochs=5, batch_size=1000, sample_weight=weight, progress=False)
+        second = b.fit(
+            np.repeat(X, weight, axis=0), np.repeat(target, weight), epochs=5, batch_size=1000, progress=False
+        )
+        equal(a, b, rtol=1e-9)
+        np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-10)
+
+    def test_their_scale_does_not_matter(self):
+        a, b = make(), make()
+        a.fit(X, Y, epochs=2, sample_weight=np.full(40, 17.0), progress=False)
+        b.fit(X, Y, epochs=2, progress=False)
+        equal(a, b, rtol=1e-12)
+
+    def test_balanced_classes(self):
+        expected = sklearn.utils.compute_sample_weight("balanced", Y)
+        counts = np.bincount(Y)
+        np.testing.assert_allclose(expected, (40 / (3 * counts))[Y])
+        a, b, c = make(), make(), make()
+        a.fit(X, Y, epochs=3, class_weight="balanced", progress=False)
+        b.fit(X, Y, epochs=3, sample_weight=expected, progress=False)
+        c.fit(X, Y, epochs=3, class_weight={k: 1 / count for k, count in enumerate(counts)}, progress=False)
+        equal(a, b, rtol=1e-12)
+        equal(a, c, rtol=1e-10)
+
+    def test_both_kinds_multiply(self):
+        weight = RNG.uniform(0.5, 2, 40)
+        a, b = make(), make()
+        a.fit(X, Y, epochs=2, class_weight={1: 3.0}, sample_weight=weight, progress=False)
+        b.fit(X, Y, epochs=2, sample_weight=weight * np.where(Y == 1, 3.0, 1.0), progress=False)
+        equal(a, b, rtol=1e-12)
+
+    def test_classes_of_one_binary_output(self):
+        bits = (Y > 0).astype(int)
+        for target in (bits, bits[:, None], bits.astype(float), bits.astype(bool)):
+            a, b = make(1, "binary_cross_entropy"), make(1, "binary_cross_entropy")
+            a.fit(X, target, epochs=2, class_weight="balanced", progress=False)
+            weight = sklearn.utils.compute_sample_weight("balanced", bits)
+            b.fit(X, bits, epochs=2, sample_weight=weight, progress=False)
+            equal(a, b, rtol=1e-12)
+
+    def test_evaluation_is_weighted_too(self):
+        model, weight = make(), RNG.uniform(size=40)
+        model.fit(X, Y, epochs=1, progress=False)
+        each = [model.evaluate(X[i : i + 1], Y[i : i + 1])["loss"] for i in range(40)]
+        assert model.evaluate(X, Y, sample_weight=weight)["loss"] == pytest.approx(np.average(each, weights=weight))
+        assert model.evaluate(X, Y)["loss"] == pytest.approx(np.mean(each))
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"sample_weight": np.ones(39)}, "sample_weight must hold 40"),
+            ({"sample_weight": np.ones(41), "validation_split": 0.2}, "sample_weight must hold 40"),
+            ({"sample_weight": np.ones((40, 1))}, "sample_weight must hold 40"),
+            ({"sample_weight": 1.0}, "sample_weight must hold 40"),
+            ({"sample_weight": -np.ones(40)}, "at least 0"),
+            ({"sample_weight": np.full(40, np.nan)}, "finite"),
+            ({"sample_weight": np.zeros(40)}, "all zero"),
+            ({"class_weight": "even"}, "'balanced' or a mapping, received 'even'"),
+            ({"class_weight": {7: 1.0}}, r"\[0, 1, 2\].*7"),
+            ({"class_weight": {0: -1.0}}, "at least 0.*-1.0"),
+            ({"class_weight": {0: float("nan")}}, "nan"),
+        ],
+    )
+    def test_bad_weights(self, options, words):
+        with pytest.raises(SettingsError, match=words):
+            make().fit(X, Y, progress=False, **options)
+
+    def test_class_weights_need_classes(self):
+        with pytest.raises(SettingsError, match="needs class indices"):
+            make(1, "squared_error").fit(X, X[:, 0], class_weight="balanced", progress=False)
+
+    def test_evaluation_refuses_bad_weights(self):
+        model = make()
+        model.init((4,))
+        with pytest.raises(SettingsError, match="sample_weight must hold 40"):
+            model.evaluate(X, Y, sample_weight=np.ones(3))
+
+
+def with_at(array: Any, place: tuple[int, ...], value: float) -> Any:
+    changed = array.astype(float)
+    changed[place] = value
+    return changed
+
+
+class TestBadData:
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_not_finite_features_are_refused_with_their_place(self, value):
+        with pytest.raises(DataError, match=rf"features hold {value} at index \(7, 2\) \(and 1 non-finite"):
+            make().fit(with_at(X, (7, 2), value), Y, progress=False)
+
+    def test_not_finite_targets_too(self):
+        with pytest.raises(DataError, match=r"target hold nan at index \(5,\)"):
+            make(1, "squared_error").fit(X, with_at(X[:, 0], (5,), np.nan), progress=False)
+
+    def test_too_large_for_float32(self):
+        with pytest.raises(DataError, match=r"inf at index \(3, 1\)"):
+            make(dtype="float32").fit(with_at(X, (3, 1), 1e39), Y, progress=False)
+
+    def test_validation_and_prediction_are_checked_too(self):
+        bad = with_at(X, (0, 1), np.nan)
+        with pytest.raises(DataError, match=r"index \(0, 1\)"):
+            make().fit(X, Y, validation_data=(bad, Y), progress=False)
+        model = make()
+        model.fit(X, Y, epochs=1, progress=False)
+        with pytest.raises(DataError, match=r"index \(0, 1\)"):
+            model.predict(bad)
+        with pytest.raises(ShapeError, match=r"samples of shape \(4,\), received samples of \(3,\)"):
+            model.predict(X[:, :3])
+
+    @pytest.mark.parametrize(
+        ("features", "target", "words"),
+        [
+            (X, Y[:-1], "40 samples and 39 targets"),
+            (X[:30], Y, "30 samples and 40 targets"),
+            (X[:0], Y[:0], "no samples"),
+            (X, 3, "40 samples and no rows of targets"),
+            (X[:, 0], Y, r"\(n, ...\).*shape \((40|30),\)"),
+            (X.astype(str).astype(object) + "a", Y, "not numbers"),
+            (X + 1j, Y, "numbers"),
+            (X, Y.astype(str), "numpy.unique"),
+            (X, Y + 1, "run from 1 to 3 .*3 outputs, for classes 0 to 2"),
+            (X, Y - 1, "from -1 to"),
+            (X, Y.astype(float), "takes class indices"),
+        ],
+    )
+    @pytest.mark.parametrize("part", [0.0, 0.25])
+    def test_others(self, features, target, words, part):
+        with pytest.raises((DataError, ShapeError), match=words):
+            make().fit(features, target, validation_split=part, progress=False)
+
+    @pytest.mark.parametrize("target", [Y, Y * 2 - 1, Y * 0.75])
+    def test_binary_targets_are_probabilities(self, target):
+        with pytest.raises(DataError, match=r"from 0 to 1, and the target at index \(\d+, 0\) is"):
+            make(1, "binary_cross_entropy").fit(X, target, progress=False)
+
+    @pytest.mark.parametrize(
+        ("features", "options"),
+        [
+            (X, {"class_weight": "even"}),
+            (X, {"early_stopping": "val_loss"}),
+            (X, {"progress": "loudly"}),
+            (X, {"resume": True}),
+            ({"a": X[:, 0], "b": X[:, 1]}, {"early_stopping": "val_loss"}),
+            ({"a": X[:, 0], "b": X[:, 1]}, {"sample_weight": -np.ones(40)}),
+        ],
+    )
+    def test_a_fit_that_is_refused_changes_nothing(self, features, options):
+        model, twin = make(), make()
+        with pytest.raises(ClearpropError):
+            model.fit(features, Y, **{"progress": False} | options)
+        assert model.encoding is None
+        assert model.sample_shape is None
+        assert not model.parameters
+        model.fit(X[:, :2], Y, epochs=1, progress=False)
+        twin.fit(X[:, :2], Y, epochs=1, progress=False)
+        equal(model, twin)
+
+    def test_inputs_are_left_untouched(self):
+        before = X.copy(), Y.copy()
+        weight = np.ones(40)
+        make().fit(X, Y, epochs=2, sample_weight=weight, validation_split=0.2, progress=False)
+        np.testing.assert_array_equal(X, before[0])
+        np.testing.assert_array_equal(Y, before[1])
+        np.testing.assert_array_equal(weight, 1)
+
+
+class TestFrozen:
+    @pytest.mark.parametrize("pattern", ["dense1.*", "*.b", "dense2.W", ("dense1.b", "dense2.*")])
+    def test_what_matches_stays_and_the_rest_learns(self, pattern):
+        model = make(frozen=pattern)
+        model.init((4,))
+        before = dict(model.parameters)
+        model.fit(X, Y, epochs=2, progress=False)
+        for name, array in model.parameters.items():
+            assert (array == before[name]).all() != (name in model.trainable)
+        assert 0 < len(model.trainable) < 4
+
+    def test_a_pattern_that_matches_nothing(self):
+        with pytest.raises(SettingsError, match=r"frozen='dense3\.\*' matches none of dense1\.W, dense1\.b"):
+            make(frozen="dense3.*").fit(X, Y, progress=False)
+
+
+def test_fitting_again_goes_on_from_the_weights():
+    model = make()
+    first = model.fit(X, Y, epochs=10, progress=False)
+    between = model.evaluate(X, Y)["loss"]
+    second = model.fit(X, Y, epochs=10, progress=False)
+    assert first["loss"][-1] > second["loss"][0] > second["loss"][-1]
+    assert between > model.evaluate(X, Y)["loss"]
+    assert second["epoch"] == list(range(1, 11))
+
+
+def test_predictions_before_a_fit_say_what_to_do():
+    with pytest.raises(SettingsError, match="fit it, or call init"):
+        make().predict(X)
+
+
+def test_predictions():
+    model = make()
+    model.fit(X, Y, epochs=1, progress=False)
+    probabilities = model.predict(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(model.predict_classes(X), probabilities.argmax(axis=1))
+    assert model.predict(X[:0]).shape == (0, 3)
+    many = np.tile(X, (250, 1))
+    np.testing.assert_allclose(model.predict(many), np.tile(probabilities, (250, 1)), rtol=1e-12)
+    binary = make(1, "binary_cross_entropy")
+    binary.fit(X, Y > 0, epochs=1, progress=False)
+    np.testing.assert_array_equal(binary.predict_classes(X), (binary.predict(X)[:, 0] > 0.5).astype(int))
+    several = make(3, "binary_cross_entropy")
+    several.fit(X, (X[:, :3] > 0).astype(int), epochs=1, progress=False)
+    np.testing.assert_array_equal(several.predict_classes(X), several.predict(X) > 0.5)
+    with pytest.raises(SettingsError, match="predicts values, not classes"):
+        make(1, "squared_error").predict_classes(X)
+
+
+def test_soft_targets_equal_hard_ones():
+    a, b = make(), make()
+    a.fit(X, Y, epochs=3, progress=False)
+    b.fit(X, np.eye(3)[Y], epochs=3, progress=False)
+    equal(a, b, rtol=1e-9)
+
+
+def test_float32_follows_float64():
+    wide, narrow = make(), make(dtype="float32")
+    first, second = (m.fit(X, Y, epochs=5, progress=False) for m in (wide, narrow))
+    assert {array.dtype for array in narrow.parameters.values()} == {np.dtype("float32")}
+    assert {array.dtype for array in wide.parameters.values()} == {np.dtype("float64")}
+    np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-5)
+    for name, array in wide.parameters.items():
+        np.testing.assert_allclose(narrow.parameters[name], array, rtol=1e-3, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    models = [Model([nn.Dense(5, "relu"), nn.Dropout(0.3), nn.Dense(3)], "cross_entropy", seed=s) for s in (1, 1, 2)]
+    for model in models:
+        model.fit(X, Y, epochs=2, progress=False)
+    equal(models[0], models[1])
+    assert (models[0].parameters["dense1.W"] != models[2].parameters["dense1.W"]).all()
+
+
+def test_fits_in_threads_do_not_disturb_each_other():
+    def train(seed: int) -> Model:
+        layers = [nn.Dense(5, "relu", penalty=nn.L2(0.01)), nn.Dropout(0.3), nn.Dense(3)]
+        model = Model(layers, "cross_entropy", seed=seed)
+        model.fit(X, Y, epochs=3, validation_split=0.2, metrics=["accuracy"], progress=False)
+        return model
+
+    alone = [train(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(train, range(4)))
+    for a, b in zip(alone, together, strict=True):
+        equal(a, b)
+
+
+def test_each_epoch_is_evaluated_in_the_inference_form():
+    """Metrics and validation see no dropout and no penalty."""
+    layers = [nn.Dense(5, "relu", penalty=nn.L2(10.0)), nn.Dropout(0.9), nn.Dense(3)]
+    model, checked = Model(layers, "cross_entropy", optim.SGD(0.01), dtype="float64"), []
+
+    def check(event: object) -> None:
+        if isinstance(event, EpochEnded):
+            checked.append(event.record)
+
+    model.fit(X, Y, epochs=1, validation_data=(X, Y), metrics="accuracy", listeners=[check], progress=False)
+    result = model.evaluate(X, Y, metrics="accuracy")
+    assert checked[0]["val_loss"] == pytest.approx(result["loss"], rel=1e-12)
+    assert checked[0]["accuracy"] == checked[0]["val_accuracy"] == result["accuracy"]
+    assert result["accuracy"] == (model.predict_classes(X) == Y).mean()

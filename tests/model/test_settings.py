@@ -1,0 +1,70 @@
+"""What a model refuses to be made of, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clearprop import nn, optim
+from clearprop.errors import SettingsError, ShapeError
+from clearprop.model import Model
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4))
+Y = RNG.integers(0, 3, 40)
+
+
+def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
+    return Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.SGD(0.1), dtype="float64", **more)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Model(nn.Dense(1), dtype="float16"), "'float32' or 'float64', received 'float16'"),
+        (lambda: Model(nn.Dense(1), seed=-1), "seed is a whole number"),
+        (lambda: Model(nn.Dense(1), seed=1.5), "seed is a whole number"),
+        (lambda: Model(nn.Dense(1), loss="mse"), "no loss 'mse'"),
+        (lambda: Model(nn.Dense(1), optimizer="adamw"), "no optimiser 'adamw'"),
+        (lambda: Model(nn.Dense(1), schedule="linear"), "no schedule 'linear'"),
+        (lambda: Model([]), "at least one layer"),
+        (lambda: Model([nn.Dense(2, "softmax")], "cross_entropy"), "ends in Softmax and CrossEntropy applies it"),
+        (lambda: Model([nn.Dense(2), nn.Softmax()], "cross_entropy"), "ends in Softmax"),
+        (lambda: Model([nn.Sequential(nn.Dense(2), nn.Softmax())], "cross_entropy"), "ends in Softmax"),
+        (lambda: Model([nn.Dense(1, "sigmoid")], "binary_cross_entropy"), "ends in Sigmoid"),
+    ],
+)
+def test_refused(build, words):
+    with pytest.raises(SettingsError, match=words):
+        build()
+
+
+def test_an_unknown_backend():
+    with pytest.raises(SettingsError, match="no backend 'gpu'; choose one of native, reference"):
+        make(backend="gpu").fit(X, Y, progress=False)
+
+
+def test_set_parameters():
+    model = make()
+    with pytest.raises(SettingsError, match="none before init"):
+        model.set_parameters({"dense1.W": np.zeros((4, 6))})
+    model.init((4,))
+    values = np.ones((4, 6), np.float32)
+    model.set_parameters({"dense1.W": values})
+    values[:] = 7
+    assert model.parameters["dense1.W"].dtype == np.float64
+    assert (model.parameters["dense1.W"] == 1).all()
+    with pytest.raises(SettingsError, match=r"there is no parameter 'dense3\.W'; there are dense1\.W"):
+        model.set_parameters({"dense3.W": values})
+    with pytest.raises(SettingsError, match=r"dense1\.W has shape \(4, 6\), received \(6, 4\)"):
+        model.set_parameters({"dense1.W": np.ones((6, 4))})
+
+
+def test_a_shape_that_does_not_fit_names_the_layer():
+    network = [nn.Dense(6), nn.Residual(nn.Dense(5), name="block")]
+    with pytest.raises(ShapeError, match=r"layer block, .*\(n, 5\).*\(n, 6\)"):
+        Model(network).fit(X, X, progress=False)
+    with pytest.raises(ShapeError, match=r"SquaredError.*last layer"):
+        make(2, "squared_error").fit(X, X, progress=False)

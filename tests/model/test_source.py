@@ -1,0 +1,89 @@
+"""The printed step, run in an empty namespace, gives the engine's numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clearprop import losses, nn, optim
+from clearprop.data import batch_order
+from clearprop.ir import Batch, Type
+from clearprop.model import Model
+from clearprop.randomness import Key
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(23, 4))
+CLASS_INDICES = Type("int64", (Batch(),))
+CLASSES = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0.5)
+TARGETS = {"cross_entropy": CLASSES, "binary_cross_entropy": (X[:, :3] > 0).astype(float), "squared_error": X[:, 1:]}
+
+
+def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool) -> tuple[dict[str, Any], list[float]]:
+    """Train with nothing but the printed function and NumPy; return the parameters and the objectives."""
+    namespace: dict[str, Any] = {}
+    exec(compile(model.source(), "<source>", "exec", dont_inherit=True), namespace)
+    step_function = namespace["training_step"]
+    programs = model.step_programs(model.output_type() if y.ndim > 1 else CLASS_INDICES, weighted=False)
+    state = {name: array.copy() for name, array in model.parameters.items()}
+    for name in programs.slot_names:
+        state[name] = np.zeros_like(state[name.rpartition(".")[0]])
+    objectives = []
+    hyper, key, step = dict(programs.hyper), Key(model.seed).child("training").words(), 0
+    steps_per_epoch = -(-len(X) // batch_size)
+    for epoch in range(epochs):
+        order = batch_order(len(X), seed=model.seed, epoch=epoch) if shuffle else np.arange(len(X))
+        for start in range(0, len(X), batch_size):
+            rows = order[start : start + batch_size]
+            position = optim.Position(step, steps_per_epoch, epochs * steps_per_epoch)
+            hyper["learning_rate"] = programs.hyper["learning_rate"] * model.schedule(position)
+            given = {"x": X[rows], "y": y[rows], "key": key, "step": step} | hyper | state
+            named = {name.replace(".", "_"): value for name, value in given.items()}
+            wanted = step_function.__code__.co_varnames[: step_function.__code__.co_argcount]
+            new = step_function(**{name: named[name] for name in wanted})
+            objectives.append(float(new["objective"]))
+            state |= {name: new[name] for name in state if name in new}
+            step += 1
+    return state, objectives
+
+
+@pytest.mark.parametrize("optimizer", list(optim.OPTIMIZERS))
+@pytest.mark.parametrize("loss", list(losses.LOSSES))
+def test_two_layers_with_dropout_and_penalties(loss, optimizer):
+    network = [
+        nn.Dense(5, "tanh", penalty=(nn.L2(1e-2), nn.L1(1e-3))),
+        nn.Dropout(0.25),
+        nn.Dense(3, penalty=nn.L2(1e-2)),
+    ]
+    rate = optim.OPTIMIZERS[optimizer](0.02)
+    model = Model(network, loss, rate, schedule=optim.Cosine(0.1), dtype="float64", seed=4)
+    model.init((4,))
+    y = TARGETS[loss]
+    state, objectives = run_source(model, y, epochs=3, batch_size=8, shuffle=True)
+    model.fit(X, y, epochs=3, batch_size=8, progress=False)
+    assert len(objectives) == 9
+    for name, array in model.parameters.items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", list(nn.ACTIVATIONS))
+def test_every_activation(activation):
+    network = [nn.Dense(5, activation), nn.Residual(nn.Dense(5)), nn.Parallel(nn.Dense(2), nn.Dense(1))]
+    model = Model(network, "squared_error", dtype="float64", frozen="residual1.*")
+    model.init((4,))
+    y = TARGETS["squared_error"]
+    state, _ = run_source(model, y, epochs=1, batch_size=8, shuffle=True)
+    model.fit(X, y, epochs=1, batch_size=8, progress=False)
+    for name, array in model.parameters.items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+def test_the_source_needs_numpy_only_and_says_what_it_is():
+    model = Model([nn.Dense(5, "sigmoid"), nn.Dense(3)], "cross_entropy")
+    model.init((4,))
+    source = model.source()
+    imports = [line for line in source.splitlines() if line.startswith(("import", "from"))]
+    assert imports == ["import numpy as np"]
+    assert "Dense(5, 'sigmoid')" in source.splitlines()[0]
+    assert source == model.source()

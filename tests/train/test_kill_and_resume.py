@@ -1,0 +1,17 @@
+"""Three kills, as `tools/kill_and_resume.py` does a hundred."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "kill_and_resume.py"
+
+
+def test_three_kills():
+    done = subprocess.run(
+        [sys.executable, TOOL, "--count", "3", "--seed", "1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "3 kills, 3 resumes, 3 identical"
