@@ -26,6 +26,7 @@ import clearprop as cp
 
 REPORT = Path(__file__).parent.parent / "docs" / "results.md"
 RATE = 0.001
+BACKENDS = ("reference", "native")
 PENALTY = 1e-4
 
 
@@ -85,29 +86,27 @@ def measure(workload: Workload, seeds: int) -> str | None:
     except cp.DataError as error:
         print(f"{workload.data} left out: {error}")
         return None
-    pairs = [fit_both(workload, dataset, seed) for seed in range(seeds)]
-    ours, theirs = zip(*pairs, strict=True)
+    pairs = [fit_all(workload, dataset, seed) for seed in range(seeds)]
+    sides = tuple(zip(*pairs, strict=True))
     network = "-".join(map(str, workload.hidden))
     kind = "R2" if workload.data == "diabetes" else "accuracy"
-    scores = [statistics.mean(o.score for o in side) for side in (ours, theirs)]
-    seconds = [statistics.median(o.seconds for o in side) for side in (ours, theirs)]
-    return (
-        f"| {workload.data} | {network} | {workload.batch_size} | {workload.epochs} | {seeds} | {kind} "
-        f"| {scores[0]:.4f} | {scores[1]:.4f} | {seconds[0]:.2f} | {seconds[1]:.2f} |"
-    )
+    scores = " | ".join(f"{statistics.mean(o.score for o in side):.4f}" for side in sides)
+    seconds = " | ".join(f"{statistics.median(o.seconds for o in side):.2f}" for side in sides)
+    settings = f"{network} | {workload.batch_size} | {workload.epochs} | {seeds}"
+    return f"| {workload.data} | {settings} | {kind} | {scores} | {seconds} |"
 
 
-def fit_both(workload: Workload, dataset: cp.data.Dataset, seed: int) -> tuple[Outcome, Outcome]:
-    """Encode once and fit one library after the other on the same arrays."""
+def fit_all(workload: Workload, dataset: cp.data.Dataset, seed: int) -> tuple[Outcome, ...]:
+    """Encode once and fit one after the other on the same arrays: both backends, then scikit-learn."""
     features, target, test_features, test_target = parts(dataset, seed)
     encoding = cp.Encoding.fit(features, target)
     x, y = encoding.features(features), encoding.target(target)
     test = (encoding.features(test_features), encoding.target(test_target))
     flat = tuple(array.reshape(len(array), -1) for array in (x, test[0]))
     classes = encoding.task == "classification"
-    ours = fit_ours(workload, flat[0], y, (flat[1], test[1]), encoding.n_outputs, classes, seed)
-    theirs = fit_sklearn(workload, flat[0], y, (flat[1], test[1]), classes, seed)
-    return ours, theirs
+    arrays = (flat[0], y, (flat[1], test[1]))
+    ours = (fit_ours(workload, *arrays, encoding.n_outputs, classes, seed, name) for name in BACKENDS)
+    return *ours, fit_sklearn(workload, *arrays, classes, seed)
 
 
 def parts(dataset: cp.data.Dataset, seed: int) -> tuple:
@@ -123,12 +122,19 @@ def parts(dataset: cp.data.Dataset, seed: int) -> tuple:
 
 
 def fit_ours(
-    workload: Workload, x: np.ndarray, y: np.ndarray, test: tuple, outputs: int, classes: bool, seed: int
+    workload: Workload,
+    x: np.ndarray,
+    y: np.ndarray,
+    test: tuple,
+    outputs: int,
+    classes: bool,
+    seed: int,
+    backend: str,
 ) -> Outcome:
     penalty = cp.L2(PENALTY / workload.batch_size)  # scikit-learn divides its penalty by the batch size
     hidden = [cp.Dense(units, "relu", penalty=penalty) for units in workload.hidden]
     loss = "cross_entropy" if classes else cp.SquaredError(scale=0.5)
-    model = cp.Model([*hidden, cp.Dense(outputs, penalty=penalty)], loss, cp.Adam(RATE), seed=seed)
+    model = cp.Model([*hidden, cp.Dense(outputs, penalty=penalty)], loss, cp.Adam(RATE), seed=seed, backend=backend)
     started = time.perf_counter()
     model.fit(x, y, epochs=workload.epochs, batch_size=workload.batch_size, progress="quiet")
     seconds = time.perf_counter() - started
@@ -160,13 +166,14 @@ PAGE = """# Results beside scikit-learn
 
 Made by `make bench`; do not edit. The same arrays, layers (ReLU), Adam with rate 0.001, batch size, epochs and L2
 penalty for both, float32, one fit after the other in one process. Scores are of a held-out fifth (Fashion-MNIST: of
-its official test part), as means over the seeds; seconds are medians of the whole fit. clearprop runs its reference
-backend here: NumPy, one operation at a time.
+its official test part), as means over the seeds; seconds are medians of the whole fit, compilation included.
+clearprop is measured with both of its backends: reference (NumPy, one operation at a time) and native (its first stage:
+one thread).
 
 Machine: {machine}. Versions: {versions}.
 
-| data | hidden | batch | epochs | seeds | score | clearprop | scikit-learn | clearprop s | scikit-learn s |
-|---|---|---|---|---|---|---|---|---|---|
+| data | hidden | batch | epochs | seeds | score | reference | native | sklearn | reference s | native s | sklearn s |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 """
 
