@@ -22,7 +22,7 @@ help:  ## list the verbs
 # The folder is the demo's own; the command line refuses to write a second run into it.
 demo: $(BASE)  ## train a network on the handwritten digits, into runs/digits-demo (made anew)
 	rm -rf runs/digits-demo
-	.venv/bin/clearprop train digits $(ARGS)
+	.venv/bin/clearprop train digits --out runs/digits-demo $(ARGS)
 
 # One numeric thread a process: xdist already uses every core.
 test: export OPENBLAS_NUM_THREADS := 1

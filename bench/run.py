@@ -145,7 +145,7 @@ def fit_ours(
 def fit_sklearn(workload: Workload, x: np.ndarray, y: np.ndarray, test: tuple, classes: bool, seed: int) -> Outcome:
     kind = MLPClassifier if classes else MLPRegressor
     model = kind(
-        workload.hidden,
+        hidden_layer_sizes=workload.hidden,
         alpha=PENALTY,
         batch_size=workload.batch_size,
         learning_rate_init=RATE,

@@ -10,7 +10,7 @@ import pytest
 from clearprop import losses, nn, optim
 from clearprop.data import batch_order
 from clearprop.ir import Batch, Type
-from clearprop.model import Model
+from clearprop.model import Model, load
 from clearprop.randomness import Key
 
 RNG = np.random.default_rng(0)
@@ -87,3 +87,26 @@ def test_the_source_needs_numpy_only_and_says_what_it_is():
     assert imports == ["import numpy as np"]
     assert "Dense(5, 'sigmoid')" in source.splitlines()[0]
     assert source == model.source()
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_the_step_of_the_last_fit_is_printed(tmp_path, reload):
+    """Probabilities as targets and weights are part of the step, after loading the model too."""
+    chances = np.eye(3)[CLASSES]
+    weight = RNG.uniform(0.5, 2.0, len(X))
+    model = Model([nn.Dense(3)], "cross_entropy", optim.SGD(0.1), dtype="float64")
+    model.fit(X, chances, sample_weight=weight, epochs=1, batch_size=len(X), shuffle=False, progress=False)
+    before = Model([nn.Dense(3)], "cross_entropy", optim.SGD(0.1), dtype="float64")
+    before.init((4,))
+    if reload:
+        model.save(tmp_path / "m.safetensors")
+        source = load(tmp_path / "m.safetensors").source()
+    else:
+        source = model.source()
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "<source>", "exec", dont_inherit=True), namespace)
+    start = {name.replace(".", "_"): array for name, array in before.parameters.items()}
+    mean_one = weight / weight.mean()
+    new = namespace["training_step"](x=X, y=chances, weight=mean_one, learning_rate=0.1, step=0, **start)
+    for name, array in model.parameters.items():
+        np.testing.assert_allclose(new[name], array, rtol=1e-12)

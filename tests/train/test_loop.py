@@ -17,6 +17,7 @@ from clearprop.model import Model
 from clearprop.model.samples import given_type
 from clearprop.train import (
     Diverged,
+    EarlyStopping,
     EpochEnded,
     FitEnded,
     FitSettings,
@@ -92,7 +93,7 @@ def test_step_schedule_in_the_loop(samples):
     np.testing.assert_allclose(model.parameters["dense1.W"], W, rtol=1e-11)
 
 
-@pytest.mark.parametrize(("steps", "done", "records"), [(1, 1, 0), (5, 5, 1), (7, 7, 1), (10, 10, 2), (99, 15, 3)])
+@pytest.mark.parametrize(("steps", "done", "records"), [(1, 1, 1), (5, 5, 1), (7, 7, 2), (10, 10, 2), (99, 15, 3)])
 def test_steps_bound_the_epochs(samples, model, steps, done, records):
     seen = Seen()
     history = model.fit(*samples, epochs=3, steps=steps, batch_size=5, listeners=[seen], progress=False)
@@ -297,3 +298,14 @@ def test_every_loss_and_optimizer_learns(samples, loss, optimizer):
     model = Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.OPTIMIZERS[optimizer](rate))
     history = model.fit(X, target, epochs=40, batch_size=8, progress=False)
     assert history["loss"][-1] < 0.6 * history["loss"][0]
+
+
+def test_what_was_seen_of_the_last_epoch_is_recorded(samples, model):
+    """23 samples in batches of 5: step 7 is the second of the second epoch, which is validated and watched too."""
+    stopping = EarlyStopping("val_loss", patience=5)
+    history = model.fit(
+        *samples, epochs=3, steps=7, batch_size=5, validation_data=samples, early_stopping=stopping, progress=False
+    )
+    assert len(history["val_loss"]) == 2
+    assert history.best_epoch == int(np.argmin(history["val_loss"])) + 1
+    assert all(0 < loss < 10 for loss in history["loss"])

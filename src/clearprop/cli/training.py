@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -129,11 +132,19 @@ def _sizes(prepared: Prepared) -> dict[str, int]:
 
 def _next(run: Run) -> None:
     folder = _quoted(run)
+    command = _command()
     note("\nnext:")
-    note(f"  clearprop evaluate {folder}")
-    note(f"  clearprop predict {folder} DATA -o predictions.csv")
-    note(f"  clearprop source {folder}")
-    note(f"  clearprop check {folder} --gradients")
+    note(f"  {command} evaluate {folder}")
+    note(f"  {command} predict {folder} DATA -o predictions.csv")
+    note(f"  {command} source {folder}")
+    note(f"  {command} check {folder} --gradients")
+
+
+def _command() -> str:
+    """Return what to type for this program: its name where the shell finds it, else the path it was started by."""
+    started = Path(sys.argv[0])
+    found = started.name != "clearprop" or shutil.which("clearprop") is not None
+    return "clearprop" if found else printable(os.path.relpath(started), 200)
 
 
 def _quoted(run: Run) -> str:

@@ -102,6 +102,7 @@ def make_training(
     resume: bool,
 ) -> Training:
     """Compile the step and give it its first state, or the checkpoint's when the run goes on."""
+    model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
     programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
     compiled = Compiled(
         compile_program(programs.step, model.backend),

@@ -28,7 +28,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
     Raises:
         FileFormatError: the file is missing, damaged or foreign, or uses something that is not known here.
     """
-    path = Run(path).model_file if Path(path).is_dir() else Path(path)
+    path = _file_of(Run(path)) if Path(path).is_dir() else Path(path)
     arrays, description = read_arrays(path, "model")
     known = _known() | dict(custom or {})
     try:
@@ -36,6 +36,8 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
             model.encoding = Encoding.from_dict(description["encoding"])
+        model.soft_target = bool(description["fitted"]["soft_target"])
+        model.weighted = bool(description["fitted"]["weighted"])
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
     except FileFormatError:
@@ -45,6 +47,15 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
     _check_arrays(path, model, arrays)
     model.parameters = {name: arrays[name] for name in model.parameters}
     return model
+
+
+def _file_of(run: Run) -> Path:
+    if run.checkpoint.exists() and not run.model_file.exists():
+        raise FileFormatError(
+            f"the run {run.path} has not ended, and has a checkpoint but no model yet: go on with "
+            f"`clearprop train --resume {run.path}`, or with fit(..., run=..., resume=True)"
+        )
+    return run.model_file
 
 
 def _known() -> dict[str, Callable[..., Any]]:

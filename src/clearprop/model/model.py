@@ -18,11 +18,12 @@ from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from clearprop.losses import loss as loss_of
+from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, prepare, stopping
 from clearprop.model.run import Run
-from clearprop.model.samples import as_input, as_target, check_chances, fit_target, given_type, sample_weights
+from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
-from clearprop.nn import Dense, Layer, Sequential, Sigmoid, Softmax, activation
+from clearprop.nn import Layer, Sequential
 from clearprop.optim import Optimizer, Schedule
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.optim import schedule as schedule_of
@@ -69,6 +70,7 @@ class Model:
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
+        soft_target, weighted: whether the last fit had probabilities as targets, and weights.
 
     Raises:
         SettingsError: an argument has a value that is not allowed.
@@ -102,8 +104,10 @@ class Model:
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
         self.encoding: Encoding | None = None
+        self.soft_target = False
+        self.weighted = False
         self._executables: dict[Any, Executable] = {}
-        _check_final_activation(self.network, self.loss)
+        check_final_activation(self.network, self.loss)
 
     def __repr__(self) -> str:
         return f"Model({brief(self.network.layers)}, loss={brief(self.loss)}, optimizer={brief(self.optimizer)})"
@@ -276,15 +280,15 @@ class Model:
         """Return the complete training step as a Python module that runs with NumPy alone.
 
         Forward, loss, penalty, backward and update, in the order of the textbook; each block is headed by its
-        layer and its quantity.
+        layer and its quantity. It is the step of the last fit: with weights if there were any.
         """
         output = self.output_type()
-        classes = isinstance(self.loss, CrossEntropy)
+        classes = isinstance(self.loss, CrossEntropy) and not self.soft_target
         y = Type("int64", output.shape[:-1]) if classes else output
         title = (
             f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
         )
-        return source_of(self.step_programs(y, weighted=False).readable, "training_step", title)
+        return source_of(self.step_programs(y, self.weighted).readable, "training_step", title)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
         """Return encoded samples, of the types that the network and the loss take.
@@ -303,8 +307,7 @@ class Model:
         output = self.output_type()
         wanted = self.loss.target_type(output, given_type(y, self.dtype))
         fitted = fit_target(y, wanted, output)
-        if isinstance(self.loss, BinaryCrossEntropy):
-            check_chances(fitted)
+        check_target(self.loss, fitted)
         regression = self.encoding is not None and self.encoding.task == "regression"
         decode = self.encoding.decode if regression and self.encoding is not None else None
         return Samples(x, fitted, weight, decode)
@@ -380,17 +383,3 @@ class Model:
         if key not in self._executables:
             self._executables[key] = compile_program(write(), self.backend)
         return self._executables[key]
-
-
-def _check_final_activation(network: Sequential, loss: Loss) -> None:
-    """Refuse softmax before cross-entropy: the loss applies it itself, in its safe form."""
-    last = network.layers[-1]
-    while isinstance(last, Sequential):
-        last = last.layers[-1]
-    final = activation(last.activation) if isinstance(last, Dense) else last
-    for kind, name in ((CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
-        if isinstance(loss, kind) and isinstance(final, name):
-            raise SettingsError(
-                f"the network ends in {name.__name__} and {kind.__name__} applies it again: leave it out, the "
-                "loss takes logits and predict gives probabilities"
-            )

@@ -94,17 +94,6 @@ def fit_target(target: Array, wanted: Type, output: Type) -> Array:
     return np.ascontiguousarray(shaped)
 
 
-def check_chances(target: Array) -> None:
-    """Raise `DataError` unless every target is a probability, as binary cross-entropy takes them."""
-    odd = np.argwhere((target < 0) | (target > 1))
-    if len(odd):
-        place = tuple(odd[0].tolist())
-        raise DataError(
-            f"binary cross-entropy takes targets from 0 to 1, and the target at index {place} is {target[place]}: "
-            "renumber two classes as 0 and 1, and use cross_entropy with an output each for more classes"
-        )
-
-
 def given_type(array: Array, dtype: str) -> Type:
     """Return the type of a batch of these rows."""
     name = "int64" if array.dtype.kind in "biu" else dtype

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
+from clearprop.nn.function import Function
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer, init_layer, named, output_shape, part
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
@@ -112,7 +113,8 @@ def _checked(layers: tuple[Layer, ...], owner: str) -> tuple[Layer, ...]:
     if not layers:
         raise SettingsError(f"{owner} needs at least one layer")
     for layer in layers:
-        if not isinstance(layer, Layer):
-            raise SettingsError(f"{owner} takes layers, received {layer!r}; wrap a function in Function(...)")
-    named(layers)
-    return layers
+        if isinstance(layer, type) or not (callable(layer) or isinstance(layer, Layer)):
+            raise SettingsError(f"{owner} takes layers and functions of a tensor, received {layer!r}")
+    wrapped = tuple(layer if isinstance(layer, Layer) else Function(layer) for layer in layers)
+    named(wrapped)
+    return wrapped

@@ -119,7 +119,7 @@ class Training:
 
     def _has_more(self) -> bool:
         """Tell whether there are steps to do, or an epoch whose steps are done (a resumed one) is to be recorded."""
-        return self.state.step < self.total_steps or self.state.batch == self.steps_per_epoch
+        return self.state.step < self.total_steps or self.state.batch > 0
 
     def _patience_is_over(self) -> bool:
         watch = self.settings.early_stopping
@@ -134,9 +134,8 @@ class Training:
             if self.stop.reason:
                 return self.stop.reason
             self._checkpoint_if_due()
-        if state.batch < self.steps_per_epoch:  # the bound on steps ends it within the epoch
-            return "finished"
-        record = self._record(len(self.train))
+        # a bound on steps may end the last epoch early; what was seen of it is recorded all the same
+        record = self._record(min(state.batch * self.settings.batch_size, len(self.train)))
         state.history.epochs.append(record)
         state.history.seconds.append(time.monotonic() - started)
         best = self._watch(record)

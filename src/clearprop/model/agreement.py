@@ -1,0 +1,54 @@
+"""Whether network, loss and target agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DataError, SettingsError
+from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from clearprop.nn import Dense, Sequential, Sigmoid, Softmax, activation
+
+Array = np.ndarray[Any, Any]
+_SUM_TOLERANCE = 1e-3
+
+
+def check_target(loss: Loss, target: Array) -> None:
+    """Raise `DataError` where a cross-entropy is given targets that are no probabilities."""
+    if not isinstance(loss, (CrossEntropy, BinaryCrossEntropy)) or target.dtype.kind != "f":
+        return
+    odd = np.argwhere((target < 0) | (target > 1))
+    if len(odd):
+        place = tuple(odd[0].tolist())
+        raise DataError(
+            f"cross-entropy takes probabilities from 0 to 1, and the target at index {place} is {target[place]}: give "
+            "class indices as whole numbers, or (binary) renumber two classes as 0 and 1"
+        )
+    if isinstance(loss, CrossEntropy):
+        _check_sums(target)
+
+
+def _check_sums(target: Array) -> None:
+    sums = target.sum(axis=-1)
+    odd = np.argwhere(np.abs(sums - 1) > _SUM_TOLERANCE)
+    if len(odd):
+        place = tuple(odd[0].tolist())
+        raise DataError(
+            f"the probabilities of a sample add up to 1, and those of the target at index {place} to {sums[place]:g}: "
+            "divide them by their sum, or use sample_weight for samples that count more"
+        )
+
+
+def check_final_activation(network: Sequential, loss: Loss) -> None:
+    """Refuse softmax before cross-entropy: the loss applies it itself, in its safe form."""
+    last = network.layers[-1]
+    while isinstance(last, Sequential):
+        last = last.layers[-1]
+    final = activation(last.activation) if isinstance(last, Dense) else last
+    for kind, name in ((CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
+        if isinstance(loss, kind) and isinstance(final, name):
+            raise SettingsError(
+                f"the network ends in {name.__name__} and {kind.__name__} applies it again: leave it out, the "
+                "loss takes logits and predict gives probabilities"
+            )
