@@ -57,6 +57,7 @@ def test_values_are_named_after_layer_and_letter():
         (lambda: nn.Sequential(), ["at least one layer"]),
         (lambda: nn.Sequential(3), ["takes layers", "3"]),
         (lambda: nn.Sequential([nn.Dense(2)]), ["takes layers"]),
+        (lambda: nn.Sequential(nn.ReLU), ["takes layers", "ReLU"]),
         (lambda: nn.Parallel(), ["at least one layer"]),
         (lambda: nn.Parallel(nn.Dense(2), join="sum"), ["'concat' or 'add'", "'sum'"]),
         (lambda: nn.Dense(0), ["positive whole number", "0"]),
