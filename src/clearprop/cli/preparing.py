@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import numpy as np
 
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
-from clearprop.data import Dataset, Encoding, Table, split
+from clearprop.data import Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.errors import DataError
 from clearprop.model import Model
@@ -83,6 +86,30 @@ def prepare(dataset: Dataset, choices: Choices) -> Prepared:
     Raises:
         DataError, SettingsError, ShapeError: the data or a choice does not fit.
     """
+    with about(dataset.name):
+        _check_target(dataset, choices)
+        return _prepared(dataset, choices)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Put the name of the data before an error that does not give it."""
+    try:
+        yield
+    except DataError as error:
+        if printable(name) in str(error):
+            raise
+        raise DataError(f"{printable(name)}: {error}") from error
+
+
+def _check_target(dataset: Dataset, choices: Choices) -> None:
+    """Refuse a target that cannot be learnt while all of its rows are there to be counted."""
+    if len(dataset.features) > 1 and dataset.target is not None:
+        rows = Table({"x": np.linspace(0.0, 1.0, len(dataset.features))})
+        Encoding.fit(rows, dataset.target, target_name=dataset.target_name, task=choices.task)
+
+
+def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
     parts = divide(dataset, choices)
     encoding = Encoding.fit(
         parts.train.features,
