@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from clearprop.errors import FileFormatError, SettingsError
+
+T = TypeVar("T")
 
 
 def describe(thing: Any) -> Any:
@@ -74,3 +76,16 @@ def brief(thing: Any) -> str:
         else:
             words.append(brief(value) if positional else f"{field.name}={brief(value)}")
     return f"{type(thing).__name__}({', '.join(words)})"
+
+
+def choose(choice: str | T, kind: type[Any], known: Mapping[str, Callable[[], T]], what: str) -> T:
+    """Return the thing of a name, with its defaults, or one of its kind as it is.
+
+    Raises:
+        SettingsError: there is no such name; the message lists those there are.
+    """
+    if not isinstance(choice, str) and isinstance(choice, kind):
+        return choice
+    if not isinstance(choice, str) or choice not in known:
+        raise SettingsError(f"there is no {what} {choice!r}; choose one of {', '.join(known)}")
+    return known[choice]()

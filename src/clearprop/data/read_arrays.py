@@ -43,6 +43,7 @@ def read_npz(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member, label) for member in members}
+    # what zipfile raises for damage, encryption and unknown compression
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{label} is a damaged .npz archive ({printable(error)}): copy or download it again") from error
     except (OSError, ValueError) as error:

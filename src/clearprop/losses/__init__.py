@@ -1,6 +1,6 @@
 """Losses: what training makes small. They write programs and never run them."""
 
-from clearprop.errors import SettingsError
+from clearprop.description import choose
 from clearprop.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from clearprop.losses.loss import Loss, cost
 from clearprop.losses.squared_error import SquaredError
@@ -15,11 +15,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 def loss(choice: str | Loss) -> Loss:
     """Return the loss of a name, or one as it is."""
-    if isinstance(choice, Loss):
-        return choice
-    if choice not in LOSSES:
-        raise SettingsError(f"there is no loss {choice!r}; choose one of {', '.join(LOSSES)}")
-    return LOSSES[choice]()
+    return choose(choice, Loss, LOSSES, "loss")
 
 
 __all__ = ["LOSSES", "BinaryCrossEntropy", "CrossEntropy", "Loss", "SquaredError", "cost", "loss"]

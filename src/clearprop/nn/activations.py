@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clearprop import ops
-from clearprop.errors import SettingsError
+from clearprop.description import choose
 from clearprop.nn.function import Function
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.ops import Tensor
@@ -99,10 +99,6 @@ def activation(choice: Activation) -> Layer:
     """Return the activation of a name, a layer or function as it is, and the identity for None."""
     if choice is None:
         return Identity()
-    if isinstance(choice, Layer):
-        return choice
-    if isinstance(choice, str):
-        if choice not in ACTIVATIONS:
-            raise SettingsError(f"there is no activation {choice!r}; choose one of {', '.join(ACTIVATIONS)}")
-        return ACTIVATIONS[choice]()
+    if isinstance(choice, str | Layer):
+        return choose(choice, Layer, ACTIVATIONS, "activation")
     return Function(choice)

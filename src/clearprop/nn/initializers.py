@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.description import choose
 from clearprop.errors import SettingsError
 from clearprop.randomness import Key
 
@@ -134,8 +135,4 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 
 def initializer(choice: str | Initializer) -> Initializer:
     """Return the initialiser of a name, or one as it is."""
-    if isinstance(choice, Initializer):
-        return choice
-    if choice not in INITIALIZERS:
-        raise SettingsError(f"there is no initialiser {choice!r}; choose one of {', '.join(INITIALIZERS)}")
-    return INITIALIZERS[choice]()
+    return choose(choice, Initializer, INITIALIZERS, "initialiser")

@@ -86,6 +86,7 @@ class OpDef:
         attrs = list(self.attributes)
         inputs = ["*inputs"] if "inputs" in self.numpy else [f"x{i}" for i in range(count)]
         parameters = ", ".join(inputs + (["*", *attrs] if attrs and inputs != ["*inputs"] else attrs))
+        # the text is this record's own, never a file's
         return eval(f"lambda {parameters}: {self.numpy}", names)  # type: ignore[no-any-return]
 
 

@@ -144,15 +144,17 @@ def _concat_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Ty
 
 
 def _concat_vjp(g: Tensor, ans: Tensor, *inputs: Tensor, axis: int) -> tuple[Tensor, ...]:
-    parts, start = [], 0
+    parts: list[Tensor] = []
+    start: Dim = 0
     for x in inputs:
         stop = add_dims(start, x.shape[axis])
+        assert stop is not None  # the type rule has added the same lengths up
         parts.append(_take_range(g, axis, start, stop))
-        start = stop  # type: ignore[assignment]
+        start = stop
     return tuple(parts)
 
 
-def _take_range(x: Tensor, axis: int, start: Dim, stop: Dim | None) -> Tensor:
+def _take_range(x: Tensor, axis: int, start: Dim, stop: Dim) -> Tensor:
     starts: tuple[Any, ...] = tuple(start if i == axis else 0 for i in range(x.rank))
     stops: tuple[Any, ...] = tuple(stop if i == axis else dim for i, dim in enumerate(x.shape))
     return emit("slice", x, start=starts, stop=stops, step=(1,) * x.rank)
@@ -209,7 +211,8 @@ def _slice_vjp(g: Tensor, ans: Tensor, x: Tensor, start: Any, stop: Any, step: A
     for a, s, size, kept in zip(start, step, x.shape, ans.shape, strict=True):
         reach = kept if isinstance(kept, Batch) or kept == 0 else (kept - 1) * s + 1
         end = add_dims(a, reach)
-        high.append(subtract_dims(size, end))  # type: ignore[arg-type]
+        assert end is not None  # the type rule has checked that the slice lies in the dimension
+        high.append(subtract_dims(size, end))
     return (pad(g, start, tuple(high), tuple(s - 1 for s in step)),)
 
 

@@ -1,6 +1,6 @@
 """Optimisers and schedules. They write programs and never run them."""
 
-from clearprop.errors import SettingsError
+from clearprop.description import choose
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Optimizer
 from clearprop.optim.schedules import SCHEDULES, Constant, Cosine, Position, Schedule, Step, schedule
@@ -17,11 +17,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 def optimizer(choice: str | Optimizer) -> Optimizer:
     """Return the optimiser of a name, or one as it is."""
-    if isinstance(choice, Optimizer):
-        return choice
-    if choice not in OPTIMIZERS:
-        raise SettingsError(f"there is no optimiser {choice!r}; choose one of {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[choice]()
+    return choose(choice, Optimizer, OPTIMIZERS, "optimiser")
 
 
 __all__ = [

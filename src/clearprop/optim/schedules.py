@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from clearprop.description import choose
 from clearprop.errors import SettingsError
 
 
@@ -78,8 +79,4 @@ SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "step": Step, "cos
 
 def schedule(choice: str | Schedule) -> Schedule:
     """Return the schedule of a name, or one as it is."""
-    if isinstance(choice, Schedule):
-        return choice
-    if choice not in SCHEDULES:
-        raise SettingsError(f"there is no schedule {choice!r}; choose one of {', '.join(SCHEDULES)}")
-    return SCHEDULES[choice]()
+    return choose(choice, Schedule, SCHEDULES, "schedule")

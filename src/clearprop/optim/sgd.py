@@ -31,8 +31,8 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class Momentum(Optimizer):
-    """v <- momentum v - rate g;  w <- w + v (Polyak, 1964), with the rate inside of the velocity."""
+class _WithVelocity(Optimizer):
+    """What Momentum and Nesterov share: v <- momentum v - rate g."""
 
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -45,41 +45,35 @@ class Momentum(Optimizer):
         """The velocity, zero."""
         return {"velocity": zeros_like(parameter)}
 
+    def velocity(self, gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]) -> Tensor:
+        """Write the new velocity."""
+        return scaled(hyper["momentum"], slots["velocity"]) - scaled(hyper["learning_rate"], gradient)
+
+
+@dataclass(frozen=True)
+class Momentum(_WithVelocity):
+    """v <- momentum v - rate g;  w <- w + v (Polyak, 1964), with the rate inside of the velocity."""
+
     def update(
         self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]
     ) -> tuple[Tensor, Slots]:
         """Write the new velocity and w plus it."""
-        velocity = _velocity(gradient, slots, hyper)
+        velocity = self.velocity(gradient, slots, hyper)
         return parameter + velocity, {"velocity": velocity}
 
 
 @dataclass(frozen=True)
-class Nesterov(Optimizer):
+class Nesterov(_WithVelocity):
     """v <- momentum v - rate g;  w <- w + momentum v - rate g.
 
     Nesterov's accelerated gradient (1983) with the look-ahead folded into the parameters, as in Sutskever et
     al. (2013).
     """
 
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_range("learning_rate", self.learning_rate, 0, math.inf)
-        check_range("momentum", self.momentum, 0, 1)
-
-    def init(self, parameter: Tensor) -> Slots:
-        """The velocity, zero."""
-        return {"velocity": zeros_like(parameter)}
-
     def update(
         self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]
     ) -> tuple[Tensor, Slots]:
         """Write the new velocity, and w plus momentum times it minus rate g."""
-        velocity = _velocity(gradient, slots, hyper)
+        velocity = self.velocity(gradient, slots, hyper)
         step = scaled(hyper["momentum"], velocity) - scaled(hyper["learning_rate"], gradient)
         return parameter + step, {"velocity": velocity}
-
-
-def _velocity(gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]) -> Tensor:
-    return scaled(hyper["momentum"], slots["velocity"]) - scaled(hyper["learning_rate"], gradient)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clearprop.ir import Node, Program, Value
+from clearprop.ir import Node, Program, Shape, Value
 from clearprop.ops import Tensor, broadcast_to, permute_dims, reshape
 from clearprop.passes.rewrite import Definitions, Rule, finish_as, rebuild
 
@@ -71,24 +71,17 @@ def _unchanged(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) 
     return Tensor(inputs[0]) if inputs[0].type == node.outputs[0].type else None
 
 
-def _reshape(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
-    source = inputs[0]
-    inner = definitions.of(source, "reshape")
-    if inner:
-        source = inner.inputs[0]
-    elif source.type != node.outputs[0].type:
-        return None
-    return reshape(Tensor(source), node.outputs[0].type.shape)
+def _once(write: Callable[[Tensor, Shape], Tensor]) -> Callable[..., Tensor | None]:
+    """The rule of an operation that, done twice, is the same as the second one done alone."""
 
+    def rule(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+        inner = definitions.of(inputs[0], node.op)
+        source = inner.inputs[0] if inner else inputs[0]
+        if not inner and source.type != node.outputs[0].type:
+            return None
+        return write(Tensor(source), node.outputs[0].type.shape)
 
-def _broadcast(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
-    source = inputs[0]
-    inner = definitions.of(source, "broadcast_to")
-    if inner:
-        source = inner.inputs[0]
-    elif source.type != node.outputs[0].type:
-        return None
-    return broadcast_to(Tensor(source), node.outputs[0].type.shape)
+    return rule
 
 
 def _permute(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
@@ -115,8 +108,8 @@ _RULES: dict[str, Callable[[Definitions, Node, tuple[Value, ...]], Tensor | None
     "negative": _involution,
     "logical_not": _involution,
     "where": _where,
-    "reshape": _reshape,
-    "broadcast_to": _broadcast,
+    "reshape": _once(reshape),
+    "broadcast_to": _once(broadcast_to),
     "permute_dims": _permute,
     "slice": _unchanged,
     "astype": _unchanged,

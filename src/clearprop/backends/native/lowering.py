@@ -17,7 +17,7 @@ from clearprop.backends.native.views import (
     resolve,
     space_of,
 )
-from clearprop.ir import Node, Program, Type, Value
+from clearprop.ir import Node, Program, Shape, Type, Value
 
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
@@ -155,9 +155,9 @@ class Grouping:
         self.home[node.outputs[0]] = len(self.kernels)
         self.kernels.append(kernel)
 
-    def _fuse(self, node: Node, shape: tuple[object, ...], split: int | None) -> None:
+    def _fuse(self, node: Node, shape: Shape, split: int | None) -> None:
         """Put an elementwise node, or (with a split) a reduction, into a nest."""
-        space = space_of(shape)  # type: ignore[arg-type]
+        space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
         earliest = max((self.home.get(source, -1) for source, _ in sources), default=0)
         for place in range(len(self.kernels) - 1, max(earliest, 0) - 1, -1):

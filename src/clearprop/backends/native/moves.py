@@ -12,7 +12,7 @@ from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
 from clearprop.backends.native.views import add_extents, identity, loop_axes, space_of
-from clearprop.ir import Type, Value
+from clearprop.ir import Batch, Type, Value
 
 STATUS = Value("status", Type("int64"))
 """One number that the program sets to 1 where an index was out of range."""
@@ -57,8 +57,8 @@ class MoveWriter:
             vectors(self.out, self.target, length, self.kernel.extent(length), self.lanes, part)
 
         size = self.node.attrs["size"]
-        assert not isinstance(size, (str, float, tuple))
-        self._each(indices, extent(size), one)  # type: ignore[arg-type]
+        assert isinstance(size, int | Batch)
+        self._each(indices, extent(size), one)
 
     def _each(self, indices: Value, size: Extent, one: object) -> None:
         """Go through the indices, counting negative ones from the end, and check each."""
@@ -105,7 +105,8 @@ class MoveWriter:
         index = []
         for item, before, gap in zip(identity(shape), low, interior, strict=True):
             assert isinstance(gap, int)
-            index.append(type(item)(item.axis, gap + 1, extent(before)))  # type: ignore[arg-type]
+            assert isinstance(before, int | Batch)
+            index.append(type(item)(item.axis, gap + 1, extent(before)))
         writes = access_of(self.result, tuple(index), rank)
         reads = access_of(value, identity(shape), rank)
         self._clear()

@@ -172,6 +172,7 @@ class ProductWriter:
                 left = self.out.get(f"sub i64 {stop}, {start}")
                 over = self.out.get(f"srem i64 {left}, {size}")
                 end = self.out.get(f"sub i64 {stop}, {over}")
+            # the default binds this turn's size; mypy infers no lambda with a default
             self.out.loop(start, end, size, lambda i, size=size: body(i, size))  # type: ignore[misc]
             start = end
 

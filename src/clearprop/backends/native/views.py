@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from clearprop.backends.native.extents import ZERO, Extent, contiguous, extent
 from clearprop.backends.native.kernels import Access, Index
-from clearprop.ir import Node, Shape, Value
+from clearprop.ir import Batch, Node, Shape, Value
 
 GENERATORS = ("constant", "arange")
 """Nodes whose elements follow from their index; an array constant is memory instead."""
@@ -70,8 +70,9 @@ def _slice(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     result = []
     for item, start, step in zip(index, starts, steps, strict=True):
         assert isinstance(step, int)
+        assert isinstance(start, int | Batch)
         moved = Extent(item.offset.coefficient * step, item.offset.power)
-        result.append(Index(item.axis, item.scale * step, add_extents(moved, extent(start))))  # type: ignore[arg-type]
+        result.append(Index(item.axis, item.scale * step, add_extents(moved, extent(start))))
     return tuple(result)
 
 
