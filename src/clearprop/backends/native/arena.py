@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.kernels import WHOLE, Parts
 
 ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value's size in bytes, and the first and the last kernel that touches it."""
+    """A value's size in bytes, the first and the last kernel that touches it, and how many there are of it."""
 
     size: Extent
     first: int
     last: int
+    parts: Parts = WHOLE
+
+    def at(self, n: int) -> int:
+        """Return how many bytes it takes for batches of n."""
+        return self.size.at(n) * self.parts.at(n)
 
 
 def plan(intervals: Sequence[Interval], n: int) -> tuple[list[int], int]:
@@ -24,7 +30,7 @@ def plan(intervals: Sequence[Interval], n: int) -> tuple[list[int], int]:
 
     Largest first, each at the lowest place that nothing alive at the same time holds.
     """
-    sizes = [-(-item.size.at(n) // ALIGNMENT) * ALIGNMENT for item in intervals]
+    sizes = [-(-item.at(n) // ALIGNMENT) * ALIGNMENT for item in intervals]
     starts = [0] * len(intervals)
     placed: list[int] = []
     for i in sorted(range(len(intervals)), key=lambda i: (-sizes[i], i)):

@@ -11,6 +11,7 @@ import numpy as np
 from clearprop.backends.native.arena import ALIGNMENT, plan
 from clearprop.backends.native.jit import MachineCode
 from clearprop.backends.native.module import Module
+from clearprop.backends.native.threads import Team
 from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
 from clearprop.ir import Batch, Program, resolve_shape
@@ -18,7 +19,10 @@ from clearprop.ir import Batch, Program, resolve_shape
 
 @dataclass
 class _Memory:
-    """What one thread needs for one batch size: the arena, the table that the machine code reads, the shapes."""
+    """What one thread needs for one batch size: the arena, the table that the machine code reads, the shapes.
+
+    `shared` says whether some kernel is large enough for the team.
+    """
 
     arena: Array
     status: Array
@@ -27,6 +31,7 @@ class _Memory:
     shapes: tuple[tuple[int, ...], ...]
     created: tuple[tuple[tuple[int, ...], str], ...]
     results: tuple[tuple[int, ...], ...]
+    shared: bool
 
 
 class NativeExecutable:
@@ -35,12 +40,13 @@ class NativeExecutable:
     Attributes:
         program: what it computes.
         text: the LLVM text it was compiled from.
+        team: the threads that share its large kernels.
     """
 
-    def __init__(self, program: Program, module: Module, code: MachineCode) -> None:
-        self.program, self.text, self.code = program, module.text, code
+    def __init__(self, program: Program, module: Module, code: MachineCode, team: Team) -> None:
+        self.program, self.text, self.code, self.team = program, module.text, code, team
         self._module = module
-        self._function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(code.address)
+        self._function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(code.address)
         self._local = threading.local()
         self._dtypes = [np.dtype(value.type.dtype) for value in program.inputs]
 
@@ -57,7 +63,7 @@ class NativeExecutable:
         created = [np.empty(shape, dtype) for shape, dtype in memory.created]
         memory.table[: len(given) + len(created)] = [_address(array) for array in (*given, *created)]
         memory.status[0] = 0
-        self._function(n, memory.address)
+        self._function(n, memory.address, self.team.start() if memory.shared else None)
         if memory.status[0]:
             raise IndexError(f"{self.program.name}: an index of take or scatter_add is out of range")
         return self._results(given, created, memory.results)
@@ -114,6 +120,7 @@ class NativeExecutable:
                 tuple(resolve_shape(value.type.shape, n) for value in self.program.inputs),
                 tuple((resolve_shape(type_.shape, n), type_.dtype) for type_ in self._module.created),
                 tuple(resolve_shape(type_.shape, n) for _, type_, _ in self._module.results),
+                any(region.is_worth(n, self.team.threshold) for region in self._module.regions),
             )
         return cache[n]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from clearprop.backends.native.extents import ZERO, Extent
+from clearprop.backends.native.extents import ONE, ZERO, Extent
 from clearprop.ir import Node, Value
 
 
@@ -27,6 +27,30 @@ class Access:
     source: Value
     offsets: tuple[Extent, ...]
     strides: tuple[Extent, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Into how many parts the work of a kernel is cut: ceil(size / width), but at least one.
+
+    The number follows from shapes and n alone, never from the number of threads, and so do the bits of the results.
+    """
+
+    size: Extent
+    width: int
+
+    def at(self, n: int) -> int:
+        """Put in the batch size."""
+        return max(1, -(-self.size.at(n) // self.width))
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one part whatever n is."""
+        return self.size.fixed and self.size.coefficient <= self.width
+
+
+WHOLE = Parts(ONE, 1)
+"""One part."""
 
 
 @dataclass

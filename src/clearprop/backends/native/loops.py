@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Access
-from clearprop.backends.native.regions import Lanes
+from clearprop.backends.native.kernels import Access, Parts
+from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 
 
@@ -49,25 +49,47 @@ def merge(space: Sequence[Extent], split: int, accesses: Sequence[Access]) -> Ax
     return Axes(tuple(extents), tuple(last), outer)
 
 
-def nested(out: Emitter, stops: Sequence[str], body: Callable[[tuple[str, ...]], None]) -> None:
-    """Append serial loops, one a stop, around a body that takes their variables."""
+def span(kernel: Kernel, parts: Parts, size: str = "") -> tuple[str, str]:
+    """Return the range of a loop that belongs to the part %part; `size` is the loop's length if it is a parameter."""
+    stop = size or kernel.extent(parts.size)
+    if parts.single and not size:
+        return "0", stop
+    out = kernel.out
+    start = out.get(f"mul i64 %part, {parts.width}")
+    end = out.add(start, str(parts.width))
+    inside = out.get(f"icmp slt i64 {end}, {stop}")
+    return start, out.get(f"select i1 {inside}, i64 {end}, i64 {stop}")
+
+
+def nested(out: Emitter, stops: Sequence[str], body: Callable[[tuple[str, ...]], None], first: str = "0") -> None:
+    """Append serial loops, one a stop, around a body that takes their variables; the outermost runs from `first`."""
 
     def level(variables: tuple[str, ...]) -> None:
         if len(variables) == len(stops):
             body(variables)
         else:
-            out.loop("0", stops[len(variables)], 1, lambda i: level((*variables, i)))
+            start = "0" if variables else first
+            out.loop(start, stops[len(variables)], 1, lambda i: level((*variables, i)))
 
     level(())
 
 
 def vectors(
-    out: Emitter, target: Target, extent: Extent, stop: str, lanes: int, body: Callable[[str, Lanes], None]
+    out: Emitter,
+    target: Target,
+    extent: Extent,
+    stop: str,
+    lanes: int,
+    body: Callable[[str, Lanes], None],
+    start: str = "0",
 ) -> None:
-    """Append a loop in whole vectors, and what is left over: one masked vector, or a scalar loop."""
+    """Append a loop in whole vectors, and what is left over: one masked vector, or a scalar loop.
+
+    It runs from `start`, a multiple of the lanes, to `stop`, which is `extent` where that is a number.
+    """
     known = extent.coefficient if extent.fixed else None
-    start = "0"
-    if known is None or known >= lanes:
+    # where the extent is a number, so is the start
+    if known is None or known // lanes * lanes > int(start):
         end = str(known // lanes * lanes) if known is not None else out.get(f"and i64 {stop}, {-lanes}")
         out.loop("0", end, lanes, lambda i: body(i, Lanes(lanes)))
         start = end

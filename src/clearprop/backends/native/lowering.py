@@ -14,6 +14,7 @@ from clearprop.backends.native.views import (
     is_unit_reshape,
     is_view,
     loop_axes,
+    reduced_axes,
     resolve,
     space_of,
 )
@@ -95,13 +96,6 @@ def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
     append(permuted)
     kept = len(shape) - len(axes)
     return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
-
-
-def reduced_axes(node: Node) -> tuple[int, ...]:
-    """Return the axes that a reduction runs over, in order."""
-    axes = node.attrs["axis"]
-    assert isinstance(axes, tuple)
-    return tuple(sorted(axis for axis in axes if isinstance(axis, int)))
 
 
 def is_trailing(node: Node) -> bool:

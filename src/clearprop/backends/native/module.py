@@ -1,23 +1,25 @@
-"""From a program to the text of one LLVM module, `void program(i64 n, ptr buffers)`, and the list of its buffers."""
+"""From a program to the text of one LLVM module, `void program(i64 n, ptr buffers, ptr team)`, and the list of its buffers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
+from clearprop.backends.native.calls import Call, Region, write_program
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
-from clearprop.backends.native.extents import ZERO, Extent, count
+from clearprop.backends.native.extents import Extent, count
 from clearprop.backends.native.functions import define
-from clearprop.backends.native.kernels import Columns, Move, Nest, Product
+from clearprop.backends.native.kernels import Columns, Move, Nest, Parts, Product
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
+from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import schedule
 from clearprop.backends.native.products import ProductWriter, full_index, packed_panel
 from clearprop.backends.native.random_bits import define_philox
-from clearprop.backends.native.reductions import write_columns
+from clearprop.backends.native.reductions import ColumnsWriter
 from clearprop.backends.native.regions import Kernel, memory_type
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import identity, resolve
@@ -34,6 +36,7 @@ class Module:
         results: for each output its name, its type, and the number of its result buffer, or (negative, from -1
             on) of the input that it is.
         created: the type of each result buffer.
+        regions: the work that a team of threads may share.
 
     The buffers are the inputs, the results, the intermediate values, and the status.
     """
@@ -42,6 +45,7 @@ class Module:
     arena: tuple[Interval, ...]
     results: tuple[tuple[str, Type, int], ...]
     created: tuple[Type, ...]
+    regions: tuple[Region, ...] = ()
 
 
 def write_module(program: Program, target: Target) -> Module:
@@ -58,28 +62,31 @@ class _Writer:
         self.kept: dict[int, list[Value]] = {}
         self.declares: set[str] = set()
         self.uses: set[tuple[str, str, int]] = set()
-        self.packed: dict[Value, int] = {}
+        self.own: dict[Value, tuple[int, Parts]] = {}
         self.readers = self._readers()
         self.created = self._created()
 
     def module(self) -> Module:
         calls = [self._kernel(place, work) for place, work in enumerate(self.groups.kernels)]
         arena = self._arena()
-        table = [*self.program.inputs, *self.created, *arena, STATUS]
+        table = [*self.program.inputs, *self.created, *arena, *self.own, STATUS]
+        constants = {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
         text = "".join(
             (
                 *map(self._constant, self.groups.constants),
                 *self._library(),
                 *self.functions.values(),
-                self._program(table, calls),
+                write_program(calls, table, constants),
                 lines_of(self.declares),
             )
         )
         inputs = {value: -1 - place for place, value in enumerate(self.program.inputs)}
         places = inputs | {value: place for place, value in enumerate(self.created)}
         results = tuple((name, value.type, places[self._root(value)]) for name, value in self.program.outputs)
-        intervals = tuple(Interval(_bytes(value), *span) for value, span in arena.items())
-        return Module(text, intervals, results, tuple(value.type for value in self.created))
+        intervals = [Interval(_bytes(value), *span) for value, span in arena.items()]
+        intervals += [Interval(_bytes(value), place, place, parts) for value, (place, parts) in self.own.items()]
+        regions = tuple(Region(call.cost, call.parts) for call in calls if not call.parts.single)
+        return Module(text, tuple(intervals), results, tuple(value.type for value in self.created), regions)
 
     # -- what is where -----------------------------------------------------------------------------------------
 
@@ -113,48 +120,74 @@ class _Writer:
             for value in self.kept[place]:
                 if value not in self.created:
                     arena[value] = (place, max([place, *self.readers.get(value, ())]))
-        return arena | {value: (place, place) for value, place in self.packed.items()}
+        return arena
 
     # -- kernels -----------------------------------------------------------------------------------------------
 
-    def _kernel(self, place: int, work: Work) -> tuple[str, Extent, list[Value]]:
-        """Write one kernel; return its name, the %count of its call, and its buffers."""
-        kernel, length = Kernel(self.groups.alias), ZERO
+    def _kernel(self, place: int, work: Work) -> Call:
+        """Write the functions of one kernel and return how they are called."""
+        kernel, call = Kernel(self.groups.alias), Call(cost=cost(work))
         if isinstance(work, Nest):
-            length = self._nest(place, work, kernel)
+            self._nest(place, work, kernel, call)
         else:
             self.kept[place] = list(work.node.outputs)
-            self._alone(place, work, kernel)
+            self._alone(place, work, kernel, call)
+        self._define(kernel, call)
+        return call
+
+    def _define(self, kernel: Kernel, call: Call) -> None:
+        """Give the call the name of a function of this text; the same text is there only once."""
         parameters = "".join(f", ptr noalias {pointer}" for pointer in kernel.buffers.values())
         kernel.out.do("ret void")
-        text = kernel.out.function(f"(i64 %n, i64 %count{parameters}) noinline nounwind")
-        name = self.names.setdefault(text, f"kernel{len(self.names)}")
-        self.functions[name] = f"define internal void @{name}{text}"
+        text = kernel.out.function(f"(i64 %n, i64 %count, i64 %part{parameters}) noinline nounwind")
+        call.name = self.names.setdefault(text, f"kernel{len(self.names)}")
+        call.buffers = list(kernel.buffers)
+        self.functions[call.name] = f"define internal void @{call.name}{text}"
         self.declares |= kernel.out.declares
         self.uses |= kernel.out.uses
-        return name, length, list(kernel.buffers)
 
-    def _nest(self, place: int, nest: Nest, kernel: Kernel) -> Extent:
+    def _nest(self, place: int, nest: Nest, kernel: Kernel, call: Call) -> None:
         phases = schedule(nest, self.groups.made, self.groups.level, self._outside(place))
         self.kept[place] = [value for node in nest.nodes for value in node.outputs if value in phases.kept]
         writer = NestWriter(kernel, phases, self.target)
-        shared = writer.write()
-        return writer.axes.extents[0] if shared else ZERO
+        writer.write()
+        call.length, call.parts = writer.length, writer.parts
+        self._own(place, call, writer.partials.values())
+        if writer.partials and not writer.parts.single:
+            last = NestWriter(Kernel(self.groups.alias), phases, self.target, writer.partials)
+            last.finish()
+            self._finish(last.kernel, call)
 
-    def _alone(self, place: int, work: Columns | Product | Move, kernel: Kernel) -> None:
+    def _alone(self, place: int, work: Columns | Product | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
         if isinstance(work, Columns):
             (value,) = work.node.inputs
-            write_columns(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
+            writer = ColumnsWriter(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
+            writer.write()
+            call.parts = writer.parts
+            if writer.partial is not None:
+                self._own(place, call, (writer.partial,))
+                last = Kernel(self.groups.alias)
+                writer.finish(last)
+                self._finish(last, call)
         elif isinstance(work, Product):
             first, second = (resolve(made, value, full_index(value)) for value in work.node.inputs)
             panel = packed_panel(work, second, self.target)
             if panel is not None:
                 work.packed = Value(f"packed{place}", panel)
-                self.packed[work.packed] = place
+                self._own(place, call, (work.packed,))
             ProductWriter(kernel, work, (first, second), self.target).write()
         else:
-            MoveWriter(kernel, work, self.target).write()
+            call.parts = MoveWriter(kernel, work, self.target).write()
+
+    def _own(self, place: int, call: Call, values: Iterable[Value]) -> None:
+        """Give each part of a kernel memory for these values."""
+        self.own.update((value, (place, call.parts)) for value in values)
+
+    def _finish(self, kernel: Kernel, call: Call) -> None:
+        """Let a kernel be followed by another when it has several parts."""
+        call.finish = Call(length=call.length)
+        self._define(kernel, call.finish)
 
     # -- text --------------------------------------------------------------------------------------------------
 
@@ -174,22 +207,6 @@ class _Writer:
 
     def _global(self, value: Value) -> str:
         return f"@constant{[node.outputs[0] for node in self.groups.constants].index(value)}"
-
-    def _program(self, table: list[Value], calls: list[tuple[str, Extent, list[Value]]]) -> str:
-        lines, pointers = ["entry:"], {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
-        for place, value in enumerate(table):
-            lines.append(f"  %a{place} = getelementptr ptr, ptr %buffers, i64 {place}")
-            lines.append(f"  %b{place} = load ptr, ptr %a{place}")
-            pointers[value] = f"%b{place}"
-        for number, (name, length, buffers) in enumerate(calls):
-            count_text = str(length.coefficient)
-            for power in range(length.power):
-                lines.append(f"  %c{number}.{power} = mul i64 {count_text}, %n")
-                count_text = f"%c{number}.{power}"
-            arguments = "".join(f", ptr {pointers[value]}" for value in buffers)
-            lines.append(f"  call void @{name}(i64 %n, i64 {count_text}{arguments})")
-        lines.append("  ret void")
-        return "define void @program(i64 %n, ptr %buffers) nounwind {\n" + "\n".join(lines) + "\n}\n"
 
 
 def _bytes(value: Value) -> Extent:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import convert
 from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, extent
-from clearprop.backends.native.kernels import Access, Move
-from clearprop.backends.native.loops import nested, vectors
+from clearprop.backends.native.kernels import WHOLE, Access, Move, Parts
+from clearprop.backends.native.loops import nested, span, vectors
+from clearprop.backends.native.partition import chunk_rows
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
@@ -28,20 +31,24 @@ class MoveWriter:
         self.dtype = self.result.type.dtype
         self.lanes = target.lanes(BYTES[self.dtype])
 
-    def write(self) -> None:
-        """Write the kernel."""
-        {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad}[self.node.op]()
+    def write(self) -> Parts:
+        """Write the kernel for the part %part; return how its work is cut."""
+        ways = {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad}
+        return ways[self.node.op]()
 
-    def _take(self) -> None:
+    def _take(self) -> Parts:
         rows, indices = self.node.inputs
         length = count(rows.type.shape[1:])
+        parts = chunk_rows(count(indices.type.shape), length)
 
         def one(place: str, row: str) -> None:
             self._copy(rows, self._times(row, length), self._times(place, length), length)
 
-        self._each(indices, extent(rows.type.shape[0]), one)
+        self._each(indices, extent(rows.type.shape[0]), one, span(self.kernel, parts))
+        return parts
 
-    def _scatter(self) -> None:
+    def _scatter(self) -> Parts:
+        """Add rows to where their indices say; serial, because two of them may be the same."""
         indices, rows = self.node.inputs
         length = count(rows.type.shape[indices.type.rank :])
         self._clear()
@@ -58,12 +65,12 @@ class MoveWriter:
 
         size = self.node.attrs["size"]
         assert isinstance(size, int | Batch)
-        self._each(indices, extent(size), one)
+        self._each(indices, extent(size), one, ("0", self.kernel.extent(count(indices.type.shape))))
+        return WHOLE
 
-    def _each(self, indices: Value, size: Extent, one: object) -> None:
-        """Go through the indices, counting negative ones from the end, and check each."""
-        assert callable(one)
-        stop, limit = self.kernel.extent(count(indices.type.shape)), self.kernel.extent(size)
+    def _each(self, indices: Value, size: Extent, one: Callable[[str, str], None], places: tuple[str, str]) -> None:
+        """Go through a range of the indices, counting negative ones from the end, and check each."""
+        limit = self.kernel.extent(size)
 
         def step(place: str) -> None:
             given = self.kernel.load(Access(indices, (), (ONE,)), (place,), Lanes(1))
@@ -74,11 +81,15 @@ class MoveWriter:
             inside = self.out.get(f"icmp ult i64 {row}, {limit}")
             self.out.when(inside, lambda: one(place, row))
             outside = self.out.get(f"xor i1 {inside}, true")
-            self.out.when(outside, lambda: self.out.do(f"store i64 1, ptr {self.kernel.pointer(STATUS)}"))
+            self.out.when(outside, self._fail)
 
-        self.out.loop("0", stop, 1, step)
+        self.out.loop(*places, 1, step)
 
-    def _concat(self) -> None:
+    def _fail(self) -> None:
+        # atomic, because several parts may say so at once
+        self.out.do(f"store atomic i64 1, ptr {self.kernel.pointer(STATUS)} monotonic, align 8")
+
+    def _concat(self) -> Parts:
         axis = self.node.attrs["axis"]
         assert isinstance(axis, int)
         outer = count(self.result.type.shape[:axis])
@@ -94,9 +105,11 @@ class MoveWriter:
                 to = self.out.add(self._times(place, whole), self.kernel.extent(begin))
                 self._copy(value, self._times(place, length), to, length)
 
-        self.out.loop("0", self.kernel.extent(outer), 1, step)
+        parts = chunk_rows(outer, whole)
+        self.out.loop(*span(self.kernel, parts), 1, step)
+        return parts
 
-    def _pad(self) -> None:
+    def _pad(self) -> Parts:
         (value,) = self.node.inputs
         shape, rank = value.type.shape, len(loop_axes(value.type.shape))
         low, interior = self.node.attrs["low"], self.node.attrs["interior"]
@@ -117,7 +130,7 @@ class MoveWriter:
         sizes = space_of(shape)
         if not sizes:
             part((), Lanes(1))
-            return
+            return WHOLE
         stops = [self.kernel.extent(size) for size in sizes]
         nested(
             self.out,
@@ -126,6 +139,7 @@ class MoveWriter:
                 self.out, self.target, sizes[-1], stops[-1], self.lanes, lambda i, lanes: part((*outer, i), lanes)
             ),
         )
+        return WHOLE
 
     def _times(self, index: str, length: Extent) -> str:
         return self.out.multiply(index, self.kernel.extent(length))

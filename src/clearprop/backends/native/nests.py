@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import OPERATIONS, convert
 from clearprop.backends.native.emitter import BYTES, Register, constant
-from clearprop.backends.native.extents import ZERO, Extent
-from clearprop.backends.native.kernels import Access
-from clearprop.backends.native.loops import Axes, merge, nested, vectors
+from clearprop.backends.native.extents import ONE, ZERO, Extent, product
+from clearprop.backends.native.kernels import WHOLE, Access, Parts
+from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
+from clearprop.backends.native.partition import CHUNK, chunk_rows
 from clearprop.backends.native.phases import REDUCTIONS, Phases
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, resolve
-from clearprop.ir import Batch, Node, Value
+from clearprop.ir import Batch, Node, Type, Value
 
 
 class NestWriter:
     """Writes one nest into a kernel."""
 
-    def __init__(self, kernel: Kernel, phases: Phases, target: Target) -> None:
+    def __init__(
+        self, kernel: Kernel, phases: Phases, target: Target, partials: Mapping[Node, Value] | None = None
+    ) -> None:
         self.kernel, self.phases, self.target = kernel, phases, target
         self.out = kernel.out
         self.arithmetic = Arithmetic(kernel.out, contract=True)
@@ -32,25 +35,53 @@ class NestWriter:
         self.rows: tuple[str, ...] = ()
         self.axes = self._axes()
         self.lanes = self._lanes()
+        self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
+        self.parts = self._parts()
+        self.first, self.stops = "0", [""]
+        self.partials = self._partials() if partials is None else partials
 
-    def write(self) -> bool:
-        """Write the loops; whether the length of the only one is the parameter %count, so that nests can share it."""
-        shared = self._is_flat()
-        stops = ["%count"] if shared else [self.kernel.extent(size) for size in self.axes.extents]
-        outer = self.axes.outer if self.phases.nest.split is not None else max(len(stops) - 1, 0)
+    def write(self) -> None:
+        """Write the loops of the part %part."""
+        self.first, self.stops = self._ranges()
+        if self.partials:
+            self._fold()
+        else:
+            nested(self.out, self.stops[: self.outer], self._row, self.first)
 
-        def row(rows: tuple[str, ...]) -> None:
-            self.rows, self.row_values = rows, {}
-            self._row_nodes(0)
-            for phase in range(self.phases.last + 1):
-                self._loop(phase, outer, stops)
-                self._row_nodes(phase + 1)
+    @property
+    def length(self) -> Extent:
+        """What the parameter %count is: the length of the only loop, so that nests can share their code."""
+        return self.axes.extents[0] if self._is_flat() else ZERO
 
-        nested(self.out, stops[:outer], row)
-        return shared
+    def _row(self, rows: tuple[str, ...]) -> None:
+        self.rows, self.row_values = rows, {}
+        self._compute_row(0)
+        self._store_row(0)
+        for phase in range(self.phases.last + 1):
+            self._loop(phase)
+            self._compute_row(phase + 1)
+            self._store_row(phase + 1)
 
     def _is_flat(self) -> bool:
         return len(self.axes.extents) == 1 and not (self.phases.nest.split or 0)
+
+    def _parts(self) -> Parts:
+        """Cut the outermost loop, unless one loop over everything needs the result of another."""
+        if not self.axes.extents or (self.outer == 0 and self.phases.last != 0):
+            return WHOLE
+        if len(self.axes.extents) == 1:
+            return Parts(self.axes.extents[0], CHUNK)
+        return chunk_rows(self.axes.extents[0], product(self.axes.extents[1:]))
+
+    def _ranges(self) -> tuple[str, list[str]]:
+        """Return where the outermost loop starts, and where each loop stops."""
+        if not self.axes.extents:
+            return "0", []
+        rest = [self.kernel.extent(size) for size in self.axes.extents[1:]]
+        if self.parts == WHOLE:
+            return "0", ["%count" if self._is_flat() else self.kernel.extent(self.axes.extents[0]), *rest]
+        first, stop = span(self.kernel, self.parts, "%count" if self._is_flat() else "")
+        return first, [stop, *rest]
 
     def _axes(self) -> Axes:
         nest = self.phases.nest
@@ -86,34 +117,89 @@ class NestWriter:
         ]
         return self.target.lanes(4 if 4 in sizes or not sizes else 8)
 
+    # -- reductions over everything ----------------------------------------------------------------------------
+
+    def _partials(self) -> dict[Node, Value]:
+        """Return where the parts leave the partial results of reductions, which `finish` puts together."""
+        if self.outer > 0 or self.phases.last != 0 or not self.axes.extents or self._is_static():
+            return {}
+        targets = {node: node.outputs[0] for node in self._reductions(0)}
+        return {node: Value(f"{v.name}.parts", Type(v.type.dtype, ())) for node, v in targets.items()}
+
+    def _is_static(self) -> bool:
+        """Whether every extent stands in the text."""
+        return self.parts.single and not self._is_flat()
+
+    def _fold(self) -> None:
+        """Write one loop; where it is the only part, its totals are the results, and else partial results."""
+        self._compute_row(0)
+        self._loop(0)
+        many = self._is_divided()
+        self.out.when(many, self._store_partials)
+        one = self.out.get(f"xor i1 {many}, true")
+        self.out.when(one, self._store_results)
+
+    def _is_divided(self) -> str:
+        size = "%count" if self._is_flat() else self.kernel.extent(self.parts.size)
+        return self.out.get(f"icmp sgt i64 {size}, {self.parts.width}")
+
+    def _store_partials(self) -> None:
+        for node, partial in self.partials.items():
+            self.kernel.store(self.row_values[node.outputs[0]], Access(partial, (), (ONE,)), ("%part",), Lanes(1))
+
+    def _store_results(self) -> None:
+        self._store_row(0)
+        self._compute_row(1)
+        self._store_row(1)
+
+    def finish(self) -> None:
+        """Put the partial results together, in the order of the parts, and compute what follows from them."""
+        size = "%count" if self._is_flat() else self.kernel.extent(self.parts.size)
+        parts = self.out.get(f"udiv i64 {self.out.add(size, str(self.parts.width - 1))}, {self.parts.width}")
+        self._compute_row(0)
+        totals = {node: Accumulator(self.arithmetic, node, 1) for node in self.partials}
+
+        def step(part: str) -> None:
+            for node, partial in self.partials.items():
+                item = self.kernel.load(Access(partial, (), (ONE,)), (part,), Lanes(1))
+                totals[node].add(item, Lanes(1))
+
+        self.out.loop("0", parts, 1, step)
+        for node, total in totals.items():
+            self.row_values[node.outputs[0]] = total.result()
+        self._store_results()
+
     # -- values of rows ----------------------------------------------------------------------------------------
 
-    def _row_nodes(self, phase: int) -> None:
-        """Compute the elementwise values of a row that are due after this many loops, and store what is kept."""
-        for node in self.phases.nest.nodes:
-            target = node.outputs[0]
-            if self.phases.level[target] != 0 or self.phases.phase[target] != phase:
-                continue
-            if target not in self.row_values:
-                self.row_values[target] = self._compute(node, {}, self._row_variables(), Lanes(1))
-            if target in self.phases.kept:
-                place = self.axes.of(self._own(target))
-                self.kernel.store(self.row_values[target], place, self._row_variables(), Lanes(1))
+    def _compute_row(self, phase: int) -> None:
+        """Compute the elementwise values of a row that are due after this many loops."""
+        for node in self._due(phase):
+            if node.outputs[0] not in self.row_values:
+                self.row_values[node.outputs[0]] = self._compute(node, {}, self._row_variables(), Lanes(1))
+
+    def _store_row(self, phase: int) -> None:
+        """Store those of them that are kept."""
+        for node in self._due(phase):
+            if node.outputs[0] in self.phases.kept:
+                place = self.axes.of(self._own(node.outputs[0]))
+                self.kernel.store(self.row_values[node.outputs[0]], place, self._row_variables(), Lanes(1))
+
+    def _due(self, phase: int) -> list[Node]:
+        level, due = self.phases.level, self.phases.phase
+        found = [node for node in self.phases.nest.nodes if level[node.outputs[0]] == 0]
+        return [node for node in found if due[node.outputs[0]] == phase]
 
     def _row_variables(self) -> tuple[str, ...]:
         return (*self.rows, *("0" for _ in range(len(self.axes.extents) - len(self.rows))))
 
     # -- loops over a row --------------------------------------------------------------------------------------
 
-    def _loop(self, phase: int, outer: int, stops: list[str]) -> None:
-        nodes = self.phases.needed(phase)
-        reductions = [
-            node
-            for node in self.phases.nest.nodes
-            if node.op in REDUCTIONS
-            and self.phases.level[node.outputs[0]] == 0
-            and self.phases.phase[node.outputs[0]] == phase + 1
-        ]
+    def _reductions(self, phase: int) -> list[Node]:
+        """Return the reductions that this loop ends."""
+        return [node for node in self._due(phase + 1) if node.op in REDUCTIONS]
+
+    def _loop(self, phase: int) -> None:
+        nodes, reductions = self.phases.needed(phase), self._reductions(phase)
         totals = {node.outputs[0]: Accumulator(self.arithmetic, node, self.lanes) for node in reductions}
 
         def body(variables: tuple[str, ...], lanes: Lanes) -> None:
@@ -123,25 +209,27 @@ class NestWriter:
             for node in reductions:
                 totals[node.outputs[0]].add(self._operand(node.inputs[0], values, variables, lanes), lanes)
 
-        inner = stops[outer:]
+        inner = self.stops[self.outer :]
         if not inner:
             body(self.rows, Lanes(1))
         else:
-            size = self.axes.extents[-1]
-            nested(
-                self.out,
-                inner[:-1],
-                lambda serial: vectors(
-                    self.out,
-                    self.target,
-                    size if inner[-1] != "%count" else Extent(1, 1),
-                    inner[-1],
-                    self.lanes,
-                    lambda i, lanes: body((*self.rows, *serial, i), lanes),
-                ),
-            )
+            self._inner(inner, body)
         for value, total in totals.items():
             self.row_values[value] = total.result()
+
+    def _inner(self, stops: list[str], body: Callable[[tuple[str, ...], Lanes], None]) -> None:
+        """Write the loops inside of a row, or all of them where nothing is outside."""
+        first = self.first if self.outer == 0 else "0"
+        static = self.outer > 0 or len(stops) > 1 or self._is_static()
+        size = self.axes.extents[-1] if static else Extent(1, 1)
+
+        def line(serial: tuple[str, ...]) -> None:
+            start = "0" if serial else first
+            variables = (*self.rows, *serial)
+            out, target = self.out, self.target
+            vectors(out, target, size, stops[-1], self.lanes, lambda i, lanes: body((*variables, i), lanes), start)
+
+        nested(self.out, stops[:-1], line, first)
 
     def _element(
         self, node: Node, values: dict[Value, Register], variables: tuple[str, ...], lanes: Lanes, phase: int

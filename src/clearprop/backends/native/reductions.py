@@ -6,12 +6,20 @@ import math
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum
 from clearprop.backends.native.emitter import BYTES, Register, constant
-from clearprop.backends.native.kernels import Columns, Index
-from clearprop.backends.native.loops import nested, vectors
-from clearprop.backends.native.regions import Kernel, Lanes
+from clearprop.backends.native.extents import ONE, Extent, count, product
+from clearprop.backends.native.kernels import Access, Columns, Index, Parts
+from clearprop.backends.native.loops import nested, span, vectors
+from clearprop.backends.native.partition import chunk_rows
+from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, loop_axes, space_of
+from clearprop.backends.native.views import access, identity, loop_axes, reduced_axes, space_of
 from clearprop.ir import Node, Value
+
+_PANEL = 128
+"""How many columns a part of a reduction has; a multiple of `_VECTORS` vectors of every target."""
+
+_VECTORS = 4
+"""How many vectors of columns run down the rows together: their additions do not wait for each other."""
 
 _SMALLEST = {"int32": -(2**31), "int64": -(2**63), "uint32": 0}
 
@@ -75,41 +83,142 @@ class Accumulator:
         return self.arithmetic.out.value(f"load {zero.type}, ptr {self.slots[width]}", self.dtype, width)
 
 
-def write_columns(kernel: Kernel, columns: Columns, source: tuple[Value, tuple[Index, ...]], target: Target) -> None:
-    """Write a reduction whose last axis is kept: each vector of results runs down the reduced axes."""
-    node = columns.node
-    value, index = source
-    shape = node.inputs[0].type.shape
-    loops, space = loop_axes(shape), space_of(shape)
-    axes = node.attrs["axis"]
-    assert isinstance(axes, tuple)
-    reads = access(value, index, len(loops))
-    kept = [place for place, axis in enumerate(loops) if axis not in axes]
-    reduced = [place for place, axis in enumerate(loops) if axis in axes]
-    sizes = [kernel.extent(size) for size in space]
-    result = node.outputs[0]
-    writes = access(result, identity(result.type.shape), len(kept))
-    lanes = target.lanes(BYTES[result.type.dtype])
-    out, arithmetic = kernel.out, Arithmetic(kernel.out)
-    last = space[kept[-1]]
+class ColumnsWriter:
+    """Writes a reduction whose last axis is kept: vectors of results, each running down the reduced axes.
 
-    def column(outer: tuple[str, ...], i: str, width: Lanes) -> None:
-        first = constant(neutral(node.op, result.type.dtype), result.type.dtype, width.count)
-        slot = out.slot(first.type, first.text)
+    Many columns are cut into panels. Of few columns with many rows, the rows are cut: every part leaves a partial
+    result, and `finish` puts these together in the order of the parts.
+
+    Attributes:
+        parts: how the work is cut.
+        partial: what each part leaves, where the rows are cut.
+    """
+
+    def __init__(self, kernel: Kernel, columns: Columns, source: tuple[Value, tuple[Index, ...]], target: Target):
+        node = columns.node
+        shape = node.inputs[0].type.shape
+        axes = reduced_axes(node)
+        loops = loop_axes(shape)
+        self.kernel, self.out, self.target, self.operation = kernel, kernel.out, target, node.op
+        self.result = node.outputs[0]
+        self.space = space_of(shape)
+        self.kept = [place for place, axis in enumerate(loops) if axis not in axes]
+        self.reduced = [place for place, axis in enumerate(loops) if axis in axes]
+        self.reads = access(*source, len(loops))
+        self.writes = access(self.result, identity(self.result.type.shape), len(self.kept))
+        self.lanes = target.lanes(BYTES[self.result.type.dtype])
+        self.cut, self.parts = self._parts()
+        self.partial = None if self.cut in self.kept or self.parts.single else self._partial()
+
+    def _parts(self) -> tuple[int, Parts]:
+        """Return the axis that is cut, and how."""
+        last = self.space[self.kept[-1]]
+        if len(self.kept) == 1 and not (last.fixed and last.coefficient <= _PANEL):
+            return self.kept[-1], Parts(last, _PANEL)
+        columns = product(self.space[place] for place in self.kept)
+        cut = self.reduced[0] if columns.fixed and columns.coefficient <= _PANEL else self.kept[0]
+        row = product(size for place, size in enumerate(self.space) if place != cut)
+        return cut, chunk_rows(self.space[cut], row)
+
+    def _partial(self) -> Value:
+        return Value(f"{self.result.name}.parts", self.result.type)
+
+    def write(self) -> None:
+        """Write the loops of the part %part."""
+        first, stop = span(self.kernel, self.parts)
+        ranges = [("0", self.kernel.extent(size)) for size in self.space]
+        ranges[self.cut] = (first, stop)
+        target = self._target()
+
+        def level(outer: tuple[str, ...]) -> None:
+            if len(outer) == len(self.kept) - 1:
+                self._line(ranges, outer, target)
+            else:
+                start, end = ranges[self.kept[len(outer)]]
+                self.out.loop(start, end, 1, lambda i: level((*outer, i)))
+
+        level(())
+
+    def _target(self) -> str:
+        """Return the memory that this part writes to: the result where it is the only one."""
+        result = self.kernel.pointer(self.result)
+        if self.partial is None:
+            return result
+        own = self.out.multiply("%part", self.kernel.extent(count(self.partial.type.shape)))
+        partial = self.kernel.address(self.partial, own)
+        many = self.out.get(f"icmp sgt i64 {self.kernel.extent(self.parts.size)}, {self.parts.width}")
+        return self.out.get(f"select i1 {many}, ptr {partial}, ptr {result}")
+
+    def _line(self, ranges: list[tuple[str, str]], outer: tuple[str, ...], target: str) -> None:
+        """Write the loop along the last axis: several vectors at a time, then one at a time."""
+        last, (start, stop) = self.kept[-1], ranges[self.kept[-1]]
+        extent = self.space[last] if self.cut != last or self.parts.single else Extent(1, 1)
+        group = [(v * self.lanes, Lanes(self.lanes)) for v in range(_VECTORS)]
+        step = _VECTORS * self.lanes
+        if not extent.fixed or extent.coefficient >= step:
+            end = str(extent.coefficient // step * step) if extent.fixed else self.out.get(f"and i64 {stop}, {-step}")
+            self.out.loop(start, end, step, lambda i: self._columns(ranges, (*outer, i), group, target))
+            start = end
+        if extent.fixed and extent.coefficient % step == 0:
+            return
+        vectors(
+            self.out,
+            self.target,
+            extent,
+            stop,
+            self.lanes,
+            lambda i, lanes: self._columns(ranges, (*outer, i), [(0, lanes)], target),
+            start,
+        )
+
+    def _columns(
+        self, ranges: list[tuple[str, str]], kept: tuple[str, ...], group: list[tuple[int, Lanes]], target: str
+    ) -> None:
+        """Reduce some vectors of columns."""
+        arithmetic = Arithmetic(self.out)
+        dtype = self.result.type.dtype
+        first = [constant(neutral(self.operation, dtype), dtype, lanes.count) for _, lanes in group]
+        slots = [self.out.slot(item.type, item.text) for item in first]
+
+        def total(v: int) -> Register:
+            return self.out.value(f"load {first[v].type}, ptr {slots[v]}", dtype, first[v].lanes)
 
         def step(down: tuple[str, ...]) -> None:
-            variables = dict(zip([*kept, *reduced], [*outer, i, *down], strict=True))
-            # the lanes run along the last axis of the space, which is kept
-            item = kernel.load(reads, [variables[place] for place in range(len(loops))], width)
-            total = out.value(f"load {first.type}, ptr {slot}", first.dtype, first.lanes)
-            out.do(f"store {combine(arithmetic, node.op, total, item)}, ptr {slot}")
+            for v, (shift, lanes) in enumerate(group):
+                places = (*kept[:-1], self.out.add(kept[-1], str(shift)), *down)
+                variables = dict(zip([*self.kept, *self.reduced], places, strict=True))
+                item = self.kernel.load(self.reads, [variables[place] for place in range(len(self.space))], lanes)
+                self.out.do(f"store {combine(arithmetic, self.operation, total(v), item)}, ptr {slots[v]}")
 
-        nested(out, [sizes[place] for place in reduced], step)
-        total = out.value(f"load {first.type}, ptr {slot}", first.dtype, first.lanes)
-        kernel.store(total, writes, [*outer, i], width)
+        nested(self.out, [ranges[place][1] for place in self.reduced], step, ranges[self.reduced[0]][0])
+        for v, (shift, lanes) in enumerate(group):
+            place = self.out.add(self.kernel.offset((), self.writes.strides, kept), str(shift))
+            self.kernel.put(total(v), self._at(target, place), lanes)
 
-    nested(
-        out,
-        [sizes[place] for place in kept[:-1]],
-        lambda outer: vectors(out, target, last, sizes[kept[-1]], lanes, lambda i, width: column(outer, i, width)),
-    )
+    def _at(self, pointer: str, place: str) -> str:
+        item = memory_type(self.result.type.dtype)
+        return self.out.get(f"getelementptr inbounds {item}, ptr {pointer}, i64 {place}")
+
+    def finish(self, kernel: Kernel) -> None:
+        """Write the kernel that puts the partial results together."""
+        assert self.partial is not None
+        columns = count(self.partial.type.shape)
+        reads, writes = Access(self.partial, (), (columns, ONE)), Access(self.result, (), (ONE,))
+        up = kernel.out.add(kernel.extent(self.parts.size), str(self.parts.width - 1))
+        parts = kernel.out.get(f"udiv i64 {up}, {self.parts.width}")
+
+        def column(i: str, lanes: Lanes) -> None:
+            total = constant(neutral(self.operation, self.result.type.dtype), self.result.type.dtype, lanes.count)
+            slot = kernel.out.slot(total.type, total.text)
+
+            def step(part: str) -> None:
+                item = kernel.load(reads, (part, i), lanes)
+                before = kernel.out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
+                after = combine(Arithmetic(kernel.out), self.operation, before, item)
+                kernel.out.do(f"store {after}, ptr {slot}")
+
+            kernel.out.loop("0", parts, 1, step)
+            result = kernel.out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
+            kernel.store(result, writes, (i,), lanes)
+
+        vectors(kernel.out, self.target, columns, kernel.extent(columns), self.lanes, column)

@@ -17,6 +17,13 @@ def loop_axes(shape: Shape) -> tuple[int, ...]:
     return tuple(axis for axis, dim in enumerate(shape) if dim != 1)
 
 
+def reduced_axes(node: Node) -> tuple[int, ...]:
+    """Return the axes that a reduction runs over, in order."""
+    axes = node.attrs["axis"]
+    assert isinstance(axes, tuple)
+    return tuple(sorted(axis for axis in axes if isinstance(axis, int)))
+
+
 def space_of(shape: Shape) -> tuple[Extent, ...]:
     """Return the extents of the loops over a shape."""
     return tuple(extent(shape[axis]) for axis in loop_axes(shape))

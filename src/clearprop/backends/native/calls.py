@@ -1,0 +1,147 @@
+"""The function `program`: it calls the kernels one after another, and shares out the parts of large ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from clearprop.backends.native.emitter import Emitter
+from clearprop.backends.native.extents import ZERO, Extent
+from clearprop.backends.native.kernels import WHOLE, Parts
+from clearprop.backends.native.team import RUN, THRESHOLD
+from clearprop.ir import Value
+
+
+@dataclass
+class Call:
+    """One kernel of a program.
+
+    Attributes:
+        name: its function, `void name(i64 n, i64 count, i64 part, ptr ...)`.
+        length: what %count is.
+        parts: how many parts it has.
+        buffers: the values that its pointers are those of.
+        cost: about how many picoseconds all of it takes on one core.
+        finish: what puts the parts' results together; called only when there are several.
+    """
+
+    name: str = ""
+    length: Extent = ZERO
+    parts: Parts = WHOLE
+    buffers: list[Value] = field(default_factory=list)
+    cost: Extent = ZERO
+    finish: Call | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """Work that a team may share: its cost in picoseconds, and its parts."""
+
+    cost: Extent
+    parts: Parts
+
+    def is_worth(self, n: int, threshold: int) -> bool:
+        """Whether it goes to the team for batches of n."""
+        return self.parts.at(n) > 1 and self.cost.at(n) >= threshold
+
+
+def write_program(calls: Sequence[Call], table: Sequence[Value], constants: Mapping[Value, str]) -> str:
+    """Return the text of `program` and of the tasks: a call that may have several parts, as a function of the part."""
+    writer = _Writer(table, constants)
+    for number, call in enumerate(calls):
+        writer.call(call, f"task{number}")
+    writer.out.do("ret void")
+    program = writer.out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind")
+    return "".join((*writer.tasks, _share() if writer.tasks else "", program))
+
+
+class _Writer:
+    def __init__(self, table: Sequence[Value], constants: Mapping[Value, str]) -> None:
+        self.out = Emitter()
+        self.places = {value: place for place, value in enumerate(table)}
+        self.constants = constants
+        self.tasks: list[str] = []
+        self.pointers = {value: self._load(self.out, value) for value in (*table, *constants)}
+
+    def call(self, call: Call, task: str) -> None:
+        """Append the call of one kernel."""
+        if call.parts.single:
+            self._whole(call)
+            return
+        self._task(call, task)
+        if call.parts.size.fixed:
+            self._parts(call, task, str(call.parts.at(0)))
+            return
+        size = _number(self.out, call.parts.size)
+        up = self.out.add(size, str(call.parts.width - 1))
+        many = self.out.get(f"icmp sgt i64 {size}, {call.parts.width}")
+        yes, no, after = (self.out.name(hint) for hint in ("many", "one", "both"))
+        self.out.do(f"br i1 {many}, label %{yes}, label %{no}")
+        self.out.label(yes)
+        self._parts(call, task, self.out.get(f"udiv i64 {up}, {call.parts.width}"))
+        self.out.do(f"br label %{after}")
+        self.out.label(no)
+        self._whole(call)
+        self.out.do(f"br label %{after}")
+        self.out.label(after)
+
+    def _whole(self, call: Call) -> None:
+        self._direct(self.out, call, "0", self.pointers.__getitem__)
+
+    def _parts(self, call: Call, task: str, parts: str) -> None:
+        cost = _number(self.out, call.cost)
+        self.out.do(f"call void @share(i64 %n, i64 {parts}, i64 {cost}, ptr @{task}, ptr %buffers, ptr %team)")
+        if call.finish is not None:
+            self._whole(call.finish)
+
+    def _task(self, call: Call, name: str) -> None:
+        out = Emitter()
+        self._direct(out, call, "%part", lambda value: self._load(out, value))
+        out.do("ret void")
+        self.tasks.append(out.function(f"define internal void @{name}(i64 %n, i64 %part, ptr %buffers) nounwind"))
+
+    @staticmethod
+    def _direct(out: Emitter, call: Call, part: str, pointer: Callable[[Value], str]) -> None:
+        count = _number(out, call.length)
+        arguments = "".join(f", ptr {pointer(value)}" for value in call.buffers)
+        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}{arguments})")
+
+    def _load(self, out: Emitter, value: Value) -> str:
+        if value in self.constants:
+            return self.constants[value]
+        place = out.get(f"getelementptr ptr, ptr %buffers, i64 {self.places[value]}")
+        return out.get(f"load ptr, ptr {place}")
+
+
+def _number(out: Emitter, extent: Extent) -> str:
+    text = str(extent.coefficient)
+    for _ in range(extent.power):
+        text = out.multiply(text, "%n")
+    return text
+
+
+def _share() -> str:
+    """Return the function that gives parts to the team where there is one, it is free, and they cost enough."""
+    out = Emitter()
+    taken = out.slot("i1", "false")
+
+    def ask() -> None:
+        limit = out.get(f"getelementptr i64, ptr %team, i64 {THRESHOLD}")
+        worth = out.get(f"icmp sge i64 %cost, {out.get(f'load i64, ptr {limit}')}")
+        out.when(worth, lambda: out.do(f"store i1 {_run(out)}, ptr {taken}"))
+
+    def alone() -> None:
+        out.loop("0", "%parts", 1, lambda part: out.do(f"call void %task(i64 %n, i64 {part}, ptr %buffers)"))
+
+    out.when(out.get("icmp ne ptr %team, null"), ask)
+    shared = out.get(f"load i1, ptr {taken}")
+    out.when(out.get(f"xor i1 {shared}, true"), alone)
+    out.do("ret void")
+    parameters = "i64 %n, i64 %parts, i64 %cost, ptr %task, ptr %buffers, ptr %team"
+    return out.function(f"define internal void @share({parameters}) noinline nounwind")
+
+
+def _run(out: Emitter) -> str:
+    place = out.get(f"getelementptr i64, ptr %team, i64 {RUN}")
+    run = out.get(f"load ptr, ptr {place}")
+    return out.get(f"call i1 {run}(ptr %team, ptr %task, i64 %n, i64 %parts, ptr %buffers, i64 %cost)")

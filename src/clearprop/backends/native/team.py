@@ -1,0 +1,260 @@
+"""The team of threads as LLVM text: how parts are claimed, waited for, and slept between.
+
+A team is a block of numbers that its threads share. `run` publishes a job (a task, n, buffers, and how many parts)
+and claims parts of it until none is left, as every worker that is awake does. The word `claim` holds the job's
+number in its upper half and in the lower how many parts are still to be claimed. A claim is a compare-and-swap that
+takes one off: it fails if the job is another one by now, so no thread runs a part with the description of another
+job. The caller then waits for the parts that others have claimed, and for no thread that has claimed none: one that
+the system does not let run delays nothing but its own part.
+
+Nobody spins for long: a waiting thread pauses, then lets others run, and an idle worker goes to sleep.
+"""
+
+from __future__ import annotations
+
+RUN, WORKER, THRESHOLD, STOP = 0, 1, 2, 3
+"""Two addresses of functions, the cost in picoseconds from which a kernel is shared, whether the workers shall end."""
+
+LIBRARY = ("pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_wait", "pthread_cond_signal", "sched_yield")
+"""What the text calls of the C library, by addresses in the block from FUNCTIONS on, and then `clock_gettime`."""
+
+FUNCTIONS = 4
+CLOCK, CLOCK_NUMBER = FUNCTIONS + len(LIBRARY), FUNCTIONS + len(LIBRARY) + 1
+
+# what threads write to keeps 128 bytes off from the rest: two cache lines are fetched together
+_CLAIM, _DONE, _JOB, _BUSY, _SLEEPING = 16, 32, 48, 64, 80
+MUTEX, CONDITION = 96, 112
+SIZE = 144
+"""Of the block, in numbers of 8 bytes; the two locks have 128 bytes and more, twice what any system needs."""
+
+_SPIN, _REST = 30_000, 500_000
+"""Nanoseconds of idleness after which a thread lets others run, and after which a worker sleeps."""
+
+_PAUSES = {
+    "x86_64": "@llvm.x86.sse2.pause()",
+    "amd64": "@llvm.x86.sse2.pause()",
+    "aarch64": "@llvm.aarch64.hint(i32 1)",
+    "arm64": "@llvm.aarch64.hint(i32 1)",
+}
+
+
+def write_team(machine: str) -> str:
+    """Return the text for a kind of CPU.
+
+    Its function `program(i64, ptr team)` writes the addresses of `i1 run(team, task, n, parts, buffers, cost)`,
+    which is false if the team is busy with another job, and of `void worker(team)` into the block.
+    """
+    pause = _PAUSES.get(machine)
+    name = pause or "@relax()"
+    declared = f"declare void {name.replace('i32 1', 'i32')}\n" if pause else "define internal void @relax() { ret void }\n"
+    return _TEXT.replace("PAUSE", name) + declared
+
+
+def _fields(**places: int) -> str:
+    return "\n".join(f"  %{name} = getelementptr i64, ptr %team, i64 {place}" for name, place in places.items())
+
+
+_TEXT = f"""\
+define void @program(i64 %n, ptr %team, ptr %none) {{
+{_fields(run=RUN, worker=WORKER)}
+  store ptr @run, ptr %run
+  store ptr @worker, ptr %worker
+  ret void
+}}
+
+define internal i1 @run(ptr %team, ptr %task, i64 %n, i64 %parts, ptr %buffers, i64 %cost) nounwind {{
+{_fields(claim=_CLAIM, done=_DONE, busy=_BUSY)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_parts=_JOB + 2, job_buffers=_JOB + 3)}
+  %lock = cmpxchg ptr %busy, i64 0, i64 1 acquire monotonic
+  %free = extractvalue {{ i64, i1 }} %lock, 1
+  br i1 %free, label %publish, label %refuse
+refuse:
+  ret i1 false
+publish:
+  store atomic ptr %task, ptr %job_task monotonic, align 8
+  store atomic i64 %n, ptr %job_n monotonic, align 8
+  store atomic i64 %parts, ptr %job_parts monotonic, align 8
+  store atomic ptr %buffers, ptr %job_buffers monotonic, align 8
+  store atomic i64 0, ptr %done monotonic, align 8
+  %last = load atomic i64, ptr %claim monotonic, align 8
+  %number = lshr i64 %last, 32
+  %next = add i64 %number, 1
+  %high = shl i64 %next, 32
+  %word = or i64 %high, %parts
+  %old = atomicrmw xchg ptr %claim, i64 %word seq_cst
+  call void @wake(ptr %team, i64 %parts, i64 %cost)
+  call void @work(ptr %team)
+  br label %wait
+wait:
+  %start = phi i64 [ 0, %publish ], [ %since, %again ]
+  %finished = load atomic i64, ptr %done acquire, align 8
+  %all = icmp eq i64 %finished, %parts
+  br i1 %all, label %leave, label %again
+again:
+  %since = call i64 @idle(ptr %team, i64 %start)
+  br label %wait
+leave:
+  store atomic i64 0, ptr %busy release, align 8
+  ret i1 true
+}}
+
+; claim and run parts until none is left
+define internal void @work(ptr %team) nounwind {{
+{_fields(claim=_CLAIM, done=_DONE)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_parts=_JOB + 2, job_buffers=_JOB + 3)}
+  br label %look
+look:
+  %word = load atomic i64, ptr %claim acquire, align 8
+  %left = and i64 %word, 4294967295
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %leave, label %take
+take:
+  ; what is read here may be of a later job, but then the compare-and-swap fails
+  %task = load atomic ptr, ptr %job_task monotonic, align 8
+  %n = load atomic i64, ptr %job_n monotonic, align 8
+  %parts = load atomic i64, ptr %job_parts monotonic, align 8
+  %buffers = load atomic ptr, ptr %job_buffers monotonic, align 8
+  %fewer = sub i64 %word, 1
+  %swap = cmpxchg ptr %claim, i64 %word, i64 %fewer acq_rel monotonic
+  %mine = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %mine, label %do, label %look
+do:
+  %part = sub i64 %parts, %left
+  call void %task(i64 %n, i64 %part, ptr %buffers)
+  %before = atomicrmw add ptr %done, i64 1 release
+  br label %look
+leave:
+  ret void
+}}
+
+; pause once, or let others run if that has gone on since %start (0: since now); give back the start
+define internal i64 @idle(ptr %team, i64 %start) nounwind {{
+{_fields(yield_place=FUNCTIONS + 4)}
+  br label %pause
+pause:
+  %i = phi i64 [ 0, %0 ], [ %j, %pause ]
+  call void PAUSE
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, 8
+  br i1 %more, label %pause, label %look
+look:
+  %now = call i64 @now(ptr %team)
+  %first = icmp eq i64 %start, 0
+  %since = select i1 %first, i64 %now, i64 %start
+  %spent = sub i64 %now, %since
+  %long = icmp sgt i64 %spent, {_SPIN}
+  br i1 %long, label %yield, label %leave
+yield:
+  %sched_yield = load ptr, ptr %yield_place
+  %ignored = call i32 %sched_yield()
+  br label %leave
+leave:
+  ret i64 %since
+}}
+
+define internal i64 @now(ptr %team) nounwind {{
+{_fields(clock_place=CLOCK, number_place=CLOCK_NUMBER)}
+  %time = alloca [2 x i64]
+  %clock = load ptr, ptr %clock_place
+  %number = load i64, ptr %number_place
+  %which = trunc i64 %number to i32
+  %ignored = call i32 %clock(i32 %which, ptr %time)
+  %seconds = load i64, ptr %time
+  %rest_place = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %rest_place
+  %whole = mul i64 %seconds, 1000000000
+  %now = add i64 %whole, %rest
+  ret i64 %now
+}}
+
+; wake as many sleeping workers as the job has use for
+define internal void @wake(ptr %team, i64 %parts, i64 %cost) nounwind {{
+{_fields(sleeping=_SLEEPING, threshold=THRESHOLD, mutex=MUTEX, condition=CONDITION)}
+{_fields(lock_place=FUNCTIONS, unlock_place=FUNCTIONS + 1, signal_place=FUNCTIONS + 3)}
+  %asleep = load atomic i64, ptr %sleeping seq_cst, align 8
+  %any = icmp sgt i64 %asleep, 0
+  br i1 %any, label %count, label %leave
+count:
+  %limit = load i64, ptr %threshold
+  %unit = call i64 @llvm.smax.i64(i64 %limit, i64 1)
+  %worth = sdiv i64 %cost, %unit
+  %useful = call i64 @llvm.smin.i64(i64 %worth, i64 %parts)
+  %wanted = call i64 @llvm.smin.i64(i64 %useful, i64 %asleep)
+  ; a worker between its last look and its sleep holds the lock
+  %lock = load ptr, ptr %lock_place
+  %unlock = load ptr, ptr %unlock_place
+  %signal = load ptr, ptr %signal_place
+  %ignored.1 = call i32 %lock(ptr %mutex)
+  %ignored.2 = call i32 %unlock(ptr %mutex)
+  br label %next
+next:
+  %i = phi i64 [ 0, %count ], [ %j, %one ]
+  %more = icmp slt i64 %i, %wanted
+  br i1 %more, label %one, label %leave
+one:
+  %ignored.3 = call i32 %signal(ptr %condition)
+  %j = add i64 %i, 1
+  br label %next
+leave:
+  ret void
+}}
+
+declare i64 @llvm.smax.i64(i64, i64)
+declare i64 @llvm.smin.i64(i64, i64)
+
+define internal void @worker(ptr %team) nounwind {{
+{_fields(claim=_CLAIM, stop=STOP)}
+  br label %busy
+busy:
+  call void @work(ptr %team)
+  br label %look
+look:
+  %start = phi i64 [ 0, %busy ], [ %since, %wait ]
+  %end = load atomic i64, ptr %stop acquire, align 8
+  %over = icmp ne i64 %end, 0
+  br i1 %over, label %leave, label %check
+check:
+  %word = load atomic i64, ptr %claim acquire, align 8
+  %left = and i64 %word, 4294967295
+  %some = icmp ne i64 %left, 0
+  br i1 %some, label %busy, label %wait
+wait:
+  %since = call i64 @idle(ptr %team, i64 %start)
+  %now = call i64 @now(ptr %team)
+  %spent = sub i64 %now, %since
+  %tired = icmp sgt i64 %spent, {_REST}
+  br i1 %tired, label %rest, label %look
+rest:
+  call void @sleep(ptr %team)
+  br label %busy
+leave:
+  ret void
+}}
+
+; sleep until there is a part to claim, or the team ends
+define internal void @sleep(ptr %team) nounwind {{
+{_fields(claim=_CLAIM, stop=STOP, sleeping=_SLEEPING, mutex=MUTEX, condition=CONDITION)}
+{_fields(lock_place=FUNCTIONS, unlock_place=FUNCTIONS + 1, wait_place=FUNCTIONS + 2)}
+  %lock = load ptr, ptr %lock_place
+  %unlock = load ptr, ptr %unlock_place
+  %wait = load ptr, ptr %wait_place
+  %ignored.1 = call i32 %lock(ptr %mutex)
+  ; counted before the last look at the claim, as a job is published before the look at this count
+  %before = atomicrmw add ptr %sleeping, i64 1 seq_cst
+  br label %look
+look:
+  %word = load atomic i64, ptr %claim seq_cst, align 8
+  %left = and i64 %word, 4294967295
+  %end = load atomic i64, ptr %stop seq_cst, align 8
+  %reason = or i64 %left, %end
+  %awake = icmp ne i64 %reason, 0
+  br i1 %awake, label %leave, label %doze
+doze:
+  %ignored.2 = call i32 %wait(ptr %condition, ptr %mutex)
+  br label %look
+leave:
+  %after = atomicrmw sub ptr %sleeping, i64 1 seq_cst
+  %ignored.3 = call i32 %unlock(ptr %mutex)
+  ret void
+}}
+"""
