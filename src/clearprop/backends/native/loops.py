@@ -91,7 +91,7 @@ def vectors(
     # where the extent is a number, so is the start
     if known is None or known // lanes * lanes > int(start):
         end = str(known // lanes * lanes) if known is not None else out.get(f"and i64 {stop}, {-lanes}")
-        out.loop("0", end, lanes, lambda i: body(i, Lanes(lanes)))
+        out.loop(start, end, lanes, lambda i: body(i, Lanes(lanes)))
         start = end
     if known is not None and known % lanes == 0:
         return
