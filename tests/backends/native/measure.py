@@ -47,11 +47,11 @@ def machine_seconds(executable: NativeExecutable, inputs: dict[str, np.ndarray],
     created = [np.empty(resolve_shape(type_.shape, n), type_.dtype) for type_ in executable._module.created]
     memory.table[: len(given) + len(created)] = [array.ctypes.data for array in (*given, *created)]
     table, inner = memory.table.ctypes.data, 10
-    function = executable._function
+    function, team = executable._function, executable.team.start() if memory.shared else None
 
     def run() -> None:
         for _ in range(inner):
-            function(n, table)
+            function(n, table, team)
 
     return median(run, repeats) / inner
 
@@ -81,7 +81,7 @@ def measure_step(backend: Native, sizes: tuple[int, ...], n: int) -> None:
     written = time.thread_time()
     code = compile_text(module.text, backend.target)
     done = time.thread_time()
-    executable = Executable(program, module, code)
+    executable = Executable(program, module, code, backend.team)
     inputs = step_inputs(program, n)
     alone = machine_seconds(executable, inputs)
     whole = median(lambda: executable(inputs), 300)
@@ -128,9 +128,9 @@ def measure_peak(backend: Native) -> float:
         place = out.get(f"getelementptr float, ptr {buffer}, i64 {i * lanes}")
         out.do(f"store {factor.type} {out.get(f'load {factor.type}, ptr {slot}')}, ptr {place}, align 4")
     out.do("ret void")
-    text = out.function("define void @program(i64 %n, ptr %buffers) nounwind") + "\n".join(sorted(out.declares))
+    text = out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind") + "\n".join(sorted(out.declares))
     program = ops.trace(lambda x: x, {"x": Type("float32", (Batch(),))})
-    executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target))
+    executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target), backend.team)
     x = np.full(chains * lanes, 0.5, "f4")
     seconds = machine_seconds(executable, {"x": x}, 20)
     return 2e-9 * lanes * chains * rounds / seconds

@@ -23,12 +23,16 @@ CLOCK, CLOCK_NUMBER = FUNCTIONS + len(LIBRARY), FUNCTIONS + len(LIBRARY) + 1
 
 # what threads write to keeps 128 bytes off from the rest: two cache lines are fetched together
 _CLAIM, _DONE, _JOB, _BUSY, _SLEEPING = 16, 32, 48, 64, 80
+_MISSED = _BUSY + 1
 MUTEX, CONDITION = 96, 112
 SIZE = 144
 """Of the block, in numbers of 8 bytes; the two locks have 128 bytes and more, twice what any system needs."""
 
 _SPIN, _REST = 30_000, 500_000
 """Nanoseconds of idleness after which a thread lets others run, and after which a worker sleeps."""
+
+_WAKING = 5
+"""Workers are woken when what they could have shared since the last time costs this many times the threshold."""
 
 _PAUSES = {
     "x86_64": "@llvm.x86.sse2.pause()",
@@ -167,15 +171,23 @@ define internal i64 @now(ptr %team) nounwind {{
   ret i64 %now
 }}
 
-; wake as many sleeping workers as the job has use for
+; wake as many sleeping workers as the job has use for, once enough work has gone by without them
 define internal void @wake(ptr %team, i64 %parts, i64 %cost) nounwind {{
-{_fields(sleeping=_SLEEPING, threshold=THRESHOLD, mutex=MUTEX, condition=CONDITION)}
+{_fields(sleeping=_SLEEPING, missed=_MISSED, threshold=THRESHOLD, mutex=MUTEX, condition=CONDITION)}
 {_fields(lock_place=FUNCTIONS, unlock_place=FUNCTIONS + 1, signal_place=FUNCTIONS + 3)}
   %asleep = load atomic i64, ptr %sleeping seq_cst, align 8
   %any = icmp sgt i64 %asleep, 0
-  br i1 %any, label %count, label %leave
-count:
+  br i1 %any, label %add, label %leave
+add:
   %limit = load i64, ptr %threshold
+  %before = load i64, ptr %missed
+  %sum = add i64 %before, %cost
+  %price = mul i64 %limit, {_WAKING}
+  %enough = icmp sge i64 %sum, %price
+  %rest = select i1 %enough, i64 0, i64 %sum
+  store i64 %rest, ptr %missed
+  br i1 %enough, label %count, label %leave
+count:
   %unit = call i64 @llvm.smax.i64(i64 %limit, i64 1)
   %worth = sdiv i64 %cost, %unit
   %useful = call i64 @llvm.smin.i64(i64 %worth, i64 %parts)

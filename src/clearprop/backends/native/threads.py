@@ -21,7 +21,7 @@ from clearprop.errors import SettingsError
 VARIABLE = "CLEARPROP_THREADS"
 """The environment variable that says how many threads a program may use."""
 
-THRESHOLD = 20_000_000
+THRESHOLD = 10_000_000
 """The cost in picoseconds from which a kernel is shared: several times what it takes to share it."""
 
 _MOST = 1024
