@@ -128,7 +128,9 @@ def measure_peak(backend: Native) -> float:
         place = out.get(f"getelementptr float, ptr {buffer}, i64 {i * lanes}")
         out.do(f"store {factor.type} {out.get(f'load {factor.type}, ptr {slot}')}, ptr {place}, align 4")
     out.do("ret void")
-    text = out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind") + "\n".join(sorted(out.declares))
+    text = out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind") + "\n".join(
+        sorted(out.declares)
+    )
     program = ops.trace(lambda x: x, {"x": Type("float32", (Batch(),))})
     executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target), backend.team)
     x = np.full(chains * lanes, 0.5, "f4")

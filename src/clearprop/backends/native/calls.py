@@ -22,7 +22,7 @@ class Call:
         parts: how many parts it has.
         buffers: the values that its pointers are those of.
         cost: about how many picoseconds all of it takes on one core.
-        finish: what puts the parts' results together; called only when there are several.
+        finish: what puts the parts' results together, only when there are several; its %part is how many.
     """
 
     name: str = ""
@@ -66,7 +66,7 @@ class _Writer:
     def call(self, call: Call, task: str) -> None:
         """Append the call of one kernel."""
         if call.parts.single:
-            self._whole(call)
+            self._direct(self.out, call, "0", self.pointers.__getitem__)
             return
         self._task(call, task)
         if call.parts.size.fixed:
@@ -81,18 +81,15 @@ class _Writer:
         self._parts(call, task, self.out.get(f"udiv i64 {up}, {call.parts.width}"))
         self.out.do(f"br label %{after}")
         self.out.label(no)
-        self._whole(call)
+        self.out.do(f"call void @{task}(i64 %n, i64 0, ptr %buffers)")
         self.out.do(f"br label %{after}")
         self.out.label(after)
-
-    def _whole(self, call: Call) -> None:
-        self._direct(self.out, call, "0", self.pointers.__getitem__)
 
     def _parts(self, call: Call, task: str, parts: str) -> None:
         cost = _number(self.out, call.cost)
         self.out.do(f"call void @share(i64 %n, i64 {parts}, i64 {cost}, ptr @{task}, ptr %buffers, ptr %team)")
         if call.finish is not None:
-            self._whole(call.finish)
+            self._direct(self.out, call.finish, parts, self.pointers.__getitem__)
 
     def _task(self, call: Call, name: str) -> None:
         out = Emitter()

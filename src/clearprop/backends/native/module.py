@@ -1,4 +1,4 @@
-"""From a program to the text of one LLVM module, `void program(i64 n, ptr buffers, ptr team)`, and the list of its buffers."""
+"""From a program to the text of an LLVM module, `void program(i64 n, ptr buffers, ptr team)`, and its buffers."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class _Writer:
         if writer.partials and not writer.parts.single:
             last = NestWriter(Kernel(self.groups.alias), phases, self.target, writer.partials)
             last.finish()
-            self._finish(last.kernel, call)
+            self._finish(last.kernel, call, call.length)
 
     def _alone(self, place: int, work: Columns | Product | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
@@ -168,8 +168,7 @@ class _Writer:
             if writer.partial is not None:
                 self._own(place, call, (writer.partial,))
                 last = Kernel(self.groups.alias)
-                writer.finish(last)
-                self._finish(last, call)
+                self._finish(last, call, writer.finish(last))
         elif isinstance(work, Product):
             first, second = (resolve(made, value, full_index(value)) for value in work.node.inputs)
             panel = packed_panel(work, second, self.target)
@@ -184,9 +183,9 @@ class _Writer:
         """Give each part of a kernel memory for these values."""
         self.own.update((value, (place, call.parts)) for value in values)
 
-    def _finish(self, kernel: Kernel, call: Call) -> None:
+    def _finish(self, kernel: Kernel, call: Call, length: Extent) -> None:
         """Let a kernel be followed by another when it has several parts."""
-        call.finish = Call(length=call.length)
+        call.finish = Call(length=length)
         self._define(kernel, call.finish)
 
     # -- text --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from clearprop.backends.native.emitter import BYTES, Register, constant
 from clearprop.backends.native.extents import ONE, ZERO, Extent, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
-from clearprop.backends.native.partition import CHUNK, chunk_rows
+from clearprop.backends.native.partition import chunk_rows, usual
 from clearprop.backends.native.phases import REDUCTIONS, Phases
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator
@@ -66,12 +66,15 @@ class NestWriter:
         return len(self.axes.extents) == 1 and not (self.phases.nest.split or 0)
 
     def _parts(self) -> Parts:
-        """Cut the outermost loop, unless one loop over everything needs the result of another."""
+        """Cut the outermost loop, unless one loop over everything needs the result of another.
+
+        A reduction over everything is not cut where the usual batch is one part: partial results take more code.
+        """
         if not self.axes.extents or (self.outer == 0 and self.phases.last != 0):
             return WHOLE
-        if len(self.axes.extents) == 1:
-            return Parts(self.axes.extents[0], CHUNK)
-        return chunk_rows(self.axes.extents[0], product(self.axes.extents[1:]))
+        parts = chunk_rows(self.axes.extents[0], product(self.axes.extents[1:]))
+        few = not parts.size.fixed and usual(parts.size) <= parts.width
+        return WHOLE if few and self.outer == 0 and self._reductions(0) else parts
 
     def _ranges(self) -> tuple[str, list[str]]:
         """Return where the outermost loop starts, and where each loop stops."""
@@ -121,7 +124,7 @@ class NestWriter:
 
     def _partials(self) -> dict[Node, Value]:
         """Return where the parts leave the partial results of reductions, which `finish` puts together."""
-        if self.outer > 0 or self.phases.last != 0 or not self.axes.extents or self._is_static():
+        if self.outer > 0 or self.parts == WHOLE or self._is_static():
             return {}
         targets = {node: node.outputs[0] for node in self._reductions(0)}
         return {node: Value(f"{v.name}.parts", Type(v.type.dtype, ())) for node, v in targets.items()}
@@ -153,9 +156,7 @@ class NestWriter:
         self._store_row(1)
 
     def finish(self) -> None:
-        """Put the partial results together, in the order of the parts, and compute what follows from them."""
-        size = "%count" if self._is_flat() else self.kernel.extent(self.parts.size)
-        parts = self.out.get(f"udiv i64 {self.out.add(size, str(self.parts.width - 1))}, {self.parts.width}")
+        """Put %part partial results together, in the order of the parts, and compute what follows from them."""
         self._compute_row(0)
         totals = {node: Accumulator(self.arithmetic, node, 1) for node in self.partials}
 
@@ -164,7 +165,7 @@ class NestWriter:
                 item = self.kernel.load(Access(partial, (), (ONE,)), (part,), Lanes(1))
                 totals[node].add(item, Lanes(1))
 
-        self.out.loop("0", parts, 1, step)
+        self.out.loop("0", "%part", 1, step)
         for node, total in totals.items():
             self.row_values[node.outputs[0]] = total.result()
         self._store_results()

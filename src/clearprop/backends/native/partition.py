@@ -11,7 +11,7 @@ CHUNK = 8192
 """About how many elements a part of elementwise work has; a multiple of every vector's lanes."""
 
 _USUAL_BATCH = 64
-"""What the batch is taken for where a row's length depends on it: the width of a part is a plain number."""
+"""What the batch is taken for where a plain number is asked for."""
 
 _PICOSECONDS = {**dict.fromkeys(EXPENSIVE, 1000), "divide": 300, "sqrt": 300}
 """Of one element on one core; what is not named takes `_SIMPLE`."""
@@ -20,10 +20,14 @@ _SIMPLE = 60
 _FLOP = 15
 
 
+def usual(size: Extent) -> int:
+    """Return a size at the usual batch."""
+    return size.at(_USUAL_BATCH)
+
+
 def chunk_rows(rows: Extent, length: Extent) -> Parts:
     """Cut rows of a length into parts of about CHUNK elements, whole rows each."""
-    elements = length.coefficient * _USUAL_BATCH**length.power
-    return Parts(rows, max(1, CHUNK // max(1, elements)))
+    return Parts(rows, max(1, CHUNK // max(1, usual(length))))
 
 
 def cost(work: Kernel) -> Extent:

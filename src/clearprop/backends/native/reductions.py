@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum
-from clearprop.backends.native.emitter import BYTES, Register, constant
-from clearprop.backends.native.extents import ONE, Extent, count, product
-from clearprop.backends.native.kernels import Access, Columns, Index, Parts
+from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant
+from clearprop.backends.native.extents import Extent, count, product
+from clearprop.backends.native.kernels import Columns, Index, Parts
 from clearprop.backends.native.loops import nested, span, vectors
 from clearprop.backends.native.partition import chunk_rows
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
@@ -193,32 +193,32 @@ class ColumnsWriter:
         nested(self.out, [ranges[place][1] for place in self.reduced], step, ranges[self.reduced[0]][0])
         for v, (shift, lanes) in enumerate(group):
             place = self.out.add(self.kernel.offset((), self.writes.strides, kept), str(shift))
-            self.kernel.put(total(v), self._at(target, place), lanes)
+            self.kernel.put(total(v), _at(self.out, memory_type(dtype), target, place), lanes)
 
-    def _at(self, pointer: str, place: str) -> str:
-        item = memory_type(self.result.type.dtype)
-        return self.out.get(f"getelementptr inbounds {item}, ptr {pointer}, i64 {place}")
-
-    def finish(self, kernel: Kernel) -> None:
-        """Write the kernel that puts the partial results together."""
+    def finish(self, kernel: Kernel) -> Extent:
+        """Write the kernel that puts %part partial results of %count columns together; return what %count is."""
         assert self.partial is not None
-        columns = count(self.partial.type.shape)
-        reads, writes = Access(self.partial, (), (columns, ONE)), Access(self.result, (), (ONE,))
-        up = kernel.out.add(kernel.extent(self.parts.size), str(self.parts.width - 1))
-        parts = kernel.out.get(f"udiv i64 {up}, {self.parts.width}")
+        result, out = self.result, kernel.out
+        source, target = kernel.pointer(self.partial), kernel.pointer(result)
+        item = memory_type(result.type.dtype)
 
         def column(i: str, lanes: Lanes) -> None:
-            total = constant(neutral(self.operation, self.result.type.dtype), self.result.type.dtype, lanes.count)
-            slot = kernel.out.slot(total.type, total.text)
+            total = constant(neutral(self.operation, result.type.dtype), result.type.dtype, lanes.count)
+            slot = out.slot(total.type, total.text)
 
             def step(part: str) -> None:
-                item = kernel.load(reads, (part, i), lanes)
-                before = kernel.out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
-                after = combine(Arithmetic(kernel.out), self.operation, before, item)
-                kernel.out.do(f"store {after}, ptr {slot}")
+                place = out.add(out.multiply(part, "%count"), i)
+                partial = kernel.take(total.dtype, _at(out, item, source, place), lanes)
+                before = out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
+                out.do(f"store {combine(Arithmetic(out), self.operation, before, partial)}, ptr {slot}")
 
-            kernel.out.loop("0", parts, 1, step)
-            result = kernel.out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
-            kernel.store(result, writes, (i,), lanes)
+            out.loop("0", "%part", 1, step)
+            whole = out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
+            kernel.put(whole, _at(out, item, target, i), lanes)
 
-        vectors(kernel.out, self.target, columns, kernel.extent(columns), self.lanes, column)
+        vectors(out, self.target, Extent(1, 1), "%count", self.lanes, column)
+        return count(self.partial.type.shape)
+
+
+def _at(out: Emitter, item: str, pointer: str, place: str) -> str:
+    return out.get(f"getelementptr inbounds {item}, ptr {pointer}, i64 {place}")

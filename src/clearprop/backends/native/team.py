@@ -34,11 +34,11 @@ _SPIN, _REST = 30_000, 500_000
 _WAKING = 5
 """Workers are woken when what they could have shared since the last time costs this many times the threshold."""
 
-_PAUSES = {
-    "x86_64": "@llvm.x86.sse2.pause()",
-    "amd64": "@llvm.x86.sse2.pause()",
-    "aarch64": "@llvm.aarch64.hint(i32 1)",
-    "arm64": "@llvm.aarch64.hint(i32 1)",
+_PAUSES = {"x86": "@llvm.x86.sse2.pause()", "arm": "@llvm.aarch64.hint(i32 1)", "other": "@relax()"}
+_DECLARED = {
+    "x86": "declare void @llvm.x86.sse2.pause()\n",
+    "arm": "declare void @llvm.aarch64.hint(i32)\n",
+    "other": "define internal void @relax() { ret void }\n",
 }
 
 
@@ -48,10 +48,8 @@ def write_team(machine: str) -> str:
     Its function `program(i64, ptr team)` writes the addresses of `i1 run(team, task, n, parts, buffers, cost)`,
     which is false if the team is busy with another job, and of `void worker(team)` into the block.
     """
-    pause = _PAUSES.get(machine)
-    name = pause or "@relax()"
-    declared = f"declare void {name.replace('i32 1', 'i32')}\n" if pause else "define internal void @relax() { ret void }\n"
-    return _TEXT.replace("PAUSE", name) + declared
+    family = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "other")
+    return _TEXT.replace("PAUSE", _PAUSES[family]) + _DECLARED[family]
 
 
 def _fields(**places: int) -> str:
