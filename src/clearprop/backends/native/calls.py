@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clearprop.backends.native.emitter import Emitter
@@ -61,12 +61,11 @@ class _Writer:
         self.places = {value: place for place, value in enumerate(table)}
         self.constants = constants
         self.tasks: list[str] = []
-        self.pointers = {value: self._load(self.out, value) for value in (*table, *constants)}
 
     def call(self, call: Call, task: str) -> None:
         """Append the call of one kernel."""
         if call.parts.single:
-            self._direct(self.out, call, "0", self.pointers.__getitem__)
+            self._direct(self.out, call, "0")
             return
         self._task(call, task)
         if call.parts.size.fixed:
@@ -89,18 +88,17 @@ class _Writer:
         cost = _number(self.out, call.cost)
         self.out.do(f"call void @share(i64 %n, i64 {parts}, i64 {cost}, ptr @{task}, ptr %buffers, ptr %team)")
         if call.finish is not None:
-            self._direct(self.out, call.finish, parts, self.pointers.__getitem__)
+            self._direct(self.out, call.finish, parts)
 
     def _task(self, call: Call, name: str) -> None:
         out = Emitter()
-        self._direct(out, call, "%part", lambda value: self._load(out, value))
+        self._direct(out, call, "%part")
         out.do("ret void")
         self.tasks.append(out.function(f"define internal void @{name}(i64 %n, i64 %part, ptr %buffers) nounwind"))
 
-    @staticmethod
-    def _direct(out: Emitter, call: Call, part: str, pointer: Callable[[Value], str]) -> None:
+    def _direct(self, out: Emitter, call: Call, part: str) -> None:
         count = _number(out, call.length)
-        arguments = "".join(f", ptr {pointer(value)}" for value in call.buffers)
+        arguments = "".join(f", ptr {self._load(out, value)}" for value in call.buffers)
         out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}{arguments})")
 
     def _load(self, out: Emitter, value: Value) -> str:

@@ -31,25 +31,25 @@ class Access:
 
 @dataclass(frozen=True)
 class Parts:
-    """Into how many parts the work of a kernel is cut: ceil(size / width), but at least one.
+    """Into how many parts the work of a kernel is cut: ceil(size / width), but at least one; one for the width 0.
 
     The number follows from shapes and n alone, never from the number of threads, and so do the bits of the results.
     """
 
-    size: Extent
-    width: int
+    size: Extent = ONE
+    width: int = 0
 
     def at(self, n: int) -> int:
         """Put in the batch size."""
-        return max(1, -(-self.size.at(n) // self.width))
+        return max(1, -(-self.size.at(n) // self.width)) if self.width else 1
 
     @property
     def single(self) -> bool:
         """Whether there is one part whatever n is."""
-        return self.size.fixed and self.size.coefficient <= self.width
+        return not self.width or (self.size.fixed and self.size.coefficient <= self.width)
 
 
-WHOLE = Parts(ONE, 1)
+WHOLE = Parts()
 """One part."""
 
 

@@ -10,7 +10,7 @@ from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, extent
 from clearprop.backends.native.kernels import WHOLE, Access, Move, Parts
 from clearprop.backends.native.loops import nested, span, vectors
-from clearprop.backends.native.partition import chunk_rows
+from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
@@ -25,7 +25,7 @@ class MoveWriter:
     """Writes one such node into a kernel."""
 
     def __init__(self, kernel: Kernel, move: Move, target: Target) -> None:
-        self.kernel, self.node, self.target = kernel, move.node, target
+        self.kernel, self.move, self.node, self.target = kernel, move, move.node, target
         self.out = kernel.out
         self.result = move.target
         self.dtype = self.result.type.dtype
@@ -39,7 +39,7 @@ class MoveWriter:
     def _take(self) -> Parts:
         rows, indices = self.node.inputs
         length = count(rows.type.shape[1:])
-        parts = chunk_rows(count(indices.type.shape), length)
+        parts = self._chunks(count(indices.type.shape), length)
 
         def one(place: str, row: str) -> None:
             self._copy(rows, self._times(row, length), self._times(place, length), length)
@@ -105,7 +105,7 @@ class MoveWriter:
                 to = self.out.add(self._times(place, whole), self.kernel.extent(begin))
                 self._copy(value, self._times(place, length), to, length)
 
-        parts = chunk_rows(outer, whole)
+        parts = self._chunks(outer, whole)
         self.out.loop(*span(self.kernel, parts), 1, step)
         return parts
 
@@ -140,6 +140,9 @@ class MoveWriter:
             ),
         )
         return WHOLE
+
+    def _chunks(self, rows: Extent, length: Extent) -> Parts:
+        return Parts(rows) if is_small(self.move) else chunks(rows, length)
 
     def _times(self, index: str, length: Extent) -> str:
         return self.out.multiply(index, self.kernel.extent(length))

@@ -10,7 +10,7 @@ from clearprop.backends.native.emitter import BYTES, Register, constant
 from clearprop.backends.native.extents import ONE, ZERO, Extent, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
-from clearprop.backends.native.partition import chunk_rows, usual
+from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import REDUCTIONS, Phases
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator
@@ -66,25 +66,22 @@ class NestWriter:
         return len(self.axes.extents) == 1 and not (self.phases.nest.split or 0)
 
     def _parts(self) -> Parts:
-        """Cut the outermost loop, unless one loop over everything needs the result of another.
-
-        A reduction over everything is not cut where the usual batch is one part: partial results take more code.
-        """
-        if not self.axes.extents or (self.outer == 0 and self.phases.last != 0):
+        """Cut the outermost loop, unless one loop over everything needs the result of another."""
+        extents = self.axes.extents
+        if not extents:
             return WHOLE
-        parts = chunk_rows(self.axes.extents[0], product(self.axes.extents[1:]))
-        few = not parts.size.fixed and usual(parts.size) <= parts.width
-        return WHOLE if few and self.outer == 0 and self._reductions(0) else parts
+        dependent = self.outer == 0 and self.phases.last != 0
+        # the nests of parameters are cut in any case: those of every length share their code
+        if dependent or (is_small(self.phases.nest) and not (self._is_flat() and extents[0].fixed)):
+            return Parts(extents[0])
+        return chunks(extents[0], product(extents[1:]))
 
     def _ranges(self) -> tuple[str, list[str]]:
         """Return where the outermost loop starts, and where each loop stops."""
         if not self.axes.extents:
             return "0", []
-        rest = [self.kernel.extent(size) for size in self.axes.extents[1:]]
-        if self.parts == WHOLE:
-            return "0", ["%count" if self._is_flat() else self.kernel.extent(self.axes.extents[0]), *rest]
         first, stop = span(self.kernel, self.parts, "%count" if self._is_flat() else "")
-        return first, [stop, *rest]
+        return first, [stop, *(self.kernel.extent(size) for size in self.axes.extents[1:])]
 
     def _axes(self) -> Axes:
         nest = self.phases.nest
@@ -124,7 +121,7 @@ class NestWriter:
 
     def _partials(self) -> dict[Node, Value]:
         """Return where the parts leave the partial results of reductions, which `finish` puts together."""
-        if self.outer > 0 or self.parts == WHOLE or self._is_static():
+        if self.outer > 0 or not self.parts.width or self._is_static():
             return {}
         targets = {node: node.outputs[0] for node in self._reductions(0)}
         return {node: Value(f"{v.name}.parts", Type(v.type.dtype, ())) for node, v in targets.items()}

@@ -5,13 +5,20 @@ from __future__ import annotations
 from clearprop.backends.native.elementwise import EXPENSIVE
 from clearprop.backends.native.extents import Extent, count, extent, product
 from clearprop.backends.native.kernels import Columns, Kernel, Nest, Parts, Product
-from clearprop.ir import Node
+from clearprop.backends.native.views import space_of
+from clearprop.ir import Node, Shape
 
 CHUNK = 8192
 """About how many elements a part of elementwise work has; a multiple of every vector's lanes."""
 
-_USUAL_BATCH = 64
-"""What the batch is taken for where a plain number is asked for."""
+PANEL = 128
+"""How many columns a part of a reduction of columns has; a multiple of four vectors' lanes."""
+
+SMALL = 10_000_000
+"""The cost in picoseconds below which a kernel is not worth sharing: several times what it takes to share it."""
+
+_USUAL_BATCH, _LARGE_BATCH = 64, 1024
+"""What the batch is taken for: for the width of a part, and to see whether a kernel is cut at all."""
 
 _PICOSECONDS = {**dict.fromkeys(EXPENSIVE, 1000), "divide": 300, "sqrt": 300}
 """Of one element on one core; what is not named takes `_SIMPLE`."""
@@ -20,24 +27,38 @@ _SIMPLE = 60
 _FLOP = 15
 
 
-def usual(size: Extent) -> int:
-    """Return a size at the usual batch."""
-    return size.at(_USUAL_BATCH)
+def is_small(work: Kernel) -> bool:
+    """Whether a kernel stays in one piece: even a large batch does not make it worth sharing."""
+    return cost(work).at(_LARGE_BATCH) < SMALL
 
 
-def chunk_rows(rows: Extent, length: Extent) -> Parts:
+def chunks(rows: Extent, length: Extent) -> Parts:
     """Cut rows of a length into parts of about CHUNK elements, whole rows each."""
-    return Parts(rows, max(1, CHUNK // max(1, usual(length))))
+    return Parts(rows, max(1, CHUNK // max(1, length.at(_USUAL_BATCH))))
+
+
+def panels(columns: Extent) -> Parts:
+    """Cut columns into parts of PANEL."""
+    return Parts(columns, PANEL)
 
 
 def cost(work: Kernel) -> Extent:
     """Return about how many picoseconds a kernel takes on one core."""
     if isinstance(work, Nest):
-        return product(work.space) * Extent(sum(_PICOSECONDS.get(node.op, _SIMPLE) for node in work.nodes))
+        return _nest_cost(work)
     if isinstance(work, Product):
         return _product_cost(work.node)
     read = work.node.inputs[0] if isinstance(work, Columns) else work.node.outputs[0]
     return count(read.type.shape) * Extent(2 * _SIMPLE)
+
+
+def _nest_cost(nest: Nest) -> Extent:
+    whole = [node for node in nest.nodes if nest.space in map(space_of, _shapes(node))]
+    return product(nest.space) * Extent(sum(_PICOSECONDS.get(node.op, _SIMPLE) for node in whole))
+
+
+def _shapes(node: Node) -> list[Shape]:
+    return [value.type.shape for value in (*node.inputs, *node.outputs)]
 
 
 def _product_cost(node: Node) -> Extent:

@@ -9,17 +9,15 @@ from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant
 from clearprop.backends.native.extents import Extent, count, product
 from clearprop.backends.native.kernels import Columns, Index, Parts
 from clearprop.backends.native.loops import nested, span, vectors
-from clearprop.backends.native.partition import chunk_rows
+from clearprop.backends.native.partition import chunks, is_small, panels
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, loop_axes, reduced_axes, space_of
 from clearprop.ir import Node, Value
 
-_PANEL = 128
-"""How many columns a part of a reduction has; a multiple of `_VECTORS` vectors of every target."""
-
 _VECTORS = 4
-"""How many vectors of columns run down the rows together: their additions do not wait for each other."""
+"""How many vectors of columns run down the rows together: their additions do not wait for each other. A part of
+columns is a multiple of them."""
 
 _SMALLEST = {"int32": -(2**31), "int64": -(2**63), "uint32": 0}
 
@@ -107,18 +105,19 @@ class ColumnsWriter:
         self.reads = access(*source, len(loops))
         self.writes = access(self.result, identity(self.result.type.shape), len(self.kept))
         self.lanes = target.lanes(BYTES[self.result.type.dtype])
-        self.cut, self.parts = self._parts()
+        self.cut, self.parts = self._parts(is_small(columns))
         self.partial = None if self.cut in self.kept or self.parts.single else self._partial()
 
-    def _parts(self) -> tuple[int, Parts]:
+    def _parts(self, small: bool) -> tuple[int, Parts]:
         """Return the axis that is cut, and how."""
-        last = self.space[self.kept[-1]]
-        if len(self.kept) == 1 and not (last.fixed and last.coefficient <= _PANEL):
-            return self.kept[-1], Parts(last, _PANEL)
-        columns = product(self.space[place] for place in self.kept)
-        cut = self.reduced[0] if columns.fixed and columns.coefficient <= _PANEL else self.kept[0]
+        last, columns = self.space[self.kept[-1]], product(self.space[place] for place in self.kept)
+        if small:
+            return self.kept[-1], Parts(last)
+        if len(self.kept) == 1 and not panels(last).single:
+            return self.kept[-1], panels(last)
+        cut = self.reduced[0] if panels(columns).single else self.kept[0]
         row = product(size for place, size in enumerate(self.space) if place != cut)
-        return cut, chunk_rows(self.space[cut], row)
+        return cut, chunks(self.space[cut], row)
 
     def _partial(self) -> Value:
         return Value(f"{self.result.name}.parts", self.result.type)

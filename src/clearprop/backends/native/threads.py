@@ -14,15 +14,13 @@ import numpy as np
 
 from clearprop.backends.native import team as layout
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine
+from clearprop.backends.native.partition import SMALL
 from clearprop.backends.native.targets import choose
 from clearprop.backends.protocol import Array
 from clearprop.errors import SettingsError
 
 VARIABLE = "CLEARPROP_THREADS"
 """The environment variable that says how many threads a program may use."""
-
-THRESHOLD = 10_000_000
-"""The cost in picoseconds from which a kernel is shared: several times what it takes to share it."""
 
 _MOST = 1024
 _PATIENCE = 2.0
@@ -43,7 +41,7 @@ class Team:
         threshold: the cost in picoseconds from which a kernel is shared.
     """
 
-    def __init__(self, threads: int, threshold: int = THRESHOLD) -> None:
+    def __init__(self, threads: int, threshold: int = SMALL) -> None:
         self.threads, self.threshold = threads, threshold
         self._forget()
 
