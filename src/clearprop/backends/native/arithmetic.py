@@ -10,10 +10,17 @@ BIAS = {"float32": 127, "float64": 1023}
 
 
 class Arithmetic:
-    """Arithmetic that appends to an emitter; `contract` lets the compiler fuse a product and a sum into one FMA."""
+    """Arithmetic that appends to an emitter.
 
-    def __init__(self, emitter: Emitter, contract: bool = False) -> None:
-        self.out = emitter
+    Attributes:
+        out: the emitter.
+        avx512: whether instructions that only AVX-512 has may be used.
+
+    With `contract` the compiler may fuse a product and a sum into one FMA.
+    """
+
+    def __init__(self, emitter: Emitter, contract: bool = False, avx512: bool = False) -> None:
+        self.out, self.avx512 = emitter, avx512
         self._flags = "contract " if contract else ""
 
     def number(self, value: float, like: Register) -> Register:
@@ -161,7 +168,7 @@ class Arithmetic:
 
     def scale(self, a: Register, n: Register, bits: Register) -> Register:
         """a 2^n for what `nearest` returns; a subnormal result is rounded once."""
-        if BITS[a.dtype] * a.lanes == 512:
+        if self.avx512 and BITS[a.dtype] * a.lanes == 512:
             return self._scalef(a, n)
         whole = self.sub(bits, self.bits(self.number(1.5 * 2.0 ** MANTISSA[a.dtype], a)))
         half = self.shift("ashr", whole, 1)
@@ -169,7 +176,7 @@ class Arithmetic:
         return self.mul(self.mul(a, self.power_of_two(half, a.dtype)), self.power_of_two(rest, a.dtype))
 
     def _scalef(self, a: Register, n: Register) -> Register:
-        """One instruction of AVX-512, whose registers only that target has."""
+        """The same in one instruction."""
         name = f"llvm.x86.avx512.mask.scalef.{'ps' if a.dtype == 'float32' else 'pd'}.512"
         rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1", "i32 4"]
         return Register(self.out.call(a.type, name, [str(a), str(n), *rest]), a.dtype, a.lanes)

@@ -55,9 +55,11 @@ def exp(a: Arithmetic, x: Register) -> Register:
 def exp_of_sum(a: Arithmetic, x: Register, low: Register) -> Register:
     """e^(x + low) for a low that is small beside 1, without the rounding error of x - n ln 2."""
     safe = a.at_most(a.at_least(x, _EXP_LOW[x.dtype]), _EXP_HIGH[x.dtype])
-    n, bits, r = _reduce(a, safe)
+    n, bits = a.nearest(safe, 1.0 / math.log(2.0))
     high = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), safe)
-    rest = a.add(a.fma(n, a.number(-LN2_LOW[x.dtype], x), a.sub(high, r)), low)
+    low = a.fma(n, a.number(-LN2_LOW[x.dtype], x), low)
+    r = a.add(high, low)
+    rest = a.add(a.sub(high, r), low)
     tail = a.fma(a.mul(r, r), a.poly(r, _series(_DEGREE[x.dtype])), rest)
     return a.scale(a.add(a.number(1.0, x), a.add(r, tail)), n, bits)
 
