@@ -33,18 +33,17 @@ def _series(degree: int) -> list[float]:
     return fit(lambda r: (r.exp() - 1 - r) / (r * r), -math.log(2) / 2, math.log(2) / 2, degree)
 
 
-def _reduce(a: Arithmetic, x: Register) -> tuple[Register, Register, Register]:
-    """Return n, an integer with n in its low bits, and r, with x = n ln 2 + r."""
-    n, bits = a.nearest(x, 1.0 / math.log(2.0))
-    r = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), x)
-    return n, bits, a.fma(n, a.number(-LN2_LOW[x.dtype], x), r)
+def _tail(a: Arithmetic, r: Register, rest: Register) -> Register:
+    """e^r - 1 - r, and the rest."""
+    return a.fma(a.mul(r, r), a.poly(r, _series(_DEGREE[r.dtype])), rest)
 
 
 def exp_between(a: Arithmetic, x: Register) -> Register:
-    """e^x = 2^n (1 + r + r^2 P(r)), for x between the ends; NaN stays NaN."""
-    n, bits, r = _reduce(a, x)
-    tail = a.fma(a.mul(r, r), a.poly(r, _series(_DEGREE[x.dtype])), r)
-    return a.scale(a.add(a.number(1.0, x), tail), n, bits)
+    """e^x = 2^n (1 + r + r^2 P(r)) with x = n ln 2 + r, for x between the ends; NaN stays NaN."""
+    n, bits = a.nearest(x, 1.0 / math.log(2.0))
+    r = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), x)
+    r = a.fma(n, a.number(-LN2_LOW[x.dtype], x), r)
+    return a.scale(a.add(a.number(1.0, x), _tail(a, r, r)), n, bits)
 
 
 def exp(a: Arithmetic, x: Register) -> Register:
@@ -52,29 +51,31 @@ def exp(a: Arithmetic, x: Register) -> Register:
     return exp_between(a, a.at_most(a.at_least(x, _EXP_LOW[x.dtype]), _EXP_HIGH[x.dtype]))
 
 
-def exp_of_sum(a: Arithmetic, x: Register, low: Register) -> Register:
-    """e^(x + low) for a low that is small beside 1, without the rounding error of x - n ln 2."""
-    safe = a.at_most(a.at_least(x, _EXP_LOW[x.dtype]), _EXP_HIGH[x.dtype])
-    n, bits = a.nearest(safe, 1.0 / math.log(2.0))
-    high = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), safe)
+def _reduce_sum(a: Arithmetic, x: Register, low: Register) -> tuple[Register, Register, Register, Register]:
+    """Return n, an integer with n in its low bits, r, and the rounding error of r, with x + low = n ln 2 + r."""
+    n, bits = a.nearest(x, 1.0 / math.log(2.0))
+    high = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), x)
     low = a.fma(n, a.number(-LN2_LOW[x.dtype], x), low)
     r = a.add(high, low)
-    rest = a.add(a.sub(high, r), low)
-    tail = a.fma(a.mul(r, r), a.poly(r, _series(_DEGREE[x.dtype])), rest)
-    return a.scale(a.add(a.number(1.0, x), a.add(r, tail)), n, bits)
+    return n, bits, r, a.add(a.sub(high, r), low)
+
+
+def exp_of_sum(a: Arithmetic, x: Register, low: Register) -> Register:
+    """e^(x + low) for a low that is small beside 1; NaN stays NaN."""
+    n, bits, r, rest = _reduce_sum(a, a.at_most(a.at_least(x, _EXP_LOW[x.dtype]), _EXP_HIGH[x.dtype]), low)
+    return a.scale(a.add(a.number(1.0, x), a.add(r, _tail(a, r, rest))), n, bits)
 
 
 def expm1(a: Arithmetic, x: Register) -> Register:
     """e^x - 1 = 2^n (r + r^2 P(r)) + (2^n - 1); x itself where it is tiny."""
     safe = a.at_most(a.at_least(x, _MINUS_ONE[x.dtype]), _EXP_HIGH[x.dtype])
-    _, bits, r = _reduce(a, safe)
-    tail = a.mul(a.mul(r, r), a.poly(r, _series(_DEGREE[x.dtype])))
+    _, bits, r, rest = _reduce_sum(a, safe, a.number(0.0, x))
     # 2^n overflows for the largest x although the result does not: 2^(n-1) is added twice
     half = a.power_of_two(a.sub(bits, a.number(1, bits)), x.dtype)
     base, linear = a.sub(half, a.number(0.5, x)), a.mul(r, half)
     high = a.add(base, linear)
     lost = a.sub(linear, a.sub(high, base))
-    total = a.add(high, a.fma(tail, half, lost))
+    total = a.add(high, a.fma(_tail(a, r, rest), half, lost))
     tiny = a.compare("lt", a.abs(x), a.number(2.0 ** -(MANTISSA[x.dtype] + 2), x))
     return a.select(tiny, x, a.add(total, total))
 

@@ -47,18 +47,19 @@ def total(terms: Iterable[Decimal]) -> Decimal:
 def split(value: Decimal, *bits: int) -> list[float]:
     """Return floats whose sum is a value: each keeps so many bits, and a last one has the rest to full precision."""
     parts = []
-    for count in bits:
-        mantissa, exponent = math.frexp(value)
-        parts.append(math.ldexp(math.floor(math.ldexp(mantissa, count)), exponent - count))
-        value -= Decimal(parts[-1])
+    with localcontext(Context(prec=_DIGITS)):
+        for count in bits:
+            mantissa, exponent = math.frexp(value)
+            parts.append(math.ldexp(math.floor(math.ldexp(mantissa, count)), exponent - count))
+            value -= Decimal(parts[-1])
     return [*parts, float(value)]
 
 
 @functools.cache
-def pi() -> Decimal:
-    """Return pi by Machin's formula: 16 arctan(1/5) - 4 arctan(1/239)."""
+def pi(divisor: int = 1) -> Decimal:
+    """Return pi / divisor, by Machin's formula: pi = 16 arctan(1/5) - 4 arctan(1/239)."""
     with localcontext(Context(prec=_DIGITS)):
-        return 16 * _arctan_of_inverse(5) - 4 * _arctan_of_inverse(239)
+        return (16 * _arctan_of_inverse(5) - 4 * _arctan_of_inverse(239)) / divisor
 
 
 def _arctan_of_inverse(n: int) -> Decimal:

@@ -11,7 +11,7 @@ import functools
 import math
 from decimal import Decimal
 
-from clearprop.backends.native.arithmetic import Arithmetic
+from clearprop.backends.native.arithmetic import MANTISSA, Arithmetic
 from clearprop.backends.native.emitter import Register
 from clearprop.backends.native.functions.by_lane import by_lane
 from clearprop.backends.native.functions.fits import fit, pi, split, total
@@ -27,7 +27,7 @@ _ARCTAN_DEGREE = {"float32": 4, "float64": 11}
 @functools.cache
 def _parts(dtype: str) -> list[float]:
     """Return numbers whose sum is pi/2."""
-    return split(pi() / 2, *_PART_BITS[dtype])
+    return split(pi(2), *_PART_BITS[dtype])
 
 
 @functools.cache
@@ -122,9 +122,7 @@ def arctan(a: Arithmetic, x: Register) -> Register:
     s = a.div(above, below)
     z = a.mul(s, s)
     series = a.mul(a.mul(s, z), a.poly(z, _arctan_series(_ARCTAN_DEGREE[x.dtype])))
-    quarter, low = math.pi / 4, float(pi() / 4 - Decimal(math.pi / 4))
-    if x.dtype == "float32":
-        quarter, low = split(pi() / 4, 24)
+    quarter, low = split(pi(4), MANTISSA[x.dtype] + 1)
 
     def angle(value: float) -> Register:
         return a.select(large, a.number(2.0 * value, x), a.select(middle, a.number(value, x), a.number(0.0, x)))
