@@ -1,7 +1,7 @@
 """Philox 4x32-10 in vectors, many blocks at a time into a buffer that the loop around reads from.
 
 A vector holds one of the four words of as many blocks as it has lanes of 64 bits, so that a product of 32-bit words
-is one instruction; only the low half of a lane counts. A round waits for the one before, hence two sets of blocks.
+is one instruction; only the low half of a lane counts. A round waits for the one before, hence several sets of blocks.
 
 Source: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
 """
@@ -19,7 +19,6 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _WORDS = 4
-_SETS = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,12 @@ class _Stream:
 
     @property
     def count(self) -> int:
-        return self.blocks * _SETS * _WORDS
+        return _sets(self.blocks) * _WORDS * self.blocks
+
+
+def _sets(blocks: int) -> int:
+    """Return how many sets of blocks fit into the registers: there are 32 where a vector has 8 lanes."""
+    return 4 if blocks == 8 else 3
 
 
 def philox_word(kernel: Kernel, node: Node, position: str, lanes: int) -> Register:
@@ -72,12 +76,8 @@ def _stream(kernel: Kernel, node: Node, blocks: int) -> _Stream:
     keys = [out.get(f"zext i32 {out.get(f'load i32, ptr {p}, align 4')} to i64") for p in (key, second)]
     for number in range(_ROUNDS):
         numbers += [out.add(k, str(number * weyl)) for k, weyl in zip(keys, _WEYL, strict=True)]
-    stream = _Stream(
-        kernel.scratch(f"[{len(numbers)} x i64]"),
-        kernel.scratch(f"[{blocks * _SETS * _WORDS} x i32]"),
-        out.slot("i64", str(-(2**62))),
-        blocks,
-    )
+    buffer = kernel.scratch(f"[{_sets(blocks) * _WORDS * blocks} x i32]")
+    stream = _Stream(kernel.scratch(f"[{len(numbers)} x i64]"), buffer, out.slot("i64", str(-(2**62))), blocks)
     for place, item in enumerate(numbers):
         out.do(f"store i64 {item}, ptr {_place(out, stream.numbers, place)}")
     return stream
@@ -99,7 +99,7 @@ def define_philox(blocks: int) -> tuple[str, set[str]]:
 
     stream, low, high = (number(place) for place in range(3))
     first = a.add(out.splat(Register("%block", "int64"), blocks), iota("int64", blocks))
-    sets = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(_SETS)]
+    sets = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(_sets(blocks))]
     for round_ in range(_ROUNDS):
         keys = number(3 + 2 * round_), number(4 + 2 * round_)
         sets = [_round(a, counters, keys) for counters in sets]
