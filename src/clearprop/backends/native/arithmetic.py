@@ -10,10 +10,17 @@ BIAS = {"float32": 127, "float64": 1023}
 
 
 class Arithmetic:
-    """Arithmetic that appends to an emitter; `contract` lets the compiler fuse a product and a sum into one FMA."""
+    """Arithmetic that appends to an emitter.
 
-    def __init__(self, emitter: Emitter, contract: bool = False) -> None:
-        self.out = emitter
+    Attributes:
+        out: the emitter.
+        avx512: whether instructions that only AVX-512 has may be used.
+
+    With `contract` the compiler may fuse a product and a sum into one FMA.
+    """
+
+    def __init__(self, emitter: Emitter, contract: bool = False, avx512: bool = False) -> None:
+        self.out, self.avx512 = emitter, avx512
         self._flags = "contract " if contract else ""
 
     def number(self, value: float, like: Register) -> Register:
@@ -48,6 +55,14 @@ class Arithmetic:
         """a b + c, in one rounding where the CPU can."""
         return self._intrinsic("fmuladd", a, b, c)
 
+    def fused(self, a: Register, b: Register, c: Register) -> Register:
+        """a b + c in one rounding everywhere, if need be by a slow call."""
+        return self._intrinsic("fma", a, b, c)
+
+    def floor(self, a: Register) -> Register:
+        """The largest whole number that is not above."""
+        return self._intrinsic("floor", a)
+
     def sqrt(self, a: Register) -> Register:
         """The square root."""
         return self._intrinsic("sqrt", a)
@@ -59,13 +74,6 @@ class Arithmetic:
     def copysign(self, a: Register, sign: Register) -> Register:
         """|a| with the sign of another."""
         return self._intrinsic("copysign", a, sign)
-
-    def round_even(self, a: Register) -> Register:
-        """The nearest whole number, for |a| < 2^22 (float32) or 2^51 (float64): add a large number and take it off."""
-        large = self.number(1.5 * 2.0 ** MANTISSA[a.dtype], a)
-        # without flags: nothing may be re-associated here
-        plain = Arithmetic(self.out)
-        return plain.sub(plain.add(a, large), large)
 
     def _intrinsic(self, name: str, *arguments: Register) -> Register:
         first = arguments[0]
@@ -98,15 +106,15 @@ class Arithmetic:
         return self.out.value(f"select {condition}, {yes}, {no}", yes.dtype, yes.lanes)
 
     def poly(self, x: Register, coefficients: list[float]) -> Register:
-        """The polynomial with these coefficients, highest power first, by Horner's rule."""
-        result = self.number(coefficients[0], x)
-        for coefficient in coefficients[1:]:
-            result = self.fma(result, x, self.number(coefficient, x))
+        """The polynomial with these coefficients, highest power first: Horner's rule in x^2, on pairs c x + d."""
+        numbers = [self.number(coefficient, x) for coefficient in coefficients]
+        square = self.mul(x, x)
+        odd = len(numbers) % 2
+        parts = numbers[:odd] + [self.fma(c, x, d) for c, d in zip(numbers[odd::2], numbers[odd + 1 :: 2], strict=True)]
+        result = parts[0]
+        for part in parts[1:]:
+            result = self.fma(result, square, part)
         return result
-
-    def whole(self, a: Register) -> Register:
-        """A float that holds a whole number, as an integer of its own width."""
-        return self.out.value(f"fptosi {a} to {self._whole_type(a)}", self._whole_dtype(a), a.lanes)
 
     def bits(self, a: Register) -> Register:
         """The bits of a float as an integer."""
@@ -116,13 +124,62 @@ class Arithmetic:
         """The float of these bits."""
         return self.out.value(f"bitcast {a} to {vector(SCALARS[dtype], a.lanes)}", dtype, a.lanes)
 
-    def power_of_two(self, exponent: Register, dtype: str) -> Register:
-        """2^exponent for an integer exponent of a normal number."""
-        biased = self.add(exponent, self.number(BIAS[dtype], exponent))
-        shifted = self.out.value(
-            f"shl {biased}, {self.number(MANTISSA[dtype], exponent).text}", exponent.dtype, exponent.lanes
-        )
-        return self.from_bits(shifted, dtype)
+    def resized(self, a: Register, dtype: str) -> Register:
+        """A float as a float of another width."""
+        if a.dtype == dtype:
+            return a
+        how = "fpext" if dtype == "float64" else "fptrunc"
+        return self.out.value(f"{how} {a} to {vector(SCALARS[dtype], a.lanes)}", dtype, a.lanes)
+
+    def any(self, condition: Register) -> str:
+        """Whether a bool is true in any lane."""
+        if condition.lanes == 1:
+            return condition.text
+        return self.out.call("i1", f"llvm.vector.reduce.or.v{condition.lanes}i1", [str(condition)])
+
+    def shift(self, how: str, a: Register, count: int) -> Register:
+        """Shift the bits of integers: shl, lshr or ashr."""
+        return self.out.value(f"{how} {a}, {self.number(count, a).text}", a.dtype, a.lanes)
+
+    def at_least(self, a: Register, low: float) -> Register:
+        """The larger of a and a number; NaN stays NaN."""
+        bound = self.number(low, a)
+        return self.select(self.compare("lt", a, bound), bound, a)
+
+    def at_most(self, a: Register, high: float) -> Register:
+        """The smaller of a and a number; NaN stays NaN."""
+        bound = self.number(high, a)
+        return self.select(self.compare("lt", bound, a), bound, a)
+
+    def nearest(self, a: Register, factor: float) -> tuple[Register, Register]:
+        """The whole number n nearest to a times a factor, for |n| < 2^(mantissa - 2), and an integer n + 2^k m.
+
+        Adding 1.5 2^mantissa rounds to a whole number and leaves it in the low bits, which fills the rest with zeros:
+        shifted up to the exponent, those bits are n alone.
+        """
+        large = self.number(1.5 * 2.0 ** MANTISSA[a.dtype], a)
+        shifted = self.fma(a, self.number(factor, a), large)
+        return self.sub(shifted, large), self.bits(shifted)
+
+    def power_of_two(self, bits: Register, dtype: str) -> Register:
+        """2^n for the integer n of a normal number, as it is or as `nearest` returns it."""
+        one = self.number(BIAS[dtype] << MANTISSA[dtype], bits)
+        return self.from_bits(self.add(self.shift("shl", bits, MANTISSA[dtype]), one), dtype)
+
+    def scale(self, a: Register, n: Register, bits: Register) -> Register:
+        """a 2^n for what `nearest` returns; a subnormal result is rounded once."""
+        if self.avx512 and BITS[a.dtype] * a.lanes == 512:
+            return self._scalef(a, n)
+        whole = self.sub(bits, self.bits(self.number(1.5 * 2.0 ** MANTISSA[a.dtype], a)))
+        half = self.shift("ashr", whole, 1)
+        rest = self.sub(whole, half)
+        return self.mul(self.mul(a, self.power_of_two(half, a.dtype)), self.power_of_two(rest, a.dtype))
+
+    def _scalef(self, a: Register, n: Register) -> Register:
+        """The same in one instruction."""
+        name = f"llvm.x86.avx512.mask.scalef.{'ps' if a.dtype == 'float32' else 'pd'}.512"
+        rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1", "i32 4"]
+        return Register(self.out.call(a.type, name, [str(a), str(n), *rest]), a.dtype, a.lanes)
 
     @staticmethod
     def _whole_dtype(a: Register) -> str:

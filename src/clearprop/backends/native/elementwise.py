@@ -6,19 +6,9 @@ from collections.abc import Callable
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum, minimum
 from clearprop.backends.native.emitter import SCALARS, Register, suffix, vector
-from clearprop.backends.native.functions import FUNCTIONS, function_name
+from clearprop.backends.native.functions import FUNCTIONS, function
 
 Operation = Callable[..., Register]
-
-
-def _function(name: str) -> Operation:
-    def operation(a: Arithmetic, *arguments: Register) -> Register:
-        first = arguments[0]
-        a.out.uses.add((name, first.dtype, first.lanes))
-        call = f"call {first.type} @{function_name(name, first.dtype, first.lanes)}({', '.join(map(str, arguments))})"
-        return a.out.value(call, first.dtype, first.lanes)
-
-    return operation
 
 
 def _sign(a: Arithmetic, x: Register) -> Register:
@@ -90,7 +80,7 @@ OPERATIONS: dict[str, Operation] = {
     "logical_and": lambda a, x, y: a.logical("and", x, y),
     "bitwise_right_shift": _shift,
     "where": Arithmetic.select,
-    **{name: _function(name) for name in FUNCTIONS},
+    **{name: function(name) for name in FUNCTIONS},
 }
 """Every elementwise primitive but astype, which takes a dtype."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 SCALARS = {"bool": "i1", "int32": "i32", "int64": "i64", "uint32": "i32", "float32": "float", "float64": "double"}
 """The LLVM type of a dtype in a register; in memory a bool is a byte."""
@@ -171,6 +174,19 @@ class Emitter:
         one = self.get(f"insertelement {type_} poison, {scalar}, i64 0")
         text = f"shufflevector {type_} {one}, {type_} poison, <{lanes} x i32> zeroinitializer"
         return self.value(text, scalar.dtype, lanes)
+
+    def shuffle(self, a: Register, b: Register, places: Sequence[int]) -> Register:
+        """Return the lanes of a, followed by those of b, at these places."""
+        mask = ", ".join(f"i32 {place}" for place in places)
+        return self.value(f"shufflevector {a}, {b}, <{len(places)} x i32> <{mask}>", a.dtype, len(places))
+
+    def at_start(self, write: Callable[[], Made]) -> Made:
+        """Let `write` append at the function's start, and return its result."""
+        lines, self.lines = self.lines, []
+        result = write()
+        self.entry += self.lines
+        self.lines = lines
+        return result
 
     def function(self, head: str) -> str:
         """Return the text of the function."""

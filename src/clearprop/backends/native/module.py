@@ -192,7 +192,10 @@ class _Writer:
 
     def _library(self) -> Iterator[str]:
         for name, dtype, lanes in sorted(self.uses):
-            text, declares = define_philox(lanes) if name == "random_bits" else define(name, dtype, lanes)
+            if name == "random_bits":
+                text, declares = define_philox(lanes)
+            else:
+                text, declares = define(name, dtype, lanes, self.target.name == "avx512")
             self.declares |= declares
             yield text
 

@@ -28,7 +28,7 @@ class NestWriter:
     ) -> None:
         self.kernel, self.phases, self.target = kernel, phases, target
         self.out = kernel.out
-        self.arithmetic = Arithmetic(kernel.out, contract=True)
+        self.arithmetic = Arithmetic(kernel.out, contract=True, avx512=target.name == "avx512")
         self.made: Mapping[Value, Node] = phases.made
         self.space = phases.nest.space
         self.row_values: dict[Value, Register] = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter, Register, suffix, vector
+from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter, Made, Register, suffix, vector
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Access
 from clearprop.ir import Value
@@ -27,6 +28,7 @@ class Kernel:
         self._alias = alias
         self.buffers: dict[Value, str] = {}
         self._extents: dict[Extent, str] = {}
+        self._once: dict[object, object] = {}
 
     def pointer(self, value: Value) -> str:
         """Return the parameter that points to a value's memory."""
@@ -48,6 +50,18 @@ class Kernel:
     def _first(self, line: str) -> str:
         name = "%" + self.out.name("e")
         self.out.entry.append(f"  {name} = {line}")
+        return name
+
+    def once(self, key: object, write: Callable[[], Made]) -> Made:
+        """Return what `write` gives, which is written once for a key, at the function's start."""
+        if key not in self._once:
+            self._once[key] = self.out.at_start(write)
+        return cast(Made, self._once[key])
+
+    def scratch(self, type_: str) -> str:
+        """Return the address of memory for one value that lives for the function."""
+        name = "%" + self.out.name("scratch")
+        self.out.entry.append(f"  {name} = alloca {type_}, align 64")
         return name
 
     def offset(self, offsets: Sequence[Extent], strides: Sequence[Extent], variables: Sequence[str]) -> str:
