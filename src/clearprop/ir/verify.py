@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir.program import Attribute, Node, Program, Value
 from clearprop.ir.types import Type
 
-TypeRule = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
+TypeRule = Callable[[Sequence[Type], Mapping[str, Attribute]], tuple[Type, ...]]
 _NAME = re.compile(r"[A-Za-z_][\w.]*\Z")
 
 
@@ -62,7 +62,7 @@ def _check_use(program: Program, assigned: dict[str, Value], value: Value, user:
 
 def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
     try:
-        expected = rule([value.type for value in node.inputs], dict(node.attrs))
+        expected = rule([value.type for value in node.inputs], node.attrs)
     except ShapeError as error:
         raise ProgramError(f"{program.name}: {node.op} -> {_names(node)}: {error}") from error
     received = tuple(value.type for value in node.outputs)
