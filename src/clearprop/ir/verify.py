@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir.program import Attribute, Node, Program, Value
-from clearprop.ir.types import Type
+from clearprop.ir.types import Batch, Type
 
 TypeRule = Callable[[Sequence[Type], Mapping[str, Attribute]], tuple[Type, ...]]
 _NAME = re.compile(r"[A-Za-z_][\w.]*\Z")
@@ -17,7 +17,8 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     """Raise `ProgramError` where the program breaks a rule of the representation.
 
     Checked: names are well formed and assigned once; a value is assigned before it is used, by this program and
-    not by another one; each node's output types are those its operation's rule gives; output names are distinct.
+    not by another one; each node's output types are those its operation's rule gives; output names are distinct;
+    the batch size is used only where an input has it.
 
     Args:
         program: the program to check.
@@ -36,6 +37,8 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     for name, value in program.outputs:
         _check_name(program, name)
         _check_use(program, assigned, value, f"output {name}")
+    if not any(map(_holds_batch, (value.type.shape for value in program.inputs))):
+        _check_no_batch(program)
     if len(set(program.output_names)) < len(program.outputs):
         raise ProgramError(f"{program.name}: two outputs share a name: {', '.join(program.output_names)}")
 
@@ -71,6 +74,22 @@ def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
             f"{program.name}: {node.op} gives {', '.join(map(str, expected))}, "
             f"but {_names(node)} is declared {', '.join(map(str, received))}"
         )
+
+
+def _check_no_batch(program: Program) -> None:
+    """Refuse the batch size n where no input says how large it is."""
+    for node in program.nodes:
+        if any(map(_holds_batch, node.attrs.values())):
+            raise ProgramError(
+                f"{program.name}: {node.op} -> {_names(node)} depends on the batch size n, which no input of the "
+                "program has: give one of them the batch as a dimension"
+            )
+
+
+def _holds_batch(attribute: Attribute) -> bool:
+    if isinstance(attribute, tuple):
+        return any(map(_holds_batch, attribute))
+    return isinstance(attribute, Batch)
 
 
 def _names(node: Node) -> str:
