@@ -15,7 +15,7 @@ from clearprop.backends.reference import Reference
 from clearprop.backends.source import print_source
 from clearprop.errors import BackendError, BackendNote, SettingsError
 from clearprop.grad import derive
-from clearprop.ir import Program, to_text
+from clearprop.ir import Program, to_text, verify_batch
 from clearprop.passes import optimize
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"reference": Reference, "native": Native}
@@ -75,8 +75,9 @@ def compile_program(
     Raises:
         SettingsError: there is no backend of that name.
         BackendError: the backend was asked for by name and does not run on this computer.
-        ProgramError: the program breaks a rule of the representation.
+        ProgramError: the program breaks a rule of the representation, or asks for a batch size that no input has.
     """
+    verify_batch(program)
     runner = BACKENDS[choose_backend(backend)]()
     optimized = optimize(program)
     _show(program, derived_from, backend)

@@ -16,7 +16,7 @@ from clearprop.ir.builder import Builder, Scope, rename
 from clearprop.ir.program import Attribute, Node, Note, Program, Value
 from clearprop.ir.text import node_text, parse, to_text
 from clearprop.ir.types import DTYPES, Batch, Dim, Shape, Type, dims_product, is_float, resolve_shape
-from clearprop.ir.verify import verify
+from clearprop.ir.verify import verify, verify_batch
 
 __all__ = [
     "DTYPES",
@@ -39,4 +39,5 @@ __all__ = [
     "resolve_shape",
     "to_text",
     "verify",
+    "verify_batch",
 ]

@@ -17,8 +17,7 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     """Raise `ProgramError` where the program breaks a rule of the representation.
 
     Checked: names are well formed and assigned once; a value is assigned before it is used, by this program and
-    not by another one; each node's output types are those its operation's rule gives; output names are distinct;
-    the batch size is used only where an input has it.
+    not by another one; each node's output types are those its operation's rule gives; output names are distinct.
 
     Args:
         program: the program to check.
@@ -37,10 +36,26 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     for name, value in program.outputs:
         _check_name(program, name)
         _check_use(program, assigned, value, f"output {name}")
-    if not any(map(_holds_batch, (value.type.shape for value in program.inputs))):
-        _check_no_batch(program)
     if len(set(program.output_names)) < len(program.outputs):
         raise ProgramError(f"{program.name}: two outputs share a name: {', '.join(program.output_names)}")
+
+
+def verify_batch(program: Program) -> None:
+    """Raise `ProgramError` where a program that is to run depends on a batch size that none of its inputs has."""
+    if any(_holds_batch(value.type.shape) for value in program.inputs):
+        return
+    for node in program.nodes:
+        if any(map(_holds_batch, node.attrs.values())):
+            raise ProgramError(
+                f"{program.name}: {node.op} -> {_names(node)} depends on the batch size n, which no input of the "
+                "program has: give one of them the batch as a dimension"
+            )
+
+
+def _holds_batch(attribute: Attribute) -> bool:
+    if isinstance(attribute, tuple):
+        return any(map(_holds_batch, attribute))
+    return isinstance(attribute, Batch)
 
 
 def _assign(program: Program, assigned: dict[str, Value], value: Value) -> None:
@@ -74,22 +89,6 @@ def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
             f"{program.name}: {node.op} gives {', '.join(map(str, expected))}, "
             f"but {_names(node)} is declared {', '.join(map(str, received))}"
         )
-
-
-def _check_no_batch(program: Program) -> None:
-    """Refuse the batch size n where no input says how large it is."""
-    for node in program.nodes:
-        if any(map(_holds_batch, node.attrs.values())):
-            raise ProgramError(
-                f"{program.name}: {node.op} -> {_names(node)} depends on the batch size n, which no input of the "
-                "program has: give one of them the batch as a dimension"
-            )
-
-
-def _holds_batch(attribute: Attribute) -> bool:
-    if isinstance(attribute, tuple):
-        return any(map(_holds_batch, attribute))
-    return isinstance(attribute, Batch)
 
 
 def _names(node: Node) -> str:

@@ -52,7 +52,7 @@ from clearprop.ops.composites import (
 from clearprop.ops.elementwise import astype, stop_gradient
 from clearprop.ops.indexing import arange, random_bits, scatter_add, take
 from clearprop.ops.record import PRIMITIVES, Example, OpDef, Operand, primitive, rule_of
-from clearprop.ops.reductions import check_empty_batch, max, sum
+from clearprop.ops.reductions import max, sum
 from clearprop.ops.shaping import concat, pad, permute_dims, stack
 from clearprop.ops.tensor import (
     Tensor,

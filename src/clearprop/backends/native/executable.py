@@ -14,7 +14,7 @@ from clearprop.backends.native.module import Module
 from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
 from clearprop.ir import Batch, Program, resolve_shape
-from clearprop.ops import check_empty_batch
+from clearprop.ops.reductions import check_empty_batch
 
 
 @dataclass

@@ -10,7 +10,8 @@ import numpy as np
 from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
 from clearprop.ir import Attribute, Batch, Node, Program, Value, resolve_shape
-from clearprop.ops import check_empty_batch, primitive
+from clearprop.ops import primitive
+from clearprop.ops.reductions import check_empty_batch
 
 
 class ReferenceExecutable:
