@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 def from_labels(function: str, options: dict[str, Any], target: Array, predicted: Array) -> float | None:
     """Compute a metric of class indices (n,) by the name and options of scikit-learn's function."""
     compute = _OF_LABELS.get((function, options.get("average")))
-    if compute is None or target.ndim != 1 or not len(target):
+    if compute is None or target.ndim != 1 or target.shape != predicted.shape or not len(target):
         return None
     return compute(_confusion(target, predicted))
 
@@ -24,7 +24,8 @@ def from_labels(function: str, options: dict[str, Any], target: Array, predicted
 def from_values(function: str, target: Array, predicted: Array) -> float | None:
     """Compute a metric of values (n, outputs) by the name of scikit-learn's function: the mean over the outputs."""
     compute = _OF_VALUES.get(function)
-    if compute is None or len(target) < 2 or not np.isfinite(target).all() or not np.isfinite(predicted).all():
+    whole = np.isfinite(target).all() and np.isfinite(predicted).all()
+    if compute is None or len(target) < 2 or target.shape != predicted.shape or not whole:
         return None
     return float(np.mean(compute(target.astype(np.float64), predicted.astype(np.float64))))
 
