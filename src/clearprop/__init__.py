@@ -65,6 +65,8 @@ _EXPORTS = {
         "Table",
     ),
     "errors": (
+        "BackendError",
+        "BackendNote",
         "ClearpropError",
         "DataError",
         "DivergedError",

@@ -29,5 +29,13 @@ class FileFormatError(ClearpropError, ValueError):
     """A model or checkpoint file is damaged, foreign, or of a newer format."""
 
 
+class BackendError(ClearpropError, RuntimeError):
+    """A backend cannot run on this computer, or it cannot run a program."""
+
+
+class BackendNote(UserWarning):
+    """A program runs on the reference backend, because the native one cannot run it; the message says why."""
+
+
 class DivergedError(ClearpropError, ArithmeticError):
     """Training produced a non-finite loss; the last good weights were kept."""

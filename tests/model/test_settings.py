@@ -42,7 +42,7 @@ def test_refused(build, words):
 
 
 def test_an_unknown_backend():
-    with pytest.raises(SettingsError, match="no backend 'gpu'; choose one of native, reference"):
+    with pytest.raises(SettingsError, match="no backend 'gpu'; choose one of auto, native, reference"):
         make(backend="gpu").fit(X, Y, progress=False)
 
 

@@ -75,6 +75,10 @@ def close(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> No
         np.testing.assert_allclose(first[name], expected, rtol=tolerance, atol=tolerance * scale, err_msg=name)
 
 
+def after_each_pass(name: str, program: Program) -> None:
+    verify(program, rule_of)
+
+
 seeds, sizes = st.integers(0, 100_000), st.integers(1, 10)
 
 
@@ -83,7 +87,7 @@ def test_optimize_keeps_the_numbers_of_random_programs(seed: int, steps: int, de
     """To rounding: without a transpose or a broadcast NumPy adds and vectorises in another order."""
     program = random_program(seed, steps, dtype)
     program = derive(program, ["x", "W", "b"]) if derived else program
-    optimized = optimize(program)
+    optimized = optimize(program, after_each_pass)
     verify(optimized, rule_of)
     assert optimized.input_names == program.input_names
     assert optimized.output_names == program.output_names
@@ -163,7 +167,12 @@ def test_optimize_verifies_what_it_is_given() -> None:
         optimize(wrong)
 
 
-def test_optimize_verifies_what_a_pass_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_nothing_to_change_comes_back_itself() -> None:
+    program = optimize(derive(random_program(3, 8), ["x", "W"]))
+    assert all(step.run(program) is program for step in PASSES)
+
+
+def test_optimize_verifies_what_it_returns_and_shows_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     from clearprop.passes import pipeline  # noqa: PLC0415
 
     def forget(program: Program) -> Program:
@@ -172,4 +181,6 @@ def test_optimize_verifies_what_a_pass_gives(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pipeline, "PASSES", (pipeline.Pass("forget", forget, "nothing"),))
     program = ops.trace(lambda x: ops.exp(ops.sin(x)), {"x": Type("float32", (2,))})
     with pytest.raises(ProgramError, match="exp uses sin, which is not assigned"):
+        optimize(program, after_each_pass)
+    with pytest.raises(ProgramError, match="which is not assigned"):
         optimize(program)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.special
@@ -9,6 +11,7 @@ import sklearn.metrics as sk
 
 from clearprop.errors import SettingsError
 from clearprop.train import METRICS, compute
+from clearprop.train.scores import from_labels, from_values
 
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 3, 60)
@@ -110,3 +113,34 @@ def test_an_unknown_name():
 def test_a_metric_that_does_not_fit(name, target, prediction):
     with pytest.raises(SettingsError, match=f"the metric {name} does not fit these targets"):
         compute([name], target, prediction)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_common_metrics_are_those_of_scikit_learn_to_rounding(seed):
+    """Classes that are never predicted or never right, constant targets, few samples."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(2, 40)), int(rng.integers(1, 6))
+    target, called = rng.integers(0, k, n), rng.integers(0, k + 1, n)
+    labels = {name: metric for name, metric in METRICS.items() if metric.takes == "labels"}
+    assert set(target) != {*target, *called} or len(compute(list(labels), target, np.eye(k + 1)[called])) == len(labels)
+    for metric in labels.values():
+        value = from_labels(metric.function, dict(metric.options), target, called)
+        if value is not None:
+            assert value == pytest.approx(getattr(sk, metric.function)(target, called, **metric.options), rel=1e-13)
+        else:
+            assert metric.function == "balanced_accuracy_score"
+            assert set(called) - set(target)
+    y = rng.normal(size=(n, 3)) * [1, 0, 1]
+    p = np.where(rng.random((n, 3)) < 0.5, y, rng.normal(size=(n, 3))) if seed % 2 else y
+    for name, metric in METRICS.items():
+        if metric.takes == "values" and name != "max_error":
+            expected = getattr(sk, metric.function)(y, p)
+            assert from_values(metric.function, y, p) == pytest.approx(expected, rel=1e-13), name
+
+
+def test_the_common_metrics_do_without_scikit_learn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    compute(["accuracy", "balanced_accuracy", "f1_macro"], CLASSES, PROBABILITIES)
+    compute(["r2", "mean_absolute_error", "root_mean_squared_error"], VALUES, GUESSES)
+    with pytest.raises(ImportError):
+        compute(["roc_auc"], CLASSES, PROBABILITIES)

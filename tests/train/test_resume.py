@@ -80,7 +80,7 @@ def test_stopped_anywhere(whole, stops):
     """Within an epoch, at its end, after the last step, several times over."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for i, stop in enumerate(sorted(stops)):
+        for i, stop in enumerate(sorted(set(stops))):
             fit(folder, stop=stop, resume=i > 0)
             if stop < STEPS:
                 assert Run(folder).history().reason == "interrupted"

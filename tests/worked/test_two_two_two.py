@@ -46,7 +46,7 @@ def model() -> Model:
 def values(model: Model) -> dict[str, Any]:
     """Every value of the forward and the backward pass, by its name."""
     programs = model.step_programs(Type("float64", model.output_type().shape), weighted=False)
-    run: Any = value_and_gradient(programs.objective, model.trainable, of="objective")
+    run: Any = value_and_gradient(programs.objective, model.trainable, of="objective", backend="reference")
     values: dict[str, Any] = run.inspect({"x": X, "y": Y} | model.parameters)
     return values | {key: values[value.name] for key, value in run.program.outputs}
 

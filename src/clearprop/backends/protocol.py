@@ -19,7 +19,12 @@ class Executable(Protocol):
     program: Program
 
     def __call__(self, inputs: Arrays) -> dict[str, Array]:
-        """Run the program; the inputs are left untouched."""
+        """Run the program; the inputs are left untouched, and the outputs are new arrays, never an input itself.
+
+        Raises:
+            ShapeError: an input is missing or of another type, or the program has no result for so few rows.
+            IndexError: an index of `take` or `scatter_add` is out of range.
+        """
         ...
 
 
@@ -29,5 +34,9 @@ class Backend(Protocol):
     name: str
 
     def compile(self, program: Program) -> Executable:
-        """Return the program ready to be called."""
+        """Return the program ready to be called; `BackendError` if this backend cannot run it."""
+        ...
+
+    def explain(self, program: Program) -> dict[str, str]:
+        """Return by name the texts between the program and what the machine runs; none where it runs as it is."""
         ...

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import narwhals as nw
 import numpy as np
-from narwhals.dependencies import is_into_dataframe, is_into_series, is_polars_lazyframe
 
 from clearprop.data.columns import Array, canonical, kind_of, objects
 from clearprop.data.inference import TextProfile, convert
@@ -16,11 +14,15 @@ from clearprop.errors import DataError
 
 def is_frame(source: object) -> bool:
     """Whether `source` is a data frame that narwhals knows; a lazy one of polars counts too."""
+    from narwhals.dependencies import is_into_dataframe, is_polars_lazyframe  # noqa: PLC0415 - as below
+
     return bool(is_into_dataframe(source) or is_polars_lazyframe(source))
 
 
 def is_series(source: object) -> bool:
     """Whether `source` is a series that narwhals knows."""
+    from narwhals.dependencies import is_into_series  # noqa: PLC0415 - as below
+
     return bool(is_into_series(source))
 
 
@@ -30,6 +32,8 @@ def table_from_frame(source: Any) -> Table:
     Columns of text are looked at as those of a CSV file are: text that is all numbers or dates becomes numbers or
     dates. Raises DataError for duplicate names and, naming the column, for values no table holds.
     """
+    import narwhals as nw  # noqa: PLC0415 - 30 ms that only data frames need
+
     try:
         frame = nw.from_native(source)
         collected = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
@@ -51,6 +55,8 @@ def table_from_columns(columns: Mapping[str, Any]) -> Table:
 
 def array_from_series(source: Any) -> Array:
     """Return a series (pandas, polars, narwhals) as a column in canonical form."""
+    import narwhals as nw  # noqa: PLC0415 - as above
+
     series: Any = nw.from_native(source, series_only=True, pass_through=False)
     name = str(series.name)
     dtype = series.dtype

@@ -6,8 +6,6 @@ import os
 import sys
 from typing import TextIO
 
-from rich.console import Console
-
 from clearprop.display.display import Display
 from clearprop.display.live import LiveDisplay
 from clearprop.display.notebook import NotebookDisplay, in_notebook
@@ -41,7 +39,11 @@ def progress(mode: str | bool = "auto", stream: TextIO | None = None) -> Display
     target = stream or sys.stderr
     if target is None:  # a program without a console, such as a Windows service
         return None
-    return LiveDisplay(Console(file=target)) if mode == "live" else PlainDisplay(target)
+    if mode == "plain":
+        return PlainDisplay(target)
+    from rich.console import Console  # noqa: PLC0415 - 25 ms that only a terminal needs
+
+    return LiveDisplay(Console(file=target))
 
 
 def _fitting(stream: TextIO | None) -> str:

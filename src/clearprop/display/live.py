@@ -6,14 +6,16 @@ import atexit
 import sys
 import time
 from collections.abc import Callable
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from clearprop.display.display import Display
 from clearprop.display.tracker import Part, Tracker, fit_parts
 from clearprop.train.events import EpochEnded, Event, FitStarted, Progressed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
 FEW_EPOCHS = 20
 """Up to so many epochs each leaves a line of its own above the live one."""
@@ -85,11 +87,15 @@ class LiveDisplay(Display):
         return Part(full * done + empty * (length - done), 3, "green")
 
     def _text(self, parts: list[Part], width: int) -> Text:
+        from rich.text import Text  # noqa: PLC0415 - rich takes 25 ms, and only a terminal needs it
+
         text = Text("  ", end="", no_wrap=True, overflow="crop").join([Text(part.text, part.style) for part in parts])
         text.truncate(width, overflow="crop" if self.console.options.ascii_only else "ellipsis")
         return text
 
     def _open(self) -> None:
+        from rich.live import Live  # noqa: PLC0415 - as above
+
         self._live = Live(
             self.line(),
             console=self.console,

@@ -14,9 +14,9 @@ Every value is assigned exactly once, before it is used. `verify` checks this an
 
 from clearprop.ir.builder import Builder, Scope, rename
 from clearprop.ir.program import Attribute, Node, Note, Program, Value
-from clearprop.ir.text import parse, to_text
+from clearprop.ir.text import node_text, parse, to_text
 from clearprop.ir.types import DTYPES, Batch, Dim, Shape, Type, dims_product, is_float, resolve_shape
-from clearprop.ir.verify import verify
+from clearprop.ir.verify import verify, verify_batch
 
 __all__ = [
     "DTYPES",
@@ -33,9 +33,11 @@ __all__ = [
     "Value",
     "dims_product",
     "is_float",
+    "node_text",
     "parse",
     "rename",
     "resolve_shape",
     "to_text",
     "verify",
+    "verify_batch",
 ]

@@ -79,6 +79,14 @@ class Builder:
         self._used[name] = 1 if name != hint else count
         return name
 
+    def reserve(self, names: Iterable[str]) -> None:
+        """Take names that values of a program already have."""
+        self._used.update(dict.fromkeys(names, 1))
+
+    def release(self, name: str) -> None:
+        """Give a name back: its value has left the program."""
+        self._used.pop(name, None)
+
     @contextmanager
     def at(self, layer: str | None = None, quantity: str | None = None) -> Iterator[None]:
         """Stand in another layer or quantity for the length of a `with` block."""

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -46,16 +47,21 @@ def to_text(program: Program) -> str:
     return "\n".join(_lines(program, "program " + program.name)) + "\n"
 
 
+def node_text(node: Node) -> str:
+    """Return the line of one node."""
+    targets = ", ".join([f"{value!r}{_note(value)}" for value in node.outputs])
+    inputs = ", ".join([value.name for value in node.inputs])
+    attrs = ", ".join([f"{key}={_literal(value)}" for key, value in sorted(node.attrs.items())])
+    call = f"{inputs}; {attrs}" if attrs else inputs
+    return f"{targets} = {node.op}({call})"
+
+
 def _lines(program: Program, head: str) -> Iterator[str]:
     yield head + " {"
     for value in program.inputs:
         yield f"  input {value!r}{_note(value)}"
     for node in program.nodes:
-        targets = ", ".join(f"{value!r}{_note(value)}" for value in node.outputs)
-        inputs = ", ".join(value.name for value in node.inputs)
-        attrs = ", ".join(f"{key}={_literal(value)}" for key, value in sorted(node.attrs.items()))
-        call = f"{inputs}; {attrs}" if attrs else inputs
-        yield f"  {targets} = {node.op}({call})"
+        yield "  " + node_text(node)
     for name, value in program.outputs:
         yield f"  return {name} = {value.name}"
     yield "}"
@@ -63,9 +69,12 @@ def _lines(program: Program, head: str) -> Iterator[str]:
 
 def _note(value: Value) -> str:
     note = value.note
-    if note == Note():
+    if not note.layer and not note.quantity:
         return ""
-    return f" @({json.dumps(note.layer)}, {json.dumps(note.quantity)})"
+    return f" @({_quoted(note.layer)}, {_quoted(note.quantity)})"
+
+
+_quoted = functools.lru_cache(maxsize=1024)(json.dumps)
 
 
 def _literal(attribute: Attribute) -> str:

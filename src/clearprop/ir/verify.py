@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir.program import Attribute, Node, Program, Value
-from clearprop.ir.types import Type
+from clearprop.ir.types import Batch, Type
 
-TypeRule = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
+TypeRule = Callable[[Sequence[Type], Mapping[str, Attribute]], tuple[Type, ...]]
 _NAME = re.compile(r"[A-Za-z_][\w.]*\Z")
 
 
@@ -40,6 +40,24 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
         raise ProgramError(f"{program.name}: two outputs share a name: {', '.join(program.output_names)}")
 
 
+def verify_batch(program: Program) -> None:
+    """Raise `ProgramError` where a program that is to run depends on a batch size that none of its inputs has."""
+    if any(_holds_batch(value.type.shape) for value in program.inputs):
+        return
+    for node in program.nodes:
+        if any(map(_holds_batch, node.attrs.values())):
+            raise ProgramError(
+                f"{program.name}: {node.op} -> {_names(node)} depends on the batch size n, which no input of the "
+                "program has: give one of them the batch as a dimension"
+            )
+
+
+def _holds_batch(attribute: Attribute) -> bool:
+    if isinstance(attribute, tuple):
+        return any(map(_holds_batch, attribute))
+    return isinstance(attribute, Batch)
+
+
 def _assign(program: Program, assigned: dict[str, Value], value: Value) -> None:
     _check_name(program, value.name)
     if value.name in assigned:
@@ -62,7 +80,7 @@ def _check_use(program: Program, assigned: dict[str, Value], value: Value, user:
 
 def _check_types(program: Program, node: Node, rule: TypeRule) -> None:
     try:
-        expected = rule([value.type for value in node.inputs], dict(node.attrs))
+        expected = rule([value.type for value in node.inputs], node.attrs)
     except ShapeError as error:
         raise ProgramError(f"{program.name}: {node.op} -> {_names(node)}: {error}") from error
     received = tuple(value.type for value in node.outputs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearprop.compile import compile_program
+from clearprop.compile import choose_backend, compile_program
 from clearprop.data import Encoding, split
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
@@ -105,7 +105,7 @@ def make_training(
     model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
     programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
     compiled = Compiled(
-        compile_program(programs.step, model.backend),
+        compile_program(programs.step, model.backend, derived_from=programs.objective),
         model.compiled_evaluation(train),
         programs.hyper,
         Key(model.seed).child("training").words(),
@@ -119,7 +119,7 @@ def make_training(
             raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
         state = read_checkpoint(file.path, file.guard)
     else:
-        slots = compile_program(programs.slots, model.backend)(model.parameters)
+        slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
         state = FitState(dict(model.parameters), slots)
     return Training(compiled, state, settings, train, validation, checkpoint=file)
 
@@ -129,7 +129,7 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
     return {
         "model": describe_training(model),
         "settings": {k: v for k, v in describe(settings).items() if not k.startswith("checkpoint_")},
-        "backend": model.backend,
+        "backend": choose_backend(model.backend),
         "data": fingerprint(train),
         "validation": None if validation is None else fingerprint(validation),
     }

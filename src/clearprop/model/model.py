@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import Executable
-from clearprop.compile import DEFAULT_BACKEND, compile_program, source_of
+from clearprop.compile import DEFAULT_BACKEND, compile_program, explain, source_of
 from clearprop.data import Encoding
 from clearprop.description import brief
 from clearprop.display import progress as progress_listener
@@ -65,7 +65,7 @@ class Model:
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of the first weights, the order of the samples, and the random numbers in training.
         frozen: patterns of parameters that training leaves as they are, such as "dense1.*" or "*.b".
-        backend: what runs the programs.
+        backend: what runs the programs: "native" (machine code), "reference" (NumPy), or "auto": native where it runs.
 
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
@@ -282,13 +282,29 @@ class Model:
         Forward, loss, penalty, backward and update, in the order of the textbook; each block is headed by its
         layer and its quantity. It is the step of the last fit: with weights if there were any.
         """
-        output = self.output_type()
-        classes = isinstance(self.loss, CrossEntropy) and not self.soft_target
-        y = Type("int64", output.shape[:-1]) if classes else output
         title = (
             f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
         )
-        return source_of(self.step_programs(y, self.weighted).readable, "training_step", title)
+        return source_of(self._last_step().readable, "training_step", title)
+
+    def explain(self, stage: str) -> str:
+        """Return the training step of the last fit at a stage of its way to the machine.
+
+        "program", "derived", "passes", "kernels", "llvm" or "assembly": see `compile.explain`. The environment variable
+        CLEARPROP_EXPLAIN=passes,llvm prints stages of every program as it is compiled.
+
+        Raises:
+            SettingsError: there is no such stage.
+            BackendError: the model's backend has no such stage.
+        """
+        programs = self._last_step()
+        return explain(programs.step, stage, self.backend, derived_from=programs.objective)
+
+    def _last_step(self) -> StepPrograms:
+        """Write the programs of the training step as the last fit ran it."""
+        output = self.output_type()
+        classes = isinstance(self.loss, CrossEntropy) and not self.soft_target
+        return self.step_programs(Type("int64", output.shape[:-1]) if classes else output, self.weighted)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
         """Return encoded samples, of the types that the network and the loss take.

@@ -20,12 +20,20 @@ def arange(size: Dim, dtype: str = "int64") -> Tensor:
 
 
 def take(x: Tensor, indices: Tensor) -> Tensor:
-    """Gather rows: result[i, ...] = x[indices[i], ...]; the indices may have any shape."""
+    """Gather rows: result[i, ...] = x[indices[i], ...]; the indices may have any shape.
+
+    A negative index counts from the end. When the program runs, an index outside of -rows..rows - 1 is an IndexError,
+    on every backend.
+    """
     return emit("take", x, indices)
 
 
 def scatter_add(indices: Tensor, rows: Tensor, size: Dim) -> Tensor:
-    """Add rows[i, ...] to row indices[i] of zeros of `size` rows; repeated indices add up, in order."""
+    """Add rows[i, ...] to row indices[i] of zeros of `size` rows; repeated indices add up, in order.
+
+    A negative index counts from the end. When the program runs, an index outside of -size..size - 1 is an IndexError,
+    on every backend.
+    """
     return emit("scatter_add", indices, rows, size=size)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir import Attribute, Shape, Type
+from clearprop.ir.verify import TypeRule
 
 Infer = Callable[[Sequence[Type], dict[str, Attribute]], tuple[Type, ...]]
 Array = np.ndarray[Any, Any]
@@ -69,9 +70,13 @@ class OpDef:
         """The names of the attributes; every node has all of them."""
         return tuple(sorted({key for example in self.examples for key in example.attrs}))
 
+    @cached_property
+    def _attribute_set(self) -> frozenset[str]:
+        return frozenset(self.attributes)
+
     def types(self, inputs: Sequence[Type], attrs: Mapping[str, Attribute]) -> tuple[Type, ...]:
         """Apply the type rule, after a look at the attributes' names; raises `ShapeError`."""
-        if set(attrs) != set(self.attributes):
+        if attrs.keys() != self._attribute_set:
             raise ShapeError(
                 f"{self.name} takes the attributes ({', '.join(self.attributes)}), "
                 f"received ({', '.join(sorted(attrs))})"
@@ -109,6 +114,6 @@ def primitive(name: str) -> OpDef:
     return PRIMITIVES[name]
 
 
-def rule_of(name: str) -> Infer:
+def rule_of(name: str) -> TypeRule:
     """Return the type rule of a primitive, as `ir.verify` wants it."""
     return primitive(name).types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearprop.errors import ShapeError
-from clearprop.ir import Attribute, Dim, Shape, Type
+from clearprop.ir import Attribute, Dim, Program, Shape, Type, resolve_shape
 from clearprop.ops.elementwise import astype
 from clearprop.ops.record import Example, Infer, OpDef, Operand, register
 from clearprop.ops.rules import INTEGERS, N, attribute_axes, need_float, take_inputs
@@ -41,8 +41,24 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest element over axes; the derivative is shared equally between ties."""
+    """Largest element over axes; the derivative is shared equally between ties.
+
+    There is no largest of no elements: a `ShapeError`, and when it is the batch that turns out to be empty, one as
+    the program runs, on every backend.
+    """
     return _reduce("max", x, axis, keepdims)
+
+
+def check_empty_batch(program: Program) -> None:
+    """Raise `ShapeError` if a program asks for the largest element of a batch, which has none."""
+    for node in program.nodes:
+        if node.op == "max" and 0 not in resolve_shape(node.outputs[0].type.shape, 0):
+            x = node.inputs[0].type
+            axes = attribute_axes("max", node.attrs["axis"], x.rank)
+            if 0 in (resolve_shape(x.shape, 0)[axis] for axis in axes):
+                raise ShapeError(
+                    f"{program.name}: max of {x} over axes {axes} with n = 0: there is no largest of no elements"
+                )
 
 
 def spread(g: Tensor, axes: tuple[int, ...], shape: Shape) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearprop.ir import Program, to_text, verify
+from clearprop.ir import Program, verify
 from clearprop.ops import rule_of
 from clearprop.passes.dedupe import dedupe
 from clearprop.passes.drop_dead import drop_dead
 from clearprop.passes.fold_constants import fold_constants
 from clearprop.passes.simplify import simplify
 
+Watch = Callable[[str, Program], object]
 _MOST_ROUNDS = 8
 
 
@@ -30,17 +31,27 @@ PASSES: tuple[Pass, ...] = (
     Pass("dedupe", dedupe, "no two nodes of the same operation, inputs and attributes"),
     Pass("drop_dead", drop_dead, "every node is needed by an output"),
 )
-"""Every pass takes a program that is derived already: stop_gradient means nothing after it."""
+"""Every pass takes a program that is derived already: stop_gradient means nothing after it.
+
+A pass that finds nothing to change returns the very program that it was given; that is how `optimize` knows its end.
+"""
 
 
-def optimize(program: Program) -> Program:
-    """Run every pass in order until nothing changes; the program is verified before and after each one."""
+def optimize(program: Program, watch: Watch | None = None) -> Program:
+    """Run every pass in order until none changes the program; it is verified before the first and after the last one.
+
+    Args:
+        program: a derived program.
+        watch: called with the name of each pass that has run and the program after it: to print them, or to verify.
+    """
     verify(program, rule_of)
     for _ in range(_MOST_ROUNDS):
-        before = to_text(program)
+        before = program
         for step in PASSES:
             program = step.run(program)
-            verify(program, rule_of)
-        if to_text(program) == before:
+            if watch is not None:
+                watch(step.name, program)
+        if program is before:
             break
+    verify(program, rule_of)
     return program

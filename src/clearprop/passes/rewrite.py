@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from clearprop.ir import Node, Note, Program, Value, rename
+from clearprop.ir import Node, Note, Program, Scope, Value, rename
 from clearprop.ops import Tensor, current_builder, tracing
 
 Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
@@ -38,33 +39,34 @@ class Definitions:
 
 
 def rebuild(program: Program, rule: Callable[[Definitions], Rule]) -> Program:
-    """Write the program anew; where the rule gives a value, that one takes the node's place.
+    """Where the rule gives a value, that one takes the place of the node's; the program itself if it gives none.
 
-    The rule may append nodes to the trace; a node it returns None for is copied under its own name.
+    The rule may append nodes to the trace; every other node stays, with the replaced ones exchanged in its inputs.
     """
     definitions = Definitions()
     apply = rule(definitions)
+    new: dict[Value, Value] = {}
+    letters: dict[Value, tuple[str, Note]] = {}
     with tracing(program.name) as builder:
-        letters: dict[Value, tuple[str, Note]] = {}
-        new = {value: builder.input(value.name, value.type, value.note) for value in program.inputs}
+        builder.inputs.extend(program.inputs)
+        builder.reserve(value.name for value in program.values())
         for node in program.nodes:
-            inputs = tuple(new[value] for value in node.inputs)
-            count = len(builder.nodes)
-            note = node.outputs[0].note
-            with builder.at(layer=note.layer, quantity=note.quantity):
-                replacement = apply(node, inputs)
+            inputs = tuple([new.get(value, value) for value in node.inputs])
+            count, target = len(builder.nodes), node.outputs[0]
+            builder.scope = Scope(target.note.layer, target.note.quantity)
+            replacement = apply(node, inputs)
+            if replacement is None:
+                builder.nodes.append(node if inputs == node.inputs else replace(node, inputs=inputs))
+            else:
+                new[target] = replacement
+                if _has_letter(target) and not _has_letter(replacement):
+                    letters[replacement] = (target.name, target.note)
             for added in builder.nodes[count:]:
                 definitions.add(added)
-            if replacement is not None:
-                new[node.outputs[0]] = replacement
-                if _has_letter(node.outputs[0]) and not _has_letter(replacement):
-                    letters[replacement] = (node.outputs[0].name, note)
-                continue
-            types = [value.type for value in node.outputs]
-            copies = builder.add(node.op, inputs, node.attrs, types, node.outputs[0].name, note)
-            definitions.add(builder.nodes[-1])
-            new.update(zip(node.outputs, copies, strict=True))
-        return rename(builder.finish((name, new[value]) for name, value in program.outputs), letters)
+        if not new:
+            return program
+        result = builder.finish((name, new.get(value, value)) for name, value in program.outputs)
+        return rename(result, letters) if letters else result
 
 
 def _has_letter(value: Value) -> bool:
@@ -76,4 +78,6 @@ def finish_as(tensor: Tensor, node: Node, inputs: tuple[Value, ...]) -> Value:
     """Return the replacement, under the replaced value's name if it is a new value."""
     if tensor.value in inputs:
         return tensor.value
-    return current_builder().rename(tensor.value, node.outputs[0].name, node.outputs[0].note)
+    builder = current_builder()
+    builder.release(node.outputs[0].name)
+    return builder.rename(tensor.value, node.outputs[0].name, node.outputs[0].note)

@@ -1,4 +1,4 @@
-"""Metrics by scikit-learn's names, computed by scikit-learn."""
+"""Metrics by scikit-learn's names, with its values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import SettingsError
+from clearprop.train.scores import from_labels, from_values
 
 Array = np.ndarray[Any, Any]
 
@@ -71,16 +72,26 @@ def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str,
     Raises:
         SettingsError: a metric does not fit the target, as scikit-learn says.
     """
-    functions = importlib.import_module("sklearn.metrics")  # only who asks for metrics pays for the import
     results = {}
     for name in check_metrics(names):
         metric = METRICS[name]
         try:
             arguments, options = _arguments(metric, target, prediction)
-            results[name] = float(getattr(functions, metric.function)(*arguments, **options))
+            results[name] = _score(metric, arguments, options)
         except ValueError as error:
             raise SettingsError(f"the metric {name} does not fit these targets: {error}") from error
     return results
+
+
+def _score(metric: Metric, arguments: tuple[Array, Array], options: dict[str, Any]) -> float:
+    if metric.takes == "labels":
+        value = from_labels(metric.function, options, *arguments)
+    else:
+        value = from_values(metric.function, *arguments) if metric.takes == "values" else None
+    if value is None:
+        functions = importlib.import_module("sklearn.metrics")  # two seconds, for those who need it
+        value = float(getattr(functions, metric.function)(*arguments, **options))
+    return value
 
 
 def _is_distribution(prediction: Array) -> bool:

@@ -15,6 +15,7 @@ from clearprop.backends.native.threads import Team
 from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
 from clearprop.ir import Batch, Program, resolve_shape
+from clearprop.ops.reductions import check_empty_batch
 
 
 @dataclass
@@ -105,6 +106,8 @@ class NativeExecutable:
         """Return this thread's memory for batches of n; planned on the first call."""
         cache: dict[int, _Memory] = self._local.__dict__.setdefault("memory", {})
         if n not in cache:
+            if n == 0:
+                check_empty_batch(self.program)
             starts, size = plan(self._module.arena, n)
             block = np.empty(size + ALIGNMENT, np.uint8)
             first = -_address(block) % ALIGNMENT + _address(block)

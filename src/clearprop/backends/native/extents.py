@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ def count(shape: Shape) -> Extent:
     return product(map(extent, shape))
 
 
+@functools.lru_cache(maxsize=4096)
 def contiguous(shape: Shape) -> tuple[Extent, ...]:
     """Return the row-major strides of a shape, in elements."""
     strides: list[Extent] = []

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 
+from clearprop.backends.native.cache import Memo
 from clearprop.backends.native.executable import NativeExecutable
-from clearprop.backends.native.jit import compile_text, host_features, host_machine
+from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine, translate
 from clearprop.backends.native.lowering import HOLES
-from clearprop.backends.native.module import write_module
+from clearprop.backends.native.module import Module, write_module
+from clearprop.backends.native.outline import outline
 from clearprop.backends.native.targets import Target, choose
 from clearprop.backends.native.threads import number_of_threads, team_of
-from clearprop.errors import ProgramError
-from clearprop.ir import Program
+from clearprop.errors import BackendError
+from clearprop.ir import Program, to_text
 
 VARIABLE = "CLEARPROP_NATIVE_TARGET"
 """The environment variable that forces a vector target: avx512, avx2, neon or baseline."""
+
+
+_COMPILED: Memo[tuple[Module, MachineCode]] = Memo(most=64)
+"""What this process compiled last, by the text of the program and the target: together they decide the code."""
 
 
 class Native:
@@ -28,6 +34,7 @@ class Native:
 
     Raises:
         SettingsError: this CPU cannot run the target, or the number of threads is not one from 1 to 1024.
+        BackendError: LLVM cannot be loaded, or there is no target for this kind of CPU.
     """
 
     name = "native"
@@ -37,16 +44,24 @@ class Native:
         self.target: Target = choose(host_features(), host_machine(), wanted)
         self.team = team_of(number_of_threads(threads))
 
-    def compile(self, program: Program, explain: bool = False) -> NativeExecutable:
-        """Return the program as machine code; with `explain`, its `code` keeps the optimised text and the assembly.
+    def compile(self, program: Program) -> NativeExecutable:
+        """Return the program as machine code; the same program is compiled once in a process.
 
         Raises:
-            ProgramError: the program uses a primitive that has no lowering.
+            BackendError: the program uses a primitive that has no lowering.
         """
         missing = sorted({node.op for node in program.nodes} & HOLES)
         if missing:
-            raise ProgramError(
-                f"the native backend cannot run {', '.join(missing)} of {program.name}; use the reference backend"
-            )
+            raise BackendError(f"the native backend cannot run {', '.join(missing)} of {program.name}")
+        module, code = _COMPILED.get((to_text(program), self.target), lambda: self._compile(program))
+        return NativeExecutable(program, module, code, self.team)
+
+    def _compile(self, program: Program) -> tuple[Module, MachineCode]:
         module = write_module(program, self.target)
-        return NativeExecutable(program, module, compile_text(module.text, self.target, explain), self.team)
+        return module, compile_text(module.text, self.target)
+
+    def explain(self, program: Program) -> dict[str, str]:
+        """Return the stages of a program's way to machine code by name: kernels, llvm, assembly."""
+        text = write_module(program, self.target).text
+        llvm, assembly = translate(text, self.target)
+        return {"kernels": outline(program), "llvm": llvm, "assembly": assembly}

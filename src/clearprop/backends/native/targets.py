@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clearprop.errors import SettingsError
+from clearprop.errors import BackendError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Target:
         return self.vector_bytes // item_bytes
 
 
+_X86, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64")
 _X86_PLAIN = "+sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-fma,-avx512f"
 _X86_AVX2 = "+avx,+avx2,+fma,-avx512f,-avx512vl,-avx512bw,-avx512dq,-avx512cd"
 
@@ -48,10 +49,11 @@ def choose(features: Mapping[str, bool], machine: str, wanted: str = "") -> Targ
 
     Raises:
         SettingsError: there is no target of that name, or this CPU cannot run it.
+        BackendError: there is no target for this kind of CPU.
     """
-    runs = ["baseline"]
-    if machine in ("aarch64", "arm64"):
-        runs.insert(0, "neon")
+    if machine not in (*_X86, *_ARM):
+        raise BackendError(f"the native backend has no code for the CPU {machine}, only for {', '.join(_X86 + _ARM)}")
+    runs = ["neon"] if machine in _ARM else ["baseline"]
     if features.get("avx2") and features.get("fma"):
         runs.insert(0, "avx2")
     if features.get("avx512f") and features.get("avx512vl") and features.get("avx512bw") and features.get("avx512dq"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from clearprop.backends.native.extents import ZERO, Extent, contiguous, extent
@@ -29,6 +30,7 @@ def space_of(shape: Shape) -> tuple[Extent, ...]:
     return tuple(extent(shape[axis]) for axis in loop_axes(shape))
 
 
+@functools.lru_cache(maxsize=4096)
 def identity(shape: Shape, first: int = 0) -> tuple[Index, ...]:
     """Return the index of an element of a shape in the loops over it; `first` is the number of the first loop."""
     axes = loop_axes(shape)

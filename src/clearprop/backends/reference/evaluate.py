@@ -11,6 +11,7 @@ from clearprop.backends.protocol import Array, Arrays
 from clearprop.errors import ShapeError
 from clearprop.ir import Attribute, Batch, Node, Program, Value, resolve_shape
 from clearprop.ops import primitive
+from clearprop.ops.reductions import check_empty_batch
 
 
 class ReferenceExecutable:
@@ -20,7 +21,12 @@ class ReferenceExecutable:
         self.program = program
 
     def __call__(self, inputs: Arrays) -> dict[str, Array]:
-        """Return the outputs by name, as new arrays; the inputs are left untouched."""
+        """Return the outputs by name, as new arrays; the inputs are left untouched.
+
+        Raises:
+            ShapeError: an input is missing, or has another shape or dtype than the program says.
+            IndexError: an index of `take` or `scatter_add` is out of range.
+        """
         values = dict(self._run(inputs))
         return {name: np.array(values[value]) for name, value in self.program.outputs}
 
@@ -30,6 +36,8 @@ class ReferenceExecutable:
 
     def _run(self, inputs: Arrays) -> Iterator[tuple[Value, Array]]:
         n = batch_size(self.program, inputs)
+        if n == 0:
+            check_empty_batch(self.program)
         values: dict[Value, Array] = {}
         with np.errstate(all="ignore"):
             for value in self.program.inputs:
@@ -37,7 +45,10 @@ class ReferenceExecutable:
                 yield value, values[value]
             for node in self.program.nodes:
                 (target,) = node.outputs
-                values[target] = _evaluate(node, [values[value] for value in node.inputs], n)
+                try:
+                    values[target] = _evaluate(node, [values[value] for value in node.inputs], n)
+                except IndexError as error:
+                    raise IndexError(f"{self.program.name}: an index of {node.op} is out of range: {error}") from error
                 yield target, values[target]
 
 
@@ -49,6 +60,10 @@ class Reference:
     def compile(self, program: Program) -> ReferenceExecutable:
         """Return the program ready to be evaluated; there is nothing to compile."""
         return ReferenceExecutable(program)
+
+    def explain(self, program: Program) -> dict[str, str]:
+        """Return nothing: the program runs as it is."""
+        return {}
 
 
 def _evaluate(node: Node, inputs: list[Array], n: int) -> Array:
