@@ -20,15 +20,18 @@ class Axes:
         extents: their lengths, outermost first.
         last: for each, the axis of the space that it walks: the innermost of those merged.
         outer: how many of them are outside of the reductions.
+        across: whether the lanes run along the last outer loop, so that each works on a row of its own.
     """
 
     extents: tuple[Extent, ...]
     last: tuple[int, ...]
     outer: int
+    across: bool = False
 
     def of(self, access: Access) -> Access:
-        """Return an access of the space for these loops."""
-        return replace(access, strides=tuple(access.strides[axis] for axis in self.last))
+        """Return an access of the space for these loops; the stride of the lanes comes last."""
+        order = (*self.last[self.outer :], *self.last[: self.outer]) if self.across else self.last
+        return replace(access, strides=tuple(access.strides[axis] for axis in order))
 
 
 def merge(space: Sequence[Extent], split: int, accesses: Sequence[Access]) -> Axes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from clearprop.backends.native.elementwise import OPERATIONS
@@ -59,6 +59,8 @@ def prepare(program: Program) -> Program:
             node = replace(node, inputs=tuple(memory(value, strided=True) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)
+        elif node.op in ELEMENTWISE:
+            node = _once(node, made, append)
         append(node)
     inputs = set(program.inputs)
     outputs = []
@@ -98,6 +100,25 @@ def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
     return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
 
 
+def _once(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
+    """Compute an operation on broadcast numbers once, and broadcast its result."""
+    shape = node.outputs[0].type.shape
+    sources = [resolve(made, value, identity(value.type.shape))[0] for value in node.inputs]
+    if not loop_axes(shape) or node.op == "random_bits" or any(loop_axes(source.type.shape) for source in sources):
+        return node
+    numbers = [
+        append(Node("reshape", (source,), {"shape": ()}, (Value(f"{node.outputs[0].name}.{place}", _number(source)),)))
+        for place, source in enumerate(sources)
+    ]
+    result = Value(node.outputs[0].name + ".number", _number(node.outputs[0]))
+    append(Node(node.op, tuple(numbers), node.attrs, (result,)))
+    return Node("broadcast_to", (result,), {"shape": shape}, node.outputs)
+
+
+def _number(value: Value) -> Type:
+    return Type(value.type.dtype, ())
+
+
 def is_trailing(node: Node) -> bool:
     """Whether the loops of a reduction are the innermost ones."""
     loops = loop_axes(node.inputs[0].type.shape)
@@ -117,6 +138,7 @@ class Grouping:
         self.level: dict[Value, int] = {}
         self.alias: dict[Value, Value] = {}
         self.constants: list[Node] = []
+        self.early: set[Value] = set()
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
@@ -131,6 +153,8 @@ class Grouping:
             base = node.inputs[0]
             self.alias[target] = self.alias.get(base, base)
             self.home[target] = self.home.get(base, -1)
+        elif self._is_early(node):
+            self._compute_early(node)
         elif node.op in ELEMENTWISE:
             self._fuse(node, target.type.shape, None)
         elif node.op in REDUCTIONS and is_trailing(node):
@@ -149,12 +173,32 @@ class Grouping:
         self.home[node.outputs[0]] = len(self.kernels)
         self.kernels.append(kernel)
 
+    def _is_early(self, node: Node) -> bool:
+        """Whether a number follows from inputs and other such numbers alone, so that it is known before all else."""
+        if node.op not in OPERATIONS and node.op != "astype" or space_of(node.outputs[0].type.shape):
+            return False
+        sources = (resolve(self.made, value, identity(value.type.shape))[0] for value in node.inputs)
+        return all(self.home.get(source, -1) == -1 or source in self.early for source in sources)
+
+    def _compute_early(self, node: Node) -> None:
+        """Put such a number into the first kernel, where it keeps no other nodes apart."""
+        if not self.early:
+            self.kernels.insert(0, Nest((), None, []))
+            self.home = {value: home + (home >= 0) for value, home in self.home.items()}
+        first = self.kernels[0]
+        assert isinstance(first, Nest)
+        first.nodes.append(node)
+        self.early.update(node.outputs)
+        self._enter(node, 0, 1)
+
     def _fuse(self, node: Node, shape: Shape, split: int | None) -> None:
         """Put an elementwise node, or (with a split) a reduction, into a nest."""
         space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
         earliest = max((self.home.get(source, -1) for source, _ in sources), default=0)
-        for place in range(len(self.kernels) - 1, max(earliest, 0) - 1, -1):
+        places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
+        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time
+        for place in (*places[-1:], *places) if earliest >= 0 else places:
             nest = self.kernels[place]
             if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, sources):
                 return

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import OPERATIONS, convert
-from clearprop.backends.native.emitter import BYTES, Register, constant
+from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, vector
 from clearprop.backends.native.extents import ONE, ZERO, Extent, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
 from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import REDUCTIONS, Phases
 from clearprop.backends.native.random_bits import philox_word
-from clearprop.backends.native.reductions import Accumulator
+from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, resolve
@@ -33,8 +34,10 @@ class NestWriter:
         self.space = phases.nest.space
         self.row_values: dict[Value, Register] = {}
         self.rows: tuple[str, ...] = ()
-        self.axes = self._axes()
+        self.row_lanes = Lanes(1)
+        self.scratch: dict[Access, str] = {}
         self.lanes = self._lanes()
+        self.axes = self._axes()
         self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
         self.parts = self._parts()
         self.first, self.stops = "0", [""]
@@ -45,16 +48,32 @@ class NestWriter:
         self.first, self.stops = self._ranges()
         if self.partials:
             self._fold()
+        elif self.axes.across:
+            self._rows_across()
         else:
-            nested(self.out, self.stops[: self.outer], self._row, self.first)
+            nested(self.out, self.stops[: self.outer], lambda rows: self._row(rows, Lanes(1)), self.first)
 
     @property
     def length(self) -> Extent:
         """What the parameter %count is: the length of the only loop, so that nests can share their code."""
         return self.axes.extents[0] if self._is_flat() else ZERO
 
-    def _row(self, rows: tuple[str, ...]) -> None:
-        self.rows, self.row_values = rows, {}
+    def _rows_across(self) -> None:
+        """Write the loops outside of the reductions, the last of them in vectors of rows."""
+        last = self.outer - 1
+        first = self.first if last == 0 else "0"
+        size = self.axes.extents[last] if last or self.parts.single else Extent(1, 1)
+
+        def line(lead: tuple[str, ...]) -> None:
+            out, target = self.out, self.target
+            vectors(
+                out, target, size, self.stops[last], self.lanes, lambda i, lanes: self._row((*lead, i), lanes), first
+            )
+
+        nested(self.out, self.stops[:last], line, self.first)
+
+    def _row(self, rows: tuple[str, ...], lanes: Lanes) -> None:
+        self.rows, self.row_lanes, self.row_values, self.scratch = rows, lanes, {}, {}
         self._compute_row(0)
         self._store_row(0)
         for phase in range(self.phases.last + 1):
@@ -86,7 +105,15 @@ class NestWriter:
     def _axes(self) -> Axes:
         nest = self.phases.nest
         split = len(self.space) if nest.split is None else nest.split
-        return merge(self.space, split, self._accesses())
+        axes = merge(self.space, split, self._accesses())
+        return replace(axes, across=self._across(axes))
+
+    def _across(self, axes: Axes) -> bool:
+        """Whether rows are so short that a vector holds an element of each of several rows, not several of one row."""
+        if self.phases.nest.split in (None, 0) or any(node.op == "random_bits" for node in self.phases.nest.nodes):
+            return False
+        length = product(axes.extents[axes.outer :])
+        return axes.outer > 0 and length.fixed and length.coefficient <= self.lanes
 
     def _accesses(self) -> list[Access]:
         """Every way in which this nest walks over memory or counts."""
@@ -173,14 +200,14 @@ class NestWriter:
         """Compute the elementwise values of a row that are due after this many loops."""
         for node in self._due(phase):
             if node.outputs[0] not in self.row_values:
-                self.row_values[node.outputs[0]] = self._compute(node, {}, self._row_variables(), Lanes(1))
+                self.row_values[node.outputs[0]] = self._compute(node, {}, self._row_variables(), self.row_lanes)
 
     def _store_row(self, phase: int) -> None:
         """Store those of them that are kept."""
         for node in self._due(phase):
             if node.outputs[0] in self.phases.kept:
                 place = self.axes.of(self._own(node.outputs[0]))
-                self.kernel.store(self.row_values[node.outputs[0]], place, self._row_variables(), Lanes(1))
+                self.kernel.store(self.row_values[node.outputs[0]], place, self._row_variables(), self.row_lanes)
 
     def _due(self, phase: int) -> list[Node]:
         level, due = self.phases.level, self.phases.phase
@@ -188,7 +215,11 @@ class NestWriter:
         return [node for node in found if due[node.outputs[0]] == phase]
 
     def _row_variables(self) -> tuple[str, ...]:
-        return (*self.rows, *("0" for _ in range(len(self.axes.extents) - len(self.rows))))
+        return self._variables(tuple("0" for _ in range(len(self.axes.extents) - len(self.rows))))
+
+    def _variables(self, inner: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the loop variables in the order of the strides: that of the lanes comes last."""
+        return (*inner, *self.rows) if self.axes.across else (*self.rows, *inner)
 
     # -- loops over a row --------------------------------------------------------------------------------------
 
@@ -198,7 +229,7 @@ class NestWriter:
 
     def _loop(self, phase: int) -> None:
         nodes, reductions = self.phases.needed(phase), self._reductions(phase)
-        totals = {node.outputs[0]: Accumulator(self.arithmetic, node, self.lanes) for node in reductions}
+        totals = {node.outputs[0]: self._total(node) for node in reductions}
 
         def body(variables: tuple[str, ...], lanes: Lanes) -> None:
             values: dict[Value, Register] = {}
@@ -208,8 +239,8 @@ class NestWriter:
                 totals[node.outputs[0]].add(self._operand(node.inputs[0], values, variables, lanes), lanes)
 
         inner = self.stops[self.outer :]
-        if not inner:
-            body(self.rows, Lanes(1))
+        if not inner or self.axes.across:
+            nested(self.out, inner, lambda serial: body(self._variables(serial), self.row_lanes))
         else:
             self._inner(inner, body)
         for value, total in totals.items():
@@ -229,6 +260,11 @@ class NestWriter:
 
         nested(self.out, stops[:-1], line, first)
 
+    def _total(self, node: Node) -> Accumulator | LaneTotals:
+        if self.axes.across:
+            return LaneTotals(self.arithmetic, node, self.row_lanes.count)
+        return Accumulator(self.arithmetic, node, self.lanes)
+
     def _element(
         self, node: Node, values: dict[Value, Register], variables: tuple[str, ...], lanes: Lanes, phase: int
     ) -> None:
@@ -238,10 +274,10 @@ class NestWriter:
             return
         place = self.axes.of(self._own(target))
         if self.phases.reloads(target, phase):
-            values[target] = self.kernel.load(place, variables, lanes)
+            values[target] = self._load(place, variables, lanes)
         else:
             values[target] = self._compute(node, values, variables, lanes)
-            self.kernel.store(values[target], place, variables, lanes)
+            self._store(values[target], place, variables, lanes)
 
     # -- one value ---------------------------------------------------------------------------------------------
 
@@ -271,7 +307,42 @@ class NestWriter:
         node = self.made.get(source)
         if node is not None and node.op == "arange":
             return self._count(place, variables, lanes)
-        return self.kernel.load(place, variables, lanes)
+        return self._load(place, variables, lanes)
+
+    def _load(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> Register:
+        """Load elements; those of several rows lie apart, and are gathered once for all loops."""
+        if not self._lies_apart(place, lanes):
+            return self.kernel.load(place, variables, lanes)
+        if place in self.scratch:
+            return self.out.value(
+                f"load {vector(SCALARS[place.source.type.dtype], lanes.count)}, ptr {self._scratch(place, variables, lanes)}",
+                place.source.type.dtype,
+                lanes.count,
+            )
+        item = self.kernel.load(place, variables, lanes)
+        self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
+        return item
+
+    def _store(self, item: Register, place: Access, variables: tuple[str, ...], lanes: Lanes) -> None:
+        """Store elements; those of several rows stay at hand for later loops."""
+        self.kernel.store(item, place, variables, lanes)
+        if self._lies_apart(place, lanes):
+            self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
+
+    def _lies_apart(self, place: Access, lanes: Lanes) -> bool:
+        return self.axes.across and lanes.count > 1 and place.strides[-1] not in (ZERO, ONE)
+
+    def _scratch(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> str:
+        """Return the address, on the stack, where the elements of these rows lie next to each other."""
+        at, step = "0", 1
+        for variable, size in reversed(list(zip(variables, self.axes.extents[self.axes.outer :], strict=False))):
+            at = self.out.add(at, self.out.multiply(variable, str(step)))
+            step *= size.coefficient
+        type_ = vector(SCALARS[place.source.type.dtype], lanes.count)
+        if place not in self.scratch:
+            self.scratch[place] = "%" + self.out.name("scratch")
+            self.out.entry.append(f"  {self.scratch[place]} = alloca [{step} x {type_}], align 64")
+        return self.out.get(f"getelementptr {type_}, ptr {self.scratch[place]}, i64 {at}")
 
     def _count(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> Register:
         """Return elements of an arange: its index is the number."""

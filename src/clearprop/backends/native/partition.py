@@ -23,6 +23,9 @@ _USUAL_BATCH, _LARGE_BATCH = 64, 1024
 _PICOSECONDS = {**dict.fromkeys(EXPENSIVE, 1000), "divide": 300, "sqrt": 300}
 """Of one element on one core; what is not named takes `_SIMPLE`."""
 
+_MOST_LANES = 64
+"""No vector has more of them."""
+
 _SIMPLE = 60
 _FLOP = 15
 
@@ -33,8 +36,9 @@ def is_small(work: Kernel) -> bool:
 
 
 def chunks(rows: Extent, length: Extent) -> Parts:
-    """Cut rows of a length into parts of about CHUNK elements, whole rows each."""
-    return Parts(rows, max(1, CHUNK // max(1, length.at(_USUAL_BATCH))))
+    """Cut rows of a length into parts of about CHUNK elements, whole rows each; of short rows whole vectors."""
+    width = max(1, CHUNK // max(1, length.at(_USUAL_BATCH)))
+    return Parts(rows, width - width % _MOST_LANES if width >= _MOST_LANES else width)
 
 
 def panels(columns: Extent) -> Parts:

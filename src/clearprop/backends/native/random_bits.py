@@ -123,11 +123,11 @@ def _round(
 def _store(a: Arithmetic, counters: tuple[Register, ...], place: int) -> None:
     """Store the words of a set, block after block."""
     c0, c1, c2, c3 = counters
-    pairs = [a.logical("or", _low(a, x), a.shift("shl", y, 32)) for x, y in ((c0, c1), (c2, c3))]
+    low, high = (a.logical("or", _low(a, x), a.shift("shl", y, 32)) for x, y in ((c0, c1), (c2, c3)))
     blocks = c0.lanes
     order = [half * blocks + block for block in range(blocks) for half in (0, 1)]
     for part in (0, 1):
-        item = a.out.shuffle(*pairs, order[part * blocks : (part + 1) * blocks])
+        item = a.out.shuffle(low, high, order[part * blocks : (part + 1) * blocks])
         a.out.do(f"store {item}, ptr {_place(a.out, '%buffer', (2 * place + part) * blocks)}, align 16")
 
 

@@ -81,6 +81,25 @@ class Accumulator:
         return self.arithmetic.out.value(f"load {zero.type}, ptr {self.slots[width]}", self.dtype, width)
 
 
+class LaneTotals:
+    """The running results of as many reductions as there are lanes, one a lane."""
+
+    def __init__(self, arithmetic: Arithmetic, node: Node, lanes: int) -> None:
+        self.arithmetic, self.operation = Arithmetic(arithmetic.out), node.op
+        dtype = node.outputs[0].type.dtype
+        self.first = constant(neutral(node.op, dtype), dtype, lanes)
+        self.slot = arithmetic.out.slot(self.first.type, self.first.text)
+
+    def add(self, value: Register, lanes: Lanes) -> None:
+        """Take in one element for each lane; what is outside of a mask does not matter."""
+        total = combine(self.arithmetic, self.operation, self.result(), value)
+        self.arithmetic.out.do(f"store {total}, ptr {self.slot}")
+
+    def result(self) -> Register:
+        """Return the results."""
+        return self.arithmetic.out.value(f"load {self.first.type}, ptr {self.slot}", self.first.dtype, self.first.lanes)
+
+
 class ColumnsWriter:
     """Writes a reduction whose last axis is kept: vectors of results, each running down the reduced axes.
 
