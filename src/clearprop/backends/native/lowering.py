@@ -51,12 +51,9 @@ def prepare(program: Program) -> Program:
         return value
 
     for node in program.nodes:
-        if node.op in MOVES or node.op == "random_bits":
-            node = replace(node, inputs=tuple(memory(value) for value in node.inputs))
-        elif node.op == "reshape" and not is_unit_reshape(node):
-            node = replace(node, inputs=(memory(node.inputs[0]),))
-        elif node.op == "matmul":
-            node = replace(node, inputs=tuple(memory(value, strided=True) for value in node.inputs))
+        copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
+        if copies or node.op == "matmul":
+            node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)
         elif node.op in ELEMENTWISE:
@@ -175,7 +172,7 @@ class Grouping:
 
     def _is_early(self, node: Node) -> bool:
         """Whether a number follows from inputs and other such numbers alone, so that it is known before all else."""
-        if node.op not in OPERATIONS and node.op != "astype" or space_of(node.outputs[0].type.shape):
+        if node.op not in ELEMENTWISE or node.op == "random_bits" or space_of(node.outputs[0].type.shape):
             return False
         sources = (resolve(self.made, value, identity(value.type.shape))[0] for value in node.inputs)
         return all(self.home.get(source, -1) == -1 or source in self.early for source in sources)

@@ -314,11 +314,9 @@ class NestWriter:
         if not self._lies_apart(place, lanes):
             return self.kernel.load(place, variables, lanes)
         if place in self.scratch:
-            return self.out.value(
-                f"load {vector(SCALARS[place.source.type.dtype], lanes.count)}, ptr {self._scratch(place, variables, lanes)}",
-                place.source.type.dtype,
-                lanes.count,
-            )
+            address = self._scratch(place, variables, lanes)
+            dtype = place.source.type.dtype
+            return self.out.value(f"load {vector(SCALARS[dtype], lanes.count)}, ptr {address}", dtype, lanes.count)
         item = self.kernel.load(place, variables, lanes)
         self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
         return item
