@@ -33,16 +33,21 @@ def _series(degree: int) -> list[float]:
     return fit(lambda r: (r.exp() - 1 - r) / (r * r), -math.log(2) / 2, math.log(2) / 2, degree)
 
 
+def _reduce(a: Arithmetic, x: Register) -> tuple[Register, Register, Register]:
+    """Return n, an integer with n in its low bits, and r, with x = n ln 2 + r."""
+    n, bits = a.nearest(x, 1.0 / math.log(2.0))
+    r = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), x)
+    return n, bits, a.fma(n, a.number(-LN2_LOW[x.dtype], x), r)
+
+
 def _tail(a: Arithmetic, r: Register, rest: Register) -> Register:
     """e^r - 1 - r, and the rest."""
     return a.fma(a.mul(r, r), a.poly(r, _series(_DEGREE[r.dtype])), rest)
 
 
 def exp_between(a: Arithmetic, x: Register) -> Register:
-    """e^x = 2^n (1 + r + r^2 P(r)) with x = n ln 2 + r, for x between the ends; NaN stays NaN."""
-    n, bits = a.nearest(x, 1.0 / math.log(2.0))
-    r = a.fma(n, a.number(-LN2_HIGH[x.dtype], x), x)
-    r = a.fma(n, a.number(-LN2_LOW[x.dtype], x), r)
+    """e^x = 2^n (1 + r + r^2 P(r)), for x between the ends; NaN stays NaN."""
+    n, bits, r = _reduce(a, x)
     return a.scale(a.add(a.number(1.0, x), _tail(a, r, r)), n, bits)
 
 
@@ -93,11 +98,13 @@ def _tanh_series(degree: int) -> list[float]:
 
 
 def tanh(a: Arithmetic, x: Register) -> Register:
-    """1 - 2 / (1 + exp(2 |x|)), and x + x^3 Q(x^2) where |x| is small; odd."""
+    """1 - 2 / (1 + 2^n + 2^n (e^r - 1)) with 2 |x| = n ln 2 + r, and x + x^3 Q(x^2) where |x| is small; odd."""
     size = a.at_most(a.abs(x), _TANH_ONE[x.dtype])
     one, square = a.number(1.0, x), a.mul(size, size)
-    e = exp_between(a, a.add(size, size))
-    large = a.sub(one, a.div(a.number(2.0, x), a.add(one, e)))
+    _, bits, r = _reduce(a, a.add(size, size))
+    power = a.power_of_two(bits, x.dtype)
+    below = a.fma(power, _tail(a, r, r), a.add(power, one))
+    large = a.sub(one, a.div(a.number(2.0, x), below))
     small = a.fma(a.mul(size, square), a.poly(square, _tanh_series(_TANH_DEGREE[x.dtype])), size)
     return a.copysign(a.select(a.compare("lt", size, a.number(_TANH_SMALL, x)), small, large), x)
 
