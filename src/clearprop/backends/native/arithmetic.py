@@ -14,13 +14,13 @@ class Arithmetic:
 
     Attributes:
         out: the emitter.
-        avx512: whether instructions that only AVX-512 has may be used.
+        target: by its name, whose own instructions may be used.
 
     With `contract` the compiler may fuse a product and a sum into one FMA.
     """
 
-    def __init__(self, emitter: Emitter, contract: bool = False, avx512: bool = False) -> None:
-        self.out, self.avx512 = emitter, avx512
+    def __init__(self, emitter: Emitter, contract: bool = False, target: str = "baseline") -> None:
+        self.out, self.target = emitter, target
         self._flags = "contract " if contract else ""
 
     def number(self, value: float, like: Register) -> Register:
@@ -56,7 +56,7 @@ class Arithmetic:
         return self._intrinsic("fmuladd", a, b, c)
 
     def fused(self, a: Register, b: Register, c: Register) -> Register:
-        """a b + c in one rounding everywhere, if need be by a slow call."""
+        """a b + c in one rounding everywhere; a slow call where the CPU has no such instruction."""
         return self._intrinsic("fma", a, b, c)
 
     def floor(self, a: Register) -> Register:
@@ -108,12 +108,11 @@ class Arithmetic:
     def poly(self, x: Register, coefficients: list[float]) -> Register:
         """The polynomial with these coefficients, highest power first: Horner's rule in x^2, on pairs c x + d."""
         numbers = [self.number(coefficient, x) for coefficient in coefficients]
-        square = self.mul(x, x)
         odd = len(numbers) % 2
-        parts = numbers[:odd] + [self.fma(c, x, d) for c, d in zip(numbers[odd::2], numbers[odd + 1 :: 2], strict=True)]
-        result = parts[0]
-        for part in parts[1:]:
-            result = self.fma(result, square, part)
+        square, result = self.mul(x, x), numbers[0]
+        for place in range(odd, len(numbers), 2):
+            pair = self.fma(numbers[place], x, numbers[place + 1])
+            result = self.fma(result, square, pair) if place else pair
         return result
 
     def bits(self, a: Register) -> Register:
@@ -168,7 +167,7 @@ class Arithmetic:
 
     def scale(self, a: Register, n: Register, bits: Register) -> Register:
         """a 2^n for what `nearest` returns; a subnormal result is rounded once."""
-        if self.avx512 and BITS[a.dtype] * a.lanes == 512:
+        if self.target == "avx512" and BITS[a.dtype] * a.lanes == 512:
             return self._scalef(a, n)
         whole = self.sub(bits, self.bits(self.number(1.5 * 2.0 ** MANTISSA[a.dtype], a)))
         half = self.shift("ashr", whole, 1)

@@ -195,7 +195,7 @@ class _Writer:
             if name == "random_bits":
                 text, declares = define_philox(lanes)
             else:
-                text, declares = define(name, dtype, lanes, self.target.name == "avx512")
+                text, declares = define(name, dtype, lanes, self.target.name)
             self.declares |= declares
             yield text
 

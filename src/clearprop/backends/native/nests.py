@@ -29,7 +29,7 @@ class NestWriter:
     ) -> None:
         self.kernel, self.phases, self.target = kernel, phases, target
         self.out = kernel.out
-        self.arithmetic = Arithmetic(kernel.out, contract=True, avx512=target.name == "avx512")
+        self.arithmetic = Arithmetic(kernel.out, contract=True, target=target.name)
         self.made: Mapping[Value, Node] = phases.made
         self.space = phases.nest.space
         self.row_values: dict[Value, Register] = {}

@@ -31,7 +31,7 @@ def function(name: str) -> Function:
     """Return how a function is applied to registers: in place, where a loop keeps its constants, or by a call."""
 
     def apply(a: Arithmetic, *arguments: Register) -> Register:
-        plain = Arithmetic(a.out, avx512=a.avx512)
+        plain = Arithmetic(a.out, target=a.target)
         if name in _IN_PLACE:
             return _IN_PLACE[name](plain, *arguments)
         first = arguments[0]
@@ -46,12 +46,12 @@ def _symbol(name: str, like: Register) -> str:
     return f"clearprop.{name}.{suffix(SCALARS[like.dtype], like.lanes)}"
 
 
-def define(name: str, dtype: str, lanes: int, avx512: bool) -> tuple[str, set[str]]:
+def define(name: str, dtype: str, lanes: int, target: str) -> tuple[str, set[str]]:
     """Return the text of one function that is called, and the declarations that it needs."""
     out = Emitter()
     arguments = [Register(f"%x{i}", dtype, lanes) for i in range(2 if name == "power" else 1)]
     first = arguments[0]
-    out.do(f"ret {_CALLED[name](Arithmetic(out, avx512=avx512), *arguments)}")
+    out.do(f"ret {_CALLED[name](Arithmetic(out, target=target), *arguments)}")
     parameters = ", ".join(map(str, arguments))
     head = f"define internal {first.type} @{_symbol(name, first)}({parameters}) nounwind"
     return out.function(head), out.declares

@@ -13,9 +13,9 @@ from decimal import Decimal
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.emitter import Register
 from clearprop.backends.native.functions.by_lane import by_lane
-from clearprop.backends.native.functions.exponentials import LN2_HIGH, LN2_LOW, exp_of_sum
+from clearprop.backends.native.functions.exponentials import LN2_HIGH, LN2_LOW, exp, exp_of_sum
 from clearprop.backends.native.functions.fits import fit, total
-from clearprop.backends.native.functions.logarithms import log_ends, log_parts
+from clearprop.backends.native.functions.logarithms import log, log_ends, log_parts
 
 Pair = tuple[Register, Register]
 """A number as the sum of a double and a smaller one."""
@@ -31,11 +31,20 @@ def _series() -> list[float]:
 
 
 def power(a: Arithmetic, x: Register, y: Register) -> Register:
-    """x^y, with NumPy's values at the ends; a single number goes to the C library, which answers sooner."""
-    if x.lanes == 1:
+    """x^y, with NumPy's values at the ends.
+
+    A single number goes to the C library, which answers sooner, and so does everything where there is no FMA.
+    """
+    if x.lanes == 1 or a.target == "baseline":
         return by_lane(a, "pow", x, y)
     wide_x, wide_y = a.resized(x, "float64"), a.resized(y, "float64")
-    return a.resized(_ends(a, wide_x, wide_y, _positive(a, a.abs(wide_x), wide_y)), x.dtype)
+    positive = _positive if x.dtype == "float64" else _short
+    return a.resized(_ends(a, wide_x, wide_y, positive(a, a.abs(wide_x), wide_y)), x.dtype)
+
+
+def _short(a: Arithmetic, x: Register, y: Register) -> Register:
+    """x^y for x >= 0, exact enough for a float32."""
+    return exp(a, a.mul(y, log(a, x)))
 
 
 def _positive(a: Arithmetic, x: Register, y: Register) -> Register:
