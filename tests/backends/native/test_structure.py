@@ -26,7 +26,7 @@ def test_no_primitive_is_a_hole() -> None:
 
 
 def test_only_jit_imports_llvm() -> None:
-    for path in Path(package.__file__).parent.glob("*.py"):
+    for path in Path(package.__file__).parent.rglob("*.py"):
         names = [
             alias.name if isinstance(node, ast.Import) else str(node.module)
             for node in ast.walk(ast.parse(path.read_text()))

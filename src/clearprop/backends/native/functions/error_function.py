@@ -17,7 +17,7 @@ _SMALL_DEGREE = {"float32": 6, "float64": 12}
 _LARGE_DEGREE = {"float32": 11, "float64": 28}
 
 
-def _erf(x: Decimal) -> Decimal:
+def _scaled_erf(x: Decimal) -> Decimal:
     """e^(x^2) erf x = 2 / sqrt(pi) (x + 2 x^3 / 3 + 4 x^5 / (3 5) + ...), whose terms are all positive."""
     odd, square = count(3, 2), 2 * x * x
     terms = accumulate(odd, lambda term, k: term * square / k, initial=x)
@@ -30,7 +30,7 @@ def _small(degree: int) -> list[float]:
 
     def function(z: Decimal) -> Decimal:
         x = z.sqrt()
-        return _erf(x) / z.exp() / x - 1
+        return _scaled_erf(x) / z.exp() / x - 1
 
     return fit(function, 0.0, 1.0, degree)
 
@@ -38,7 +38,7 @@ def _small(degree: int) -> list[float]:
 @functools.cache
 def _large(degree: int, end: float) -> list[float]:
     """Return erfcx(x) = e^(x^2) - e^(x^2) erf x in x minus the middle, for 1 <= x <= end."""
-    return fit(lambda x: (x * x).exp() - _erf(x), 1.0, end, degree, (1.0 + end) / 2)
+    return fit(lambda x: (x * x).exp() - _scaled_erf(x), 1.0, end, degree, (1.0 + end) / 2)
 
 
 def erf(a: Arithmetic, x: Register) -> Register:
