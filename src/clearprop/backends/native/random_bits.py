@@ -93,18 +93,29 @@ def define_philox(blocks: int) -> tuple[str, set[str]]:
     out = Emitter()
     a = Arithmetic(out)
 
-    def number(place: int) -> Register:
-        item = out.get(f"load i64, ptr {_place(out, '%numbers', place)}, align 8")
-        return out.splat(Register(item, "int64"), blocks)
+    def number(place: str) -> Register:
+        address = out.get(f"getelementptr i64, ptr %numbers, i64 {place}")
+        return out.splat(Register(out.get(f"load i64, ptr {address}, align 8"), "int64"), blocks)
 
-    stream, low, high = (number(place) for place in range(3))
+    stream, low, high = (number(str(place)) for place in range(3))
     first = a.add(out.splat(Register("%block", "int64"), blocks), iota("int64", blocks))
-    sets = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(_sets(blocks))]
-    for round_ in range(_ROUNDS):
-        keys = number(3 + 2 * round_), number(4 + 2 * round_)
-        sets = [_round(a, counters, keys) for counters in sets]
-    for place, counters in enumerate(sets):
-        _store(a, counters, place)
+    starts = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(_sets(blocks))]
+    slots = [[out.slot(counter.type, counter.text) for counter in counters] for counters in starts]
+
+    def counters_of(set_: list[str]) -> tuple[Register, ...]:
+        return tuple(out.value(f"load {first.type}, ptr {slot}", "int64", blocks) for slot in set_)
+
+    def two_rounds(place: str) -> None:
+        keys = [number(out.add(place, str(i))) for i in range(4)]
+        for set_ in slots:
+            counters = _round(a, _round(a, counters_of(set_), (keys[0], keys[1])), (keys[2], keys[3]))
+            for slot, counter in zip(set_, counters, strict=True):
+                out.do(f"store {counter}, ptr {slot}")
+
+    # a loop, since all the rounds in a row take 30 ms more to compile
+    out.loop("3", str(3 + 2 * _ROUNDS), 4, two_rounds)
+    for place, set_ in enumerate(slots):
+        _store(a, counters_of(set_), place)
     out.do("ret void")
     head = f"define internal void @{philox_name(blocks)}(ptr %buffer, ptr %numbers, i64 %block) nounwind"
     return out.function(head), out.declares
