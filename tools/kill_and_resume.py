@@ -1,6 +1,6 @@
 """Kill training at random moments, resume it, and compare every bit with a run that was left in peace.
 
-Usage: python tools/kill_and_resume.py [--count 100] [--seed 0] [--jobs 2]
+Usage: python tools/kill_and_resume.py [--count 100] [--seed 0] [--jobs 2] [--backend native]
 
 Each trial starts a process that trains a small network (dropout, Adam, cosine schedule, early stopping on held-out
 samples, checkpoints every few steps), and sends it SIGKILL, SIGTERM or SIGINT at a random moment. Then it resumes
@@ -39,7 +39,7 @@ AGAIN = 0.25
 """How often a resumed process is killed as well."""
 
 
-def train(folder: Path) -> int:
+def train(folder: Path, backend: str) -> int:
     """The child: train in a folder, going on from the checkpoint there if there is one."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(333, 12))
@@ -50,6 +50,7 @@ def train(folder: Path) -> int:
         optimizer=cp.Adam(0.01),
         schedule=cp.Cosine(0.05),
         seed=7,
+        backend=backend,
     )
     history = model.fit(
         X,
@@ -73,16 +74,16 @@ def announce(event: Event) -> None:
         print("started", flush=True)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, backend: str) -> subprocess.Popen[str]:
     """Start a child; its first line of output comes when the fit begins."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, "--child", str(folder)]
+    command = [sys.executable, __file__, "--child", str(folder), "--backend", backend]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def finish(folder: Path) -> float:
+def finish(folder: Path, backend: str) -> float:
     """Run a child to its end; return for how long it trained."""
-    child = start(folder)
+    child = start(folder, backend)
     assert child.stdout is not None
     child.stdout.readline()
     began = time.monotonic()
@@ -92,9 +93,9 @@ def finish(folder: Path) -> float:
     return time.monotonic() - began
 
 
-def kill(folder: Path, after: float, number: int) -> bool:
+def kill(folder: Path, backend: str, after: float, number: int) -> bool:
     """Start a child and signal it some seconds after its fit began; tell whether that ended it early."""
-    child = start(folder)
+    child = start(folder, backend)
     assert child.stdout is not None
     child.stdout.readline()
     time.sleep(after)
@@ -113,6 +114,7 @@ def outcome(folder: Path) -> tuple[bytes, dict[str, Any]]:
 class Tally:
     """What happened, over all trials."""
 
+    backend: str
     expected: tuple[bytes, dict[str, Any]]
     seconds: float
     identical: int = 0
@@ -126,10 +128,12 @@ class Tally:
         number, killed = rng.choice(SIGNALS), 0
         while not killed:  # a process that was faster than the signal does not count
             folder = folder.with_name(f"{folder.name}_")
-            killed += kill(folder, rng.uniform(0.0, self.seconds), number)
-        while rng.random() < AGAIN and kill(folder, rng.uniform(0.0, 0.5 * self.seconds), rng.choice(SIGNALS)):
+            killed += kill(folder, self.backend, rng.uniform(0.0, self.seconds), number)
+        while rng.random() < AGAIN and kill(
+            folder, self.backend, rng.uniform(0.0, 0.5 * self.seconds), rng.choice(SIGNALS)
+        ):
             killed += 1
-        finish(folder)
+        finish(folder, self.backend)
         same = outcome(folder) == self.expected
         with self.lock:
             self.identical += same
@@ -139,13 +143,13 @@ class Tally:
             print(f"trial {seed}: the resumed run differs", flush=True)
 
 
-def run(count: int, seed: int, jobs: int) -> int:
+def run(count: int, seed: int, jobs: int, backend: str) -> int:
     """Run all trials; return the exit status."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="clearprop-kills-") as name:
         base = Path(name)
-        seconds = finish(base / "whole")
-        tally = Tally(outcome(base / "whole"), seconds)
+        seconds = finish(base / "whole", backend)
+        tally = Tally(backend, outcome(base / "whole"), seconds)
         history = tally.expected[1]
         print(f"uninterrupted: {len(history['epochs'])} epochs, {history['reason']}, {seconds:.1f} s", flush=True)
         with ThreadPoolExecutor(jobs) as pool:
@@ -163,9 +167,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="how many trials (100)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the signals (0)")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="trials at a time")
+    parser.add_argument("--backend", default="native", help="what runs the programs (native)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    return train(options.child) if options.child else run(options.count, options.seed, options.jobs)
+    if options.child:
+        return train(options.child, options.backend)
+    return run(options.count, options.seed, options.jobs, options.backend)
 
 
 if __name__ == "__main__":

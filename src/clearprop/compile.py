@@ -8,9 +8,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from clearprop.backends.native import Native
-from clearprop.backends.protocol import Backend, Executable
+from clearprop.backends.protocol import Backend, CompiledStep, Executable
 from clearprop.backends.reference import Reference
 from clearprop.backends.source import print_source
 from clearprop.errors import BackendError, BackendNote, SettingsError
@@ -29,6 +30,8 @@ STAGES = ("program", "derived", "passes", "kernels", "llvm", "assembly")
 
 EXPLAIN, EXPLAIN_FOLDER = "CLEARPROP_EXPLAIN", "CLEARPROP_EXPLAIN_DIR"
 """The environment variables that print stages of whatever is compiled, and that name a folder to write them to."""
+
+_Compiled = TypeVar("_Compiled", Executable, CompiledStep)
 
 _numbers = itertools.count()
 _noted: set[str] = set()
@@ -77,15 +80,31 @@ def compile_program(
         BackendError: the backend was asked for by name and does not run on this computer.
         ProgramError: the program breaks a rule of the representation, or asks for a batch size that no input has.
     """
+    return _compiled(program, backend, derived_from, lambda runner, optimized: runner.compile(optimized))
+
+
+def compile_step(
+    program: Program, backend: str = DEFAULT_BACKEND, *, derived_from: Program | None = None
+) -> CompiledStep:
+    """Optimise a training step and hand it to a backend; the result is run many times on state of its own.
+
+    Args and errors are those of `compile_program`; it is a ProgramError, too, if the program is no training step.
+    """
+    return _compiled(program, backend, derived_from, lambda runner, optimized: runner.compile_step(optimized))
+
+
+def _compiled(
+    program: Program, backend: str, derived_from: Program | None, compile_: Callable[[Backend, Program], _Compiled]
+) -> _Compiled:
     verify_batch(program)
     runner = BACKENDS[choose_backend(backend)]()
     optimized = optimize(program)
     _show(program, derived_from, backend)
     try:
-        return runner.compile(optimized)
+        return compile_(runner, optimized)
     except BackendError as error:
         _note(f"{error}; {program.name} runs on the reference backend, which is slower")
-        return Reference().compile(optimized)
+        return compile_(Reference(), optimized)
 
 
 def value_and_gradient(

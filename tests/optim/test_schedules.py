@@ -75,3 +75,8 @@ def test_cosine(final):
 def test_settings_that_are_refused(kind, arguments):
     with pytest.raises(SettingsError):
         kind(**arguments)
+
+
+@pytest.mark.parametrize("kind", SCHEDULES, ids=lambda kind: kind.__name__)
+def test_factors_of_many_steps_are_those_of_each(kind):
+    assert kind().factors(at(7), 80) == [kind()(at(step)) for step in range(7, 87)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,14 @@ from clearprop import nn, optim
 from clearprop.model import Model
 
 Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module", params=["reference", "native"])
+def backend(request) -> Iterator[str]:
+    """Every model of a module is on this backend; the module runs once for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Model.__init__.__kwdefaults__, "backend", request.param)
+        yield request.param
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from clearprop.errors import SettingsError
 from clearprop.model import Model
 from clearprop.train import EarlyStopping, EpochEnded
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 class Weights(list):
     """The weights at the end of every epoch, and what was recorded."""

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "kill_and_resume.py"
 
 
-def test_three_kills():
-    done = subprocess.run(
-        [sys.executable, TOOL, "--count", "3", "--seed", "1"], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_three_kills(backend):
+    command = [sys.executable, TOOL, "--count", "3", "--seed", "1", "--backend", backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "3 kills, 3 resumes, 3 identical"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from clearprop.errors import DivergedError, SettingsError
 from clearprop.model import Model
 from clearprop.model.samples import given_type
 from clearprop.train import (
+    CheckpointWritten,
     Diverged,
     EarlyStopping,
     EpochEnded,
@@ -25,6 +30,8 @@ from clearprop.train import (
     Progressed,
     StopTraining,
 )
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 class Seen(list):
@@ -309,3 +316,87 @@ def test_what_was_seen_of_the_last_epoch_is_recorded(samples, model):
     assert len(history["val_loss"]) == 2
     assert history.best_epoch == int(np.argmin(history["val_loss"])) + 1
     assert all(0 < loss < 10 for loss in history["loss"])
+
+
+def long_fit(backend: str, rows: int = 400_000, **options) -> tuple[Model, np.ndarray, np.ndarray]:
+    """A model, and samples whose epochs take the native backend seconds."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 8)).astype("f4")
+    model = Model([nn.Dense(64, "tanh"), nn.Dense(1)], "squared_error", backend=backend)
+    return model, X, X[:, :1]
+
+
+class TestStretches:
+    """The backend runs steps on its own for a while; nobody waits for it for long."""
+
+    def test_ctrl_c_in_the_middle_of_an_epoch(self, backend):
+        model, X, y = long_fit(backend)
+        sent = []
+
+        def interrupt():
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def start(event):
+            if isinstance(event, FitStarted):
+                threading.Timer(0.3, interrupt).start()
+
+        seen = Seen()
+        history = model.fit(X, y, epochs=1000, batch_size=8, listeners=[seen, start], progress=False)
+        assert time.monotonic() - sent[0] < 0.5
+        assert history.reason == "interrupted"
+        assert seen[-1].step > 0
+        assert len(history) == 0  # in the middle of the first epoch
+
+    def test_progress_is_told_in_the_middle_of_an_epoch(self, backend):
+        model, X, y = long_fit(backend)
+
+        def stop(event):
+            if isinstance(event, Progressed) and len(seen.of(Progressed)) == 3:
+                raise StopTraining
+
+        seen = Seen()
+        history = model.fit(X, y, epochs=1, batch_size=8, listeners=[seen, stop], progress=False)
+        assert history.reason == "interrupted"
+        steps = [event.step for event in seen.of(Progressed)]
+        assert steps == sorted(set(steps))
+        assert steps[-1] == seen[-1].step < 50_000
+
+    def test_checkpoints_are_written_at_their_steps(self, backend, samples, model, tmp_path):
+        seen = Seen()
+        model.fit(*samples, epochs=4, batch_size=5, listeners=[seen], run=tmp_path, checkpoint_steps=3, progress=False)
+        assert [event.step for event in seen.of(CheckpointWritten)] == [3, 6, 9, 12, 15, 18, 20]
+
+    def test_the_result_does_not_depend_on_the_stretches(self, backend, samples, model, monkeypatch):
+        twin = Model(model.network, model.loss, model.optimizer, schedule=model.schedule, dtype="float64", seed=3)
+        options = {"epochs": 9, "batch_size": 2, "validation_data": samples, "progress": False}
+        history = model.fit(*samples, **options)
+        monkeypatch.setattr("clearprop.train.loop._STRETCH_STEPS", 1)
+        assert twin.fit(*samples, **options).epochs == history.epochs
+        for name, array in model.parameters.items():
+            np.testing.assert_array_equal(array, twin.parameters[name])
+
+    def test_fits_in_several_threads(self, backend, samples, model):
+        def fit(_):
+            twin = Model(model.network, model.loss, model.optimizer, schedule=model.schedule, dtype="float64", seed=3)
+            twin.fit(*samples, epochs=20, batch_size=4, progress=False)
+            return twin.parameters
+
+        expected = fit(0)
+        with ThreadPoolExecutor(4) as pool:
+            for parameters in pool.map(fit, range(6)):
+                for name, array in expected.items():
+                    np.testing.assert_array_equal(array, parameters[name])
+
+    def test_parameters_and_best_weights_do_not_change_with_later_steps(self, backend, samples):
+        X, y = samples[0], samples[0].sum(axis=1)
+        model, once = linear(), linear()
+        first = dict(model.parameters)
+        copies = {name: array.copy() for name, array in first.items()}
+        once.fit(X, y, epochs=1, progress=False)
+        # the first epoch stays the best one
+        model.fit(X, y, epochs=5, early_stopping=EarlyStopping("loss", patience=3, min_delta=1e3), progress=False)
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, copies[name])
+            np.testing.assert_array_equal(model.parameters[name], once.parameters[name])
+            assert model.parameters[name].base is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearprop.compile import choose_backend, compile_program
+from clearprop.compile import choose_backend, compile_program, compile_step
 from clearprop.data import Encoding, split
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
@@ -105,7 +105,7 @@ def make_training(
     model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
     programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
     compiled = Compiled(
-        compile_program(programs.step, model.backend, derived_from=programs.objective),
+        compile_step(programs.step, model.backend, derived_from=programs.objective),
         model.compiled_evaluation(train),
         programs.hyper,
         Key(model.seed).child("training").words(),

@@ -226,7 +226,7 @@ class Model:
         finally:
             if shown is not None:
                 shown.close()
-            self.parameters = dict(training.state.parameters)
+            self.parameters = {name: array.copy() for name, array in training.state.parameters.items()}
             if folder is not None:
                 folder.finish(self, training.state.history)
 
@@ -388,12 +388,14 @@ class Model:
 
     def _predict(self, x: Array) -> Array:
         self._check_input(x)
-        y = self.output_type()
-        program = self._compiled(
-            ("prediction",), lambda: build_prediction(self.network, self.loss, self.signature(y, False))
-        )
-        parts = [x[start : start + _ROWS] for start in range(0, max(len(x), 1), _ROWS)]
+        program = self._compiled(("prediction",), self._write_prediction)
+        if len(x) <= _ROWS:
+            return program({"x": x, **self.parameters})["prediction"]
+        parts = [x[start : start + _ROWS] for start in range(0, len(x), _ROWS)]
         return np.concatenate([program({"x": part, **self.parameters})["prediction"] for part in parts])
+
+    def _write_prediction(self) -> Program:
+        return build_prediction(self.network, self.loss, self.signature(self.output_type(), False))
 
     def _compiled(self, key: Any, write: Any) -> Executable:
         if key not in self._executables:

@@ -42,8 +42,10 @@ def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
         array = np.asarray(features)
         if array.dtype.kind == "c":
             raise TypeError("they are complex")
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
-            converted = np.ascontiguousarray(array, dtype=dtype)
+        converted = array
+        if array.dtype != dtype or not array.flags.c_contiguous:
+            with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
+                converted = np.ascontiguousarray(array, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
     if array.dtype.kind not in "biuf" or converted.ndim < 2:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clearprop.description import choose
 from clearprop.errors import SettingsError
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where training stands: the step from 0, the steps of an epoch, and the steps of the whole fit."""
 
     step: int
@@ -31,6 +31,10 @@ class Schedule(ABC):
     def __call__(self, position: Position) -> float:
         """Return the factor at a position."""
 
+    def factors(self, first: Position, count: int) -> list[float]:
+        """Return the factors at a position and the steps after it."""
+        return [self(first._replace(step=step)) for step in range(first.step, first.step + count)]
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
@@ -39,6 +43,10 @@ class Constant(Schedule):
     def __call__(self, position: Position) -> float:
         """Return 1."""
         return 1.0
+
+    def factors(self, first: Position, count: int) -> list[float]:
+        """Return ones."""
+        return [1.0] * count
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,13 @@ class Cosine(Schedule):
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""
-        done = min(position.step / max(position.total_steps, 1), 1.0)
-        return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * done))
+        return self.factors(position, 1)[0]
+
+    def factors(self, first: Position, count: int) -> list[float]:
+        """Return the factors at a position and the steps after it."""
+        total = max(first.total_steps, 1)
+        done = [min(step / total, 1.0) for step in range(first.step, first.step + count)]
+        return [self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * part)) for part in done]
 
 
 SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "step": Step, "cosine": Cosine}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.backends.protocol import Executable
+from clearprop.backends.protocol import CompiledStep, Executable, Stepper
 from clearprop.data import batch_order
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.optim import Position, Schedule
@@ -30,10 +30,14 @@ from clearprop.train.events import (
 from clearprop.train.metrics import compute
 from clearprop.train.settings import FitSettings, History
 from clearprop.train.signals import StopRequest, stop_on_signals
-from clearprop.train.state import FitState, write_checkpoint
+from clearprop.train.state import FitState, copies, write_checkpoint
 
 Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
+_STRETCH_SECONDS = 0.04
+"""How long the backend runs steps on its own: Ctrl-C, listeners and checkpoints wait for no more."""
+_STRETCH_STEPS = 4096
+"""The most steps of a stretch, so that the learning rates computed in advance stay few."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Samples:
 class Compiled:
     """What the loop runs: the step, the evaluation, and the hyper-parameters they take."""
 
-    step: Executable
+    step: CompiledStep
     evaluation: Executable
     hyper: Mapping[str, float]
     key: Array
@@ -91,7 +95,8 @@ class Training:
         self.steps_per_epoch = settings.steps_per_epoch(len(train))
         self.total_steps = settings.total_steps(len(train))
         self.stop = StopRequest()
-        self._hyper = {name: np.asarray(value, np.float64) for name, value in compiled.hyper.items()}
+        self.stepper = self._stepper()
+        self._pace = _STRETCH_SECONDS
         self._last_checkpoint = time.monotonic()
         self._last_report = (time.monotonic(), 0)
         self._samples_done = 0
@@ -130,7 +135,7 @@ class Training:
         state, started = self.state, time.monotonic()
         order = self.order(state.epoch)
         while state.batch < self.steps_per_epoch and state.step < self.total_steps:
-            self.run_step(order)
+            self.run_steps(order, self._room())
             if self.stop.reason:
                 return self.stop.reason
             self._checkpoint_if_due()
@@ -145,35 +150,46 @@ class Training:
             return "early stopping"
         return self.stop.reason or "finished"
 
-    def run_step(self, order: Array) -> None:
-        """Run one step on the next batch; the state changes only if the result is finite."""
-        state = self.state
-        rows = order[state.batch * self.settings.batch_size : (state.batch + 1) * self.settings.batch_size]
-        inputs = self.step_inputs(rows)
-        outputs = self.compiled.step(inputs)
-        if not (np.isfinite(outputs["objective"]) and np.isfinite(outputs["health"])):
-            raise DivergedError(self._why(inputs))
-        state.parameters |= {name: outputs[name] for name in state.parameters if name in outputs}
-        state.slots = {name: outputs[name] for name in state.slots}
-        state.loss_sum += float(outputs["cost"]) * len(rows)
-        state.step, state.batch = state.step + 1, state.batch + 1
+    def run_steps(self, order: Array, count: int) -> None:
+        """Run steps on the next batches; the state changes only as long as the results are finite."""
+        state, size = self.state, self.settings.batch_size
+        rows = order[state.batch * size : (state.batch + count) * size]
+        varying = {"learning_rate": self.learning_rates(count)}
+        started = time.perf_counter()
+        stretch = self.stepper.run(state.step, rows, varying, state.loss_sum)
+        state.loss_sum = stretch.loss_sum
+        state.step, state.batch = state.step + stretch.steps, state.batch + stretch.steps
+        if stretch.diverged:
+            raise DivergedError(self._why(order[state.batch * size : (state.batch + 1) * size]))
+        self._pace = (time.perf_counter() - started) / count
         self._samples_done += len(rows)
-        self._report_if_due(min(state.batch * self.settings.batch_size, len(self.train)))
+        self._report_if_due(min(state.batch * size, len(self.train)))
 
-    def step_inputs(self, rows: Array) -> dict[str, Array]:
-        """Gather one batch and everything else that the step takes."""
-        state = self.state
-        inputs = {"x": self.train.x[rows], "y": self.train.y[rows], "key": self.compiled.key}
-        if self.train.weight is not None:
-            inputs["weight"] = self.train.weight[rows]
-        inputs["step"] = np.asarray(state.step, np.int64)
-        rate = np.asarray(self.learning_rate(), np.float64)
-        return inputs | state.parameters | state.slots | self._hyper | {"learning_rate": rate}
+    def _room(self) -> int:
+        """Return how many steps may run before something else is due: time, a checkpoint, the end of the epoch."""
+        state, every = self.state, self.settings.checkpoint_steps
+        left = min(self.steps_per_epoch - state.batch, self.total_steps - state.step)
+        if every is not None:
+            left = min(left, every - state.step % every)
+        return min(left, _STRETCH_STEPS, max(1, int(_STRETCH_SECONDS / self._pace)))
 
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
+    def _stepper(self) -> Stepper:
+        """Give the state to a stepper; what `state` holds from now on is what the stepper works on."""
+        compiled, state, train = self.compiled, self.state, self.train
+        inputs = {"x": train.x, "y": train.y, "key": compiled.key}
+        if train.weight is not None:
+            inputs["weight"] = train.weight
+        hyper = {name: np.asarray(value, np.float64) for name, value in compiled.hyper.items()}
+        size = min(self.settings.batch_size, len(train))
+        stepper = compiled.step.start(inputs | state.parameters | state.slots | hyper, size)
+        state.parameters |= {name: stepper.state[name] for name in state.parameters if name in stepper.state}
+        state.slots = {name: stepper.state[name] for name in state.slots}
+        return stepper
+
+    def learning_rates(self, count: int = 1) -> Array:
+        """Return the learning rates of the next steps."""
         position = Position(self.state.step, self.steps_per_epoch, self.total_steps)
-        return self.compiled.hyper["learning_rate"] * self.compiled.schedule(position)
+        return self.compiled.hyper["learning_rate"] * np.array(self.compiled.schedule.factors(position, count))
 
     def order(self, epoch: int) -> Array:
         """Return the order in which an epoch takes the samples."""
@@ -228,7 +244,7 @@ class Training:
         if not watch.improves(value, state.best_value):
             state.waited += 1
             return False
-        state.best_value, state.waited, state.best = value, 0, dict(state.parameters)
+        state.best_value, state.waited, state.best = value, 0, copies(state.parameters)
         state.history.best_epoch = state.epoch + 1
         return True
 
@@ -242,9 +258,10 @@ class Training:
         seconds = time.monotonic() - started
         self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
 
-    def _why(self, inputs: Mapping[str, Array]) -> str:
+    def _why(self, rows: Array) -> str:
+        rate = float(self.learning_rates()[0])
+        inputs = self.stepper.inputs(self.state.step, rows, {"learning_rate": rate})
         where = first_non_finite(self.compiled.step.program, inputs)
-        rate = float(inputs["learning_rate"])
         return (
             f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
             f"The weights from before this step are kept. The learning rate was {rate:g}: "
@@ -274,7 +291,8 @@ class Training:
         self._last_report = (now, self._samples_done)
         state = self.state
         loss = state.loss_sum / samples
-        self._publish(Progressed(state.step, state.epoch, state.batch, loss, self.learning_rate(), speed))
+        rate = float(self.learning_rates()[0])
+        self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))
 
     def _publish(self, event: Event) -> None:
         """Hand an event to every listener; one that fails is reported and left out from then on."""

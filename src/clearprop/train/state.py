@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ class FitState:
     """Parameters, slots, and where training stands.
 
     Attributes:
-        parameters, slots: the arrays that a step takes and gives back.
+        parameters, slots: the arrays that a step replaces; in a fit they are those of its stepper, and change.
         step: steps done so far.
         epoch: the epoch at work, from 0.
         batch: batches of it that are done.
@@ -42,6 +43,11 @@ class FitState:
     best_value: float | None = None
     waited: int = 0
     history: History = field(default_factory=History)
+
+
+def copies(arrays: Mapping[str, Array]) -> Arrays:
+    """Return arrays of their own, which stay as they are when training goes on."""
+    return {name: array.copy() for name, array in arrays.items()}
 
 
 _GROUPS = ("parameters", "slots", "best")

@@ -7,6 +7,7 @@ loop of fused multiply-adds.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Callable
@@ -45,8 +46,10 @@ def machine_seconds(executable: NativeExecutable, inputs: dict[str, np.ndarray],
     memory = executable._memory(n)
     given = [np.ascontiguousarray(inputs[value.name]) for value in executable.program.inputs]
     created = [np.empty(resolve_shape(type_.shape, n), type_.dtype) for type_ in executable._module.created]
-    memory.table[: len(given) + len(created)] = [array.ctypes.data for array in (*given, *created)]
-    table, inner = memory.table.ctypes.data, 10
+    for place, array in enumerate((*given, *created)):
+        memory.table[place] = array.ctypes.data
+    memory.held[:] = [None] * len(given)  # the table no longer holds what they stand for
+    table, inner = ctypes.addressof(memory.table), 10
     function, team = executable._function, executable.team.start() if memory.shared else None
 
     def run() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from clearprop.backends.native.arena import ALIGNMENT, plan
+from clearprop.backends.native.arena import address, aligned, plan
 from clearprop.backends.native.jit import MachineCode
 from clearprop.backends.native.module import Module
 from clearprop.backends.native.threads import Team
@@ -20,23 +21,32 @@ from clearprop.ops.reductions import check_empty_batch
 
 @dataclass
 class _Memory:
-    """What one thread needs for one batch size: the arena, the table that the machine code reads, the shapes.
+    """What one thread needs for one batch size.
 
-    `shared` says whether some kernel is large enough for the team.
+    Attributes:
+        arena: the memory of the intermediate values.
+        status: what the machine code sets where an index is out of range.
+        table: the addresses of all buffers, which the machine code reads.
+        held: for each input without rows what was given last, once its address is in the table.
+        shapes: of the inputs.
+        created: shape and dtype of each result buffer.
+        results: the shapes of the outputs.
     """
 
     arena: Array
-    status: Array
-    table: Array
-    address: int
+    status: ctypes.c_int64
+    table: ctypes.Array[ctypes.c_size_t]
+    held: list[Array | None]
     shapes: tuple[tuple[int, ...], ...]
-    created: tuple[tuple[tuple[int, ...], str], ...]
+    created: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
     results: tuple[tuple[int, ...], ...]
     shared: bool
 
 
 class NativeExecutable:
     """A program as machine code. Several threads may call it at once: each has its own arena.
+
+    An input without rows, such as a parameter, is checked when it is another array than in the call before.
 
     Attributes:
         program: what it computes.
@@ -50,6 +60,15 @@ class NativeExecutable:
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(code.address)
         self._local = threading.local()
         self._dtypes = [np.dtype(value.type.dtype) for value in program.inputs]
+        self._names = [value.name for value in program.inputs]
+        self._rows = [
+            (value.name, axis, dim.scale)
+            for value in program.inputs
+            for axis, dim in enumerate(value.type.shape)
+            if isinstance(dim, Batch)
+        ]
+        with_rows = {name for name, _, _ in self._rows}
+        self._keeps = [name not in with_rows for name in self._names]
 
     def __call__(self, inputs: Arrays) -> dict[str, Array]:
         """Return the outputs by name, as new arrays; the inputs are left untouched.
@@ -60,14 +79,30 @@ class NativeExecutable:
         """
         n = self._batch_size(inputs)
         memory = self._memory(n)
-        given = [self._checked(place, inputs, memory.shapes[place], n) for place in range(len(self._dtypes))]
+        table, held = memory.table, memory.held
+        given = []
+        for place, name in enumerate(self._names):
+            array = inputs.get(name)
+            if array is None or array is not held[place]:
+                array = self._give(place, inputs, memory, n)
+            given.append(array)
         created = [np.empty(shape, dtype) for shape, dtype in memory.created]
-        memory.table[: len(given) + len(created)] = [_address(array) for array in (*given, *created)]
-        memory.status[0] = 0
-        self._function(n, memory.address, self.team.start() if memory.shared else None)
-        if memory.status[0]:
+        for place, array in enumerate(created, len(given)):
+            table[place] = address(array)
+        memory.status.value = 0
+        self._function(n, ctypes.addressof(table), self.team.start() if memory.shared else None)
+        if memory.status.value:
             raise IndexError(f"{self.program.name}: an index of take or scatter_add is out of range")
         return self._results(given, created, memory.results)
+
+    def _give(self, place: int, inputs: Arrays, memory: _Memory, n: int) -> Array:
+        """Check an input, put its address into the table, and return the array that must live through the call."""
+        array = self._checked(place, inputs, memory.shapes[place], n)
+        memory.table[place] = address(array)
+        if self._keeps[place]:
+            # a copy, made of what is not contiguous or no array, would not follow what it was made of
+            memory.held[place] = array if array is inputs[self._names[place]] else None
+        return array
 
     def _results(
         self, given: list[Array], created: list[Array], shapes: tuple[tuple[int, ...], ...]
@@ -84,11 +119,10 @@ class NativeExecutable:
         return results
 
     def _batch_size(self, inputs: Arrays) -> int:
-        for value in self.program.inputs:
-            for axis, dim in enumerate(value.type.shape):
-                if isinstance(dim, Batch) and value.name in inputs:
-                    shape = np.shape(inputs[value.name])
-                    return int(shape[axis]) // dim.scale if axis < len(shape) else 0
+        for name, axis, scale in self._rows:
+            if name in inputs:
+                shape = np.shape(inputs[name])
+                return int(shape[axis]) // scale if axis < len(shape) else 0
         return 0
 
     def _checked(self, place: int, inputs: Arrays, shape: tuple[int, ...], n: int) -> Array:
@@ -109,25 +143,17 @@ class NativeExecutable:
             if n == 0:
                 check_empty_batch(self.program)
             starts, size = plan(self._module.arena, n)
-            block = np.empty(size + ALIGNMENT, np.uint8)
-            first = -_address(block) % ALIGNMENT + _address(block)
-            status = np.zeros(1, np.int64)
-            before = len(self.program.inputs) + len(self._module.created)
-            table = np.zeros(before + len(starts) + 1, np.uintp)
-            table[before:] = [*(first + start for start in starts), _address(status)]
+            block, status = aligned(size), ctypes.c_int64()
+            before = len(self._names) + len(self._module.created)
+            places = [0] * before + [address(block) + start for start in starts] + [ctypes.addressof(status)]
             cache[n] = _Memory(
                 block,
                 status,
-                table,
-                _address(table),
+                (ctypes.c_size_t * len(places))(*places),
+                [None] * len(self._names),
                 tuple(resolve_shape(value.type.shape, n) for value in self.program.inputs),
-                tuple((resolve_shape(type_.shape, n), type_.dtype) for type_ in self._module.created),
+                tuple((resolve_shape(type_.shape, n), np.dtype(type_.dtype)) for type_ in self._module.created),
                 tuple(resolve_shape(type_.shape, n) for _, type_, _ in self._module.results),
                 any(region.is_worth(n, self.team.threshold) for region in self._module.regions),
             )
         return cache[n]
-
-
-def _address(array: Array) -> int:
-    """Return where an array's elements lie; several times as fast as `array.ctypes.data`."""
-    return int(array.__array_interface__["data"][0])

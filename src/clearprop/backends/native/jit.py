@@ -30,7 +30,7 @@ class MachineCode:
     """A compiled module; the code lives as long as this object.
 
     Attributes:
-        address: where `program` begins.
+        address, drive: where `program` begins, and `drive`; 0 for what the module lacks.
         cached: whether it was loaded and not compiled.
     """
 
@@ -38,6 +38,7 @@ class MachineCode:
         self._engine = engine
         self.cached = cached
         self.address: int = engine.get_function_address("program")
+        self.drive: int = engine.get_function_address("drive")
 
 
 @functools.cache

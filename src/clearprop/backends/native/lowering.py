@@ -243,3 +243,7 @@ class Grouping:
         for value in node.outputs:
             self.home[value] = place
             self.level[value] = level
+
+    def rename(self, memory: Mapping[Value, Value]) -> None:
+        """Let values lie in the memory of others, and what shared theirs with them."""
+        self.alias = {value: memory.get(base, base) for value, base in self.alias.items()} | dict(memory)

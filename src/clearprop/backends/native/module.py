@@ -7,22 +7,25 @@ from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
 from clearprop.backends.native.calls import Call, Region, write_program
+from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import Extent, count
 from clearprop.backends.native.functions import define
+from clearprop.backends.native.inplace import in_place, replaced, separate
 from clearprop.backends.native.kernels import Columns, Move, Nest, Parts, Product
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
-from clearprop.backends.native.phases import schedule
+from clearprop.backends.native.phases import Phases, schedule
 from clearprop.backends.native.products import ProductWriter, full_index, packed_panel
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter
 from clearprop.backends.native.regions import Kernel, memory_type
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import identity, resolve
+from clearprop.backends.stepping import Roles
 from clearprop.ir import Node, Program, Type, Value
 
 
@@ -53,9 +56,14 @@ def write_module(program: Program, target: Target) -> Module:
     return _Writer(prepare(program), target).module()
 
 
+def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
+    """Lower a training step whose outputs replace the inputs of their names, and write it with `drive`."""
+    return _Writer(prepare(separate(program)), target, roles).module()
+
+
 class _Writer:
-    def __init__(self, program: Program, target: Target) -> None:
-        self.program, self.target = program, target
+    def __init__(self, program: Program, target: Target, roles: Roles | None = None) -> None:
+        self.program, self.target, self.roles = program, target, roles
         self.groups = Grouping(program)
         self.functions: dict[str, str] = {}
         self.names: dict[str, str] = {}
@@ -64,10 +72,15 @@ class _Writer:
         self.uses: set[tuple[str, str, int]] = set()
         self.own: dict[Value, tuple[int, Parts]] = {}
         self.readers = self._readers()
-        self.created = self._created()
+        self.asked = self._asked()
+        self.replaced = replaced(program, self.groups) if roles is not None else []
+        own = in_place(self.replaced, self.groups, self.readers, self._phases)
+        self.created = tuple(value for value in self.asked if value not in own)
+        self.groups.rename(own)
 
     def module(self) -> Module:
         calls = [self._kernel(place, work) for place, work in enumerate(self.groups.kernels)]
+        calls += [self._copy(new, old) for new, old in self.replaced if self._root(new) is not old]
         arena = self._arena()
         table = [*self.program.inputs, *self.created, *arena, *self.own, STATUS]
         constants = {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
@@ -77,6 +90,7 @@ class _Writer:
                 *self._library(),
                 *self.functions.values(),
                 write_program(calls, table, constants),
+                self._drive(table),
                 lines_of(self.declares),
             )
         )
@@ -103,7 +117,8 @@ class _Writer:
                     readers.setdefault(self._root(source), []).append(place)
         return readers
 
-    def _created(self) -> tuple[Value, ...]:
+    def _asked(self) -> tuple[Value, ...]:
+        """The values in memory that are outputs and no inputs."""
         given = set(self.program.inputs)
         roots = (self._root(value) for _, value in self.program.outputs)
         return tuple(dict.fromkeys(root for root in roots if root not in given))
@@ -112,13 +127,13 @@ class _Writer:
         """The values that this kernel makes and others, or the caller, read."""
         made = {value for value, home in self.groups.home.items() if home == place}
         read = {value for value in made if any(reader != place for reader in self.readers.get(value, ()))}
-        return read | (made & set(self.created))
+        return read | (made & set(self.asked))
 
     def _arena(self) -> dict[Value, tuple[int, int]]:
         arena = {}
         for place in range(len(self.groups.kernels)):
             for value in self.kept[place]:
-                if value not in self.created:
+                if value not in self.asked:
                     arena[value] = (place, max([place, *self.readers.get(value, ())]))
         return arena
 
@@ -135,6 +150,15 @@ class _Writer:
         self._define(kernel, call)
         return call
 
+    def _copy(self, new: Value, old: Value) -> Call:
+        """Write a kernel that copies a new value over the old one; return how it is called."""
+        kernel, call = Kernel(self.groups.alias), Call()
+        arguments = [f"ptr {kernel.pointer(value)}" for value in (old, new)]
+        size = kernel.extent(_bytes(old))
+        kernel.out.call("void", "llvm.memcpy.p0.p0.i64", [*arguments, f"i64 {size}", "i1 false"])
+        self._define(kernel, call)
+        return call
+
     def _define(self, kernel: Kernel, call: Call) -> None:
         """Give the call the name of a function of this text; the same text is there only once."""
         parameters = "".join(f", ptr noalias {pointer}" for pointer in kernel.buffers.values())
@@ -146,8 +170,13 @@ class _Writer:
         self.declares |= kernel.out.declares
         self.uses |= kernel.out.uses
 
+    def _phases(self, place: int) -> Phases:
+        nest = self.groups.kernels[place]
+        assert isinstance(nest, Nest)
+        return schedule(nest, self.groups.made, self.groups.level, self._outside(place))
+
     def _nest(self, place: int, nest: Nest, kernel: Kernel, call: Call) -> None:
-        phases = schedule(nest, self.groups.made, self.groups.level, self._outside(place))
+        phases = self._phases(place)
         self.kept[place] = [value for node in nest.nodes for value in node.outputs if value in phases.kept]
         writer = NestWriter(kernel, phases, self.target)
         writer.write()
@@ -209,6 +238,18 @@ class _Writer:
 
     def _global(self, value: Value) -> str:
         return f"@constant{[node.outputs[0] for node in self.groups.constants].index(value)}"
+
+    def _drive(self, table: list[Value]) -> str:
+        """Write the loop over steps, if this is a training step."""
+        if self.roles is None:
+            return ""
+        numbers = {value: place for place, value in enumerate(table)}
+        named = [(value.name, value) for value in (*self.program.inputs, STATUS)]
+        named += [(name, self._root(value)) for name, value in self.program.outputs]
+        places = {name: (numbers[value], value.type.dtype) for name, value in named}
+        text, declares = write_drive(self.roles, places)
+        self.declares |= declares
+        return text
 
 
 def _bytes(value: Value) -> Extent:

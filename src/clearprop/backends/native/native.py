@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from clearprop.backends.native.cache import Memo
 from clearprop.backends.native.executable import NativeExecutable
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine, translate
 from clearprop.backends.native.lowering import HOLES
-from clearprop.backends.native.module import Module, write_module
+from clearprop.backends.native.module import Module, write_module, write_step_module
 from clearprop.backends.native.outline import outline
+from clearprop.backends.native.stepper import NativeStep
 from clearprop.backends.native.targets import Target, choose
 from clearprop.backends.native.threads import number_of_threads, team_of
+from clearprop.backends.stepping import Roles
 from clearprop.errors import BackendError
 from clearprop.ir import Program, to_text
 
@@ -20,7 +23,7 @@ VARIABLE = "CLEARPROP_NATIVE_TARGET"
 
 
 _COMPILED: Memo[tuple[Module, MachineCode]] = Memo(most=64)
-"""What this process compiled last, by the text of the program and the target: together they decide the code."""
+"""What this process compiled last, by the kind, the program's text and the target: together they decide the code."""
 
 
 class Native:
@@ -50,15 +53,35 @@ class Native:
         Raises:
             BackendError: the program uses a primitive that has no lowering.
         """
+        module, code = self._compiled(program, "program", lambda: write_module(program, self.target))
+        return NativeExecutable(program, module, code, self.team)
+
+    def compile_step(self, program: Program) -> NativeStep:
+        """Return a training step as machine code that replaces its state in place, and loops over batches.
+
+        Raises:
+            BackendError: the program uses a primitive that has no lowering.
+            ProgramError: the program is no training step.
+        """
+        roles = Roles.of(program)
+        module, code = self._compiled(program, "step", lambda: write_step_module(program, roles, self.target))
+        return NativeStep(program, module, code, self.team)
+
+    @staticmethod
+    def _check(program: Program) -> None:
         missing = sorted({node.op for node in program.nodes} & HOLES)
         if missing:
             raise BackendError(f"the native backend cannot run {', '.join(missing)} of {program.name}")
-        module, code = _COMPILED.get((to_text(program), self.target), lambda: self._compile(program))
-        return NativeExecutable(program, module, code, self.team)
 
-    def _compile(self, program: Program) -> tuple[Module, MachineCode]:
-        module = write_module(program, self.target)
-        return module, compile_text(module.text, self.target)
+    def _compiled(self, program: Program, kind: str, write: Callable[[], Module]) -> tuple[Module, MachineCode]:
+        """Return what is kept, or else write a program's module of a kind and compile it."""
+        self._check(program)
+
+        def make() -> tuple[Module, MachineCode]:
+            module = write()
+            return module, compile_text(module.text, self.target)
+
+        return _COMPILED.get((kind, to_text(program), self.target), make)
 
     def explain(self, program: Program) -> dict[str, str]:
         """Return the stages of a program's way to machine code by name: kernels, llvm, assembly."""

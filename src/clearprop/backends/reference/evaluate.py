@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import Array, Arrays
+from clearprop.backends.stepping import PlainStep
 from clearprop.errors import ShapeError
 from clearprop.ir import Attribute, Batch, Node, Program, Value, resolve_shape
 from clearprop.ops import primitive
@@ -60,6 +61,10 @@ class Reference:
     def compile(self, program: Program) -> ReferenceExecutable:
         """Return the program ready to be evaluated; there is nothing to compile."""
         return ReferenceExecutable(program)
+
+    def compile_step(self, program: Program) -> PlainStep:
+        """Return a training step that is evaluated once a batch."""
+        return PlainStep(self.compile(program))
 
     def explain(self, program: Program) -> dict[str, str]:
         """Return nothing: the program runs as it is."""
