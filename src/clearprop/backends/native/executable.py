@@ -142,7 +142,7 @@ class NativeExecutable:
         if n not in cache:
             if n == 0:
                 check_empty_batch(self.program)
-            starts, size = plan(self._module.arena, n)
+            starts, size = plan(self._module.arena, n, self.team.threads)
             block, status = aligned(size), ctypes.c_int64()
             before = len(self._names) + len(self._module.created)
             places = [0] * before + [address(block) + start for start in starts] + [ctypes.addressof(status)]

@@ -62,7 +62,7 @@ class NestWriter:
         """Write the loops outside of the reductions, the last of them in vectors of rows."""
         last = self.outer - 1
         first = self.first if last == 0 else "0"
-        size = self.axes.extents[last] if last or self.parts.single else Extent(1, 1)
+        size = self.axes.extents[last] if last or self.parts.alone else Extent(1, 1)
 
         def line(lead: tuple[str, ...]) -> None:
             out, target = self.out, self.target
@@ -155,7 +155,7 @@ class NestWriter:
 
     def _is_static(self) -> bool:
         """Whether every extent stands in the text."""
-        return self.parts.single and not self._is_flat()
+        return self.parts.alone and not self._is_flat()
 
     def _fold(self) -> None:
         """Write one loop; where it is the only part, its totals are the results, and else partial results."""

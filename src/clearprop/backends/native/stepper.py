@@ -173,7 +173,7 @@ class _Memory:
     def _buffers(self, n: int) -> int:
         """Return the address of the table of buffers for batches of n; their arena is planned on the first call."""
         if n not in self.tables:
-            starts, size = plan_arena(self.module.arena, n)
+            starts, size = plan_arena(self.module.arena, n, self.team.threads)
             arena = aligned(size)
             first = address(arena)
             table = [*self.front, *(first + start for start in starts), address(self.status)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import math
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from clearprop.backends.native import team as layout
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine
 from clearprop.backends.native.partition import SMALL
 from clearprop.backends.native.targets import choose
+from clearprop.backends.native.team import write_team
 from clearprop.backends.protocol import Array
 from clearprop.errors import SettingsError
 
@@ -26,8 +29,8 @@ _MOST = 1024
 _PATIENCE = 2.0
 """Seconds that the interpreter's end waits for a worker; each is in the middle of one part at most."""
 
-_LOCK = threading.Lock()
-_TEAMS: dict[int, Team] = {}
+_TEAMS: weakref.WeakSet[Team] = weakref.WeakSet()
+"""Every team there is: a worker keeps its team alive."""
 
 
 class Team:
@@ -44,13 +47,13 @@ class Team:
     def __init__(self, threads: int, threshold: int = SMALL) -> None:
         self.threads, self.threshold = threads, threshold
         self._forget()
+        _TEAMS.add(self)
 
     def _forget(self) -> None:
         """Be as new: in a child process there are no workers, whatever the block of its parent says."""
         self._lock = threading.Lock()
         self._block: Array | None = None
         self._workers: list[threading.Thread] = []
-        self._code: MachineCode | None = None
         self.address = 0
 
     def start(self) -> int:
@@ -67,17 +70,21 @@ class Team:
         if not block[layout.FUNCTIONS]:
             return 0
         address = int(block.ctypes.data)
-        self._code = compile_text(layout.write_team(host_machine()), choose(host_features(), host_machine()))
-        ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self._code.address)(0, address, None)
-        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(block[layout.WORKER]))
+        ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(_team_code().address)(0, address)
         for number in range(1, self.threads):
-            worker = threading.Thread(target=work, args=(address,), name=f"clearprop-{number}", daemon=True)
+            worker = threading.Thread(target=self._work, args=(number,), name=f"clearprop-{number}", daemon=True)
             try:
                 worker.start()
             except RuntimeError:  # the system gives no more threads
                 break
             self._workers.append(worker)
         return address if self._workers else 0
+
+    def _work(self, number: int) -> None:
+        """Be a worker, until the team stops."""
+        assert self._block is not None
+        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(int(self._block[layout.WORKER]))
+        work(int(self._block.ctypes.data), number)
 
     def stop(self) -> None:
         """End the workers; a program that runs at this moment does its parts alone."""
@@ -92,12 +99,15 @@ class Team:
             self._workers.clear()
 
 
+@functools.cache
 def team_of(threads: int) -> Team:
     """Return this process's team of a number of threads."""
-    with _LOCK:
-        if threads not in _TEAMS:
-            _TEAMS[threads] = Team(threads)
-        return _TEAMS[threads]
+    return Team(threads)
+
+
+@functools.cache
+def _team_code() -> MachineCode:
+    return compile_text(write_team(host_machine()), choose(host_features(), host_machine()))
 
 
 def number_of_threads(wanted: int | None = None) -> int:
@@ -156,14 +166,12 @@ def _wake_all(address: int) -> None:
 
 
 def _stop_all() -> None:
-    for team in list(_TEAMS.values()):
+    for team in list(_TEAMS):
         team.stop()
 
 
 def _forget_all() -> None:
-    global _LOCK
-    _LOCK = threading.Lock()
-    for team in _TEAMS.values():
+    for team in list(_TEAMS):
         team._forget()
 
 
