@@ -114,7 +114,7 @@ def translate(text: str, target: Target) -> tuple[str, str]:
     with _LOCK:
         machine = _machine(target.features)
         module = _module(text, machine)
-        return str(module), machine.emit_assembly(module)
+        return str(module), machine.emit_assembly(module).expandtabs()
 
 
 def _key(text: str, target: Target) -> str:
