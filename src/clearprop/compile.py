@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from clearprop.backends.native import Native
 from clearprop.backends.protocol import Backend, Executable
@@ -30,6 +31,7 @@ STAGES = ("program", "derived", "passes", "kernels", "llvm", "assembly")
 EXPLAIN, EXPLAIN_FOLDER = "CLEARPROP_EXPLAIN", "CLEARPROP_EXPLAIN_DIR"
 """The environment variables that print stages of whatever is compiled, and that name a folder to write them to."""
 
+Compiled = TypeVar("Compiled")
 _numbers = itertools.count()
 _noted: set[str] = set()
 
@@ -77,15 +79,22 @@ def compile_program(
         BackendError: the backend was asked for by name and does not run on this computer.
         ProgramError: the program breaks a rule of the representation, or asks for a batch size that no input has.
     """
+    return _hand_over(program, backend, derived_from, lambda runner, optimized: runner.compile(optimized))
+
+
+def _hand_over(
+    program: Program, backend: str, derived_from: Program | None, compiled_by: Callable[[Backend, Program], Compiled]
+) -> Compiled:
+    """Optimise a program and let a backend compile it, or the reference, with a note, where that cannot."""
     verify_batch(program)
     runner = BACKENDS[choose_backend(backend)]()
     optimized = optimize(program)
     _show(program, derived_from, backend)
     try:
-        return runner.compile(optimized)
+        return compiled_by(runner, optimized)
     except BackendError as error:
         _note(f"{error}; {program.name} runs on the reference backend, which is slower")
-        return Reference().compile(optimized)
+        return compiled_by(Reference(), optimized)
 
 
 def value_and_gradient(

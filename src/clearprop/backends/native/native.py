@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from clearprop.backends.native.cache import Memo
 from clearprop.backends.native.executable import NativeExecutable
@@ -20,7 +21,7 @@ VARIABLE = "CLEARPROP_NATIVE_TARGET"
 
 
 _COMPILED: Memo[tuple[Module, MachineCode]] = Memo(most=64)
-"""What this process compiled last, by the text of the program and the target: together they decide the code."""
+"""What this process compiled last, by writer, program text and target: together they decide the code."""
 
 
 class Native:
@@ -53,12 +54,16 @@ class Native:
         missing = sorted({node.op for node in program.nodes} & HOLES)
         if missing:
             raise BackendError(f"the native backend cannot run {', '.join(missing)} of {program.name}")
-        module, code = _COMPILED.get((to_text(program), self.target), lambda: self._compile(program))
-        return NativeExecutable(program, module, code, self.team)
+        return NativeExecutable(program, *self._compiled(program, write_module), self.team)
 
-    def _compile(self, program: Program) -> tuple[Module, MachineCode]:
-        module = write_module(program, self.target)
-        return module, compile_text(module.text, self.target)
+    def _compiled(self, program: Program, write: Callable[[Program, Target], Module]) -> tuple[Module, MachineCode]:
+        """Return the module that `write` makes of a program, and its code, from memory where they are there."""
+
+        def make() -> tuple[Module, MachineCode]:
+            module = write(program, self.target)
+            return module, compile_text(module.text, self.target)
+
+        return _COMPILED.get((write, to_text(program), self.target), make)
 
     def explain(self, program: Program) -> dict[str, str]:
         """Return the stages of a program's way to machine code by name: kernels, llvm, assembly."""
