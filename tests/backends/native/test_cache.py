@@ -136,6 +136,13 @@ def test_a_damaged_file_is_noticed_and_written_anew(folder, monkeypatch, damage)
     assert path.read_bytes() == whole
 
 
+def test_the_stages_can_be_the_first_thing_that_is_asked_for():
+    jit.host_features.cache_clear()
+    jit._cpu.cache_clear()
+    text = native.write_module(program(), TARGETS["baseline"]).text
+    assert "program" in jit.translate(text, TARGETS["baseline"])[1]
+
+
 @posix
 def test_files_and_folder_are_private(folder):
     Native().compile(program())

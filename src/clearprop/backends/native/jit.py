@@ -18,7 +18,7 @@ try:
 except (ImportError, OSError) as error:
     llvm, _FAILURE = None, error
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 """LLVM's global tables are set up once; compilation itself goes on one module at a time."""
 
 _OPTIMIZATION = 2
