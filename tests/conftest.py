@@ -1,7 +1,16 @@
 """What every test shares."""
 
+import atexit
+import os
+import shutil
+import tempfile
+
 from hypothesis import settings
 
 # A shared machine may be slow at any moment: a deadline would make a test fail by chance.
 settings.register_profile("clearprop", deadline=None, print_blob=True)
 settings.load_profile("clearprop")
+
+# Machine code that is compiled in a test stays away from the user's cache, and is gone when the tests are.
+os.environ["CLEARPROP_CACHE"] = tempfile.mkdtemp(prefix="clearprop-cache-")
+atexit.register(shutil.rmtree, os.environ["CLEARPROP_CACHE"], ignore_errors=True)

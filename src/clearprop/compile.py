@@ -31,7 +31,7 @@ STAGES = ("program", "derived", "passes", "kernels", "llvm", "assembly")
 EXPLAIN, EXPLAIN_FOLDER = "CLEARPROP_EXPLAIN", "CLEARPROP_EXPLAIN_DIR"
 """The environment variables that print stages of whatever is compiled, and that name a folder to write them to."""
 
-_Compiled = TypeVar("_Compiled", Executable, CompiledStep)
+Compiled = TypeVar("Compiled", Executable, CompiledStep)
 
 _numbers = itertools.count()
 _noted: set[str] = set()
@@ -80,7 +80,7 @@ def compile_program(
         BackendError: the backend was asked for by name and does not run on this computer.
         ProgramError: the program breaks a rule of the representation, or asks for a batch size that no input has.
     """
-    return _compiled(program, backend, derived_from, lambda runner, optimized: runner.compile(optimized))
+    return _hand_over(program, backend, derived_from, lambda runner, optimized: runner.compile(optimized))
 
 
 def compile_step(
@@ -90,21 +90,22 @@ def compile_step(
 
     Args and errors are those of `compile_program`; it is a ProgramError, too, if the program is no training step.
     """
-    return _compiled(program, backend, derived_from, lambda runner, optimized: runner.compile_step(optimized))
+    return _hand_over(program, backend, derived_from, lambda runner, optimized: runner.compile_step(optimized))
 
 
-def _compiled(
-    program: Program, backend: str, derived_from: Program | None, compile_: Callable[[Backend, Program], _Compiled]
-) -> _Compiled:
+def _hand_over(
+    program: Program, backend: str, derived_from: Program | None, compiled_by: Callable[[Backend, Program], Compiled]
+) -> Compiled:
+    """Optimise a program and let a backend compile it, or the reference, with a note, where that cannot."""
     verify_batch(program)
     runner = BACKENDS[choose_backend(backend)]()
     optimized = optimize(program)
     _show(program, derived_from, backend)
     try:
-        return compile_(runner, optimized)
+        return compiled_by(runner, optimized)
     except BackendError as error:
         _note(f"{error}; {program.name} runs on the reference backend, which is slower")
-        return compile_(Reference(), optimized)
+        return compiled_by(Reference(), optimized)
 
 
 def value_and_gradient(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from clearprop.compile import DEFAULT_BACKEND
 from clearprop.data import Dataset, bundled_names, load
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
@@ -91,6 +92,7 @@ class Choices:
     dtype: str = "float32"
     seed: int = 0
     checkpoint_every: int | None = None
+    backend: str = DEFAULT_BACKEND
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Recipe:
         where = f"{run.settings}"
         content = _mapping(settings[_SECTION], cls, where)
         source = Source(**_checked(_mapping(content["source"], Source, where), _SOURCE_TYPES, where))
-        choices = _checked(_mapping(content["choices"], Choices, where), _CHOICE_TYPES, where)
+        choices = _checked(_mapping(content["choices"], Choices, where, _UNWRITTEN), _CHOICE_TYPES, where)
         choices |= {name: tuple(choices[name]) for name in ("layers", "metrics")}
         return cls(source, Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
@@ -166,8 +168,14 @@ _CHOICE_TYPES |= dict.fromkeys(("lr", "dropout", "l1", "l2", "validation", "test
 _CHOICE_TYPES |= dict.fromkeys(("layers", "metrics"), (list,))
 
 
-def _mapping(content: Any, kind: type, where: str) -> dict[str, Any]:
+_UNWRITTEN = {"backend": "reference"}
+"""What runs of earlier versions, which do not say it, were trained with."""
+
+
+def _mapping(content: Any, kind: type, where: str, unwritten: Mapping[str, Any] | None = None) -> dict[str, Any]:
     wanted = {field.name for field in fields(kind)}
+    if isinstance(content, dict):
+        content = dict(unwritten or {}) | content
     if not isinstance(content, dict) or set(content) != wanted:
         raise FileFormatError(f"{where} is damaged: expected {', '.join(sorted(wanted))}")
     return content

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from clearprop.cli.choices import Choices
+from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
 from clearprop.train import METRICS
 
@@ -73,6 +74,7 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
         patience=size.patience if choices.patience is None and validation else choices.patience,
         schedule=choices.schedule or "cosine",
         loss=_loss(choices.loss, task),
+        backend=choose_backend(choices.backend),
         metrics=choices.metrics or TEST_METRICS[task][:1],
     )
 

@@ -10,7 +10,7 @@ import click
 from clearprop.cli.choices import Recipe, Source
 from clearprop.cli.defaults import check_metrics
 from clearprop.cli.measuring import measured, metrics_for, report
-from clearprop.cli.options import RUN, Names, text_file_options
+from clearprop.cli.options import RUN, Names, backend_option, text_file_options
 from clearprop.cli.output import result, width_of
 from clearprop.cli.preparing import Part, divide
 from clearprop.data import Encoding, printable
@@ -30,10 +30,12 @@ Examples:
 @click.option("--metrics", type=Names(), default=(), metavar="A,B", help="Further metrics, by scikit-learn's names.")
 @click.option("--target", metavar="NAME", help="The target column of DATA.  [default: that of the run]")
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@backend_option
 @text_file_options
-def command(run: Path, data: str | None, metrics: tuple[str, ...], **reading: Any) -> None:
+def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str, **reading: Any) -> None:
     """Measure RUN (its folder, or a model file) on DATA; without DATA, on the run's own held-out test part."""
     model = load(run)
+    model.backend = backend
     if model.encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data with a target: use Python")
     check_metrics(metrics, model.encoding.task)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.errors import SettingsError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -67,6 +68,17 @@ class Finite(click.FloatRange):
 
 RUN = click.Path(exists=True, path_type=Path)
 """The folder of a run, or a model file."""
+
+
+def backend_option(function: Function) -> Function:
+    """Add what runs the programs."""
+    return click.option(
+        "--backend",
+        type=click.Choice([DEFAULT_BACKEND, *BACKENDS]),
+        default=DEFAULT_BACKEND,
+        show_default=True,
+        help="native is machine code, reference NumPy; auto is native wherever it runs.",
+    )(function)
 
 
 def text_file_options(function: Function) -> Function:

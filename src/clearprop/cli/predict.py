@@ -16,7 +16,7 @@ import numpy as np
 
 from clearprop.cli.choices import Source
 from clearprop.cli.measuring import scores
-from clearprop.cli.options import RUN, text_file_options
+from clearprop.cli.options import RUN, backend_option, text_file_options
 from clearprop.cli.output import note
 from clearprop.data import Encoding, Table, iter_tables, printable
 from clearprop.data.columns import Array
@@ -39,8 +39,9 @@ Examples:
 )
 @click.option("--probabilities", is_flag=True, help="Add a column for the probability of each class.")
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@backend_option
 @text_file_options
-def command(run: Path, data: str, output: Path | None, probabilities: bool, **reading: Any) -> None:
+def command(run: Path, data: str, output: Path | None, probabilities: bool, backend: str, **reading: Any) -> None:
     """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", and on
     request a column for each class.
 
@@ -49,6 +50,7 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, **re
     at all.
     """
     model = load(run)
+    model.backend = backend
     encoding = model.encoding
     if encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")

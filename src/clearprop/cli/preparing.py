@@ -136,6 +136,7 @@ def _model(encoding: Encoding, choices: Choices) -> Model:
         schedule=_schedule(choices),
         dtype=choices.dtype,
         seed=choices.seed,
+        backend=choices.backend,
     )
     model.encoding = encoding
     model.init(encoding.input_shape)

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from clearprop.cli.choices import Choices, Source
 from clearprop.cli.defaults import SIZES
-from clearprop.cli.options import Finite, Names, Widths, read_config, text_file_options
+from clearprop.cli.options import Finite, Names, Widths, backend_option, read_config, text_file_options
 from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
 from clearprop.losses import LOSSES
@@ -80,6 +80,7 @@ def _sizes() -> str:
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Decides every random number."
 )
+@backend_option
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @text_file_options
 @click.option(

@@ -106,7 +106,7 @@ def make_training(
     programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
-        model.compiled_evaluation(train),
+        lambda: model.compiled_evaluation(train),
         programs.hyper,
         Key(model.seed).child("training").words(),
         model.schedule,

@@ -290,8 +290,7 @@ class Model:
     def explain(self, stage: str) -> str:
         """Return the training step of the last fit at a stage of its way to the machine.
 
-        "program", "derived", "passes", "kernels", "llvm" or "assembly": see `compile.explain`. The environment variable
-        CLEARPROP_EXPLAIN=passes,llvm prints stages of every program as it is compiled.
+        "program", "derived", "passes", "kernels", "llvm" or "assembly": see `compile.explain`.
 
         Raises:
             SettingsError: there is no such stage.

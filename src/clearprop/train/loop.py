@@ -55,10 +55,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the loop runs: the step, the evaluation, and the hyper-parameters they take."""
+    """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters."""
 
     step: CompiledStep
-    evaluation: Executable
+    evaluation: Callable[[], Executable]
     hyper: Mapping[str, float]
     key: Array
     schedule: Schedule
@@ -215,10 +215,10 @@ class Training:
         state = self.state
         record = {"epoch": float(state.epoch + 1), "loss": state.loss_sum / samples}
         if self.settings.metrics:
-            _, prediction = evaluate(self.compiled.evaluation, state.parameters, self.train)
+            _, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.train)
             record |= measure(self.settings.metrics, self.train, prediction)
         if self.validation is not None:
-            loss, prediction = evaluate(self.compiled.evaluation, state.parameters, self.validation)
+            loss, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.validation)
             metrics = measure(self.settings.metrics, self.validation, prediction)
             record |= {f"val_{name}": value for name, value in ({"loss": loss} | metrics).items()}
         return record

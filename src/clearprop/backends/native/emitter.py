@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Register:
         return f"{self.type} {self.text}"
 
 
+@functools.cache
 def vector(scalar: str, lanes: int) -> str:
     """Return the LLVM type of this many scalars."""
     return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
@@ -91,7 +93,8 @@ class Emitter:
 
     def get(self, line: str) -> str:
         """Append an instruction and return the name of what it gives."""
-        name = "%" + self.name()
+        self._count += 1
+        name = f"%v{self._count}"
         self.lines.append(f"  {name} = {line}")
         return name
 

@@ -18,7 +18,7 @@ try:
 except (ImportError, OSError) as error:
     llvm, _FAILURE = None, error
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 """LLVM's global tables are set up once; compilation itself goes on one module at a time."""
 
 _OPTIMIZATION = 2
@@ -115,7 +115,7 @@ def translate(text: str, target: Target) -> tuple[str, str]:
     with _LOCK:
         machine = _machine(target.features)
         module = _module(text, machine)
-        return str(module), machine.emit_assembly(module)
+        return str(module), machine.emit_assembly(module).expandtabs()
 
 
 def _key(text: str, target: Target) -> str:

@@ -13,6 +13,7 @@ GENERATORS = ("constant", "arange")
 """Nodes whose elements follow from their index; an array constant is memory instead."""
 
 
+@functools.lru_cache(maxsize=4096)
 def loop_axes(shape: Shape) -> tuple[int, ...]:
     """Return the axes of a shape that need a loop: those that are not of length one."""
     return tuple(axis for axis, dim in enumerate(shape) if dim != 1)
