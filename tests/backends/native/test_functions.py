@@ -8,7 +8,6 @@ from native_steps import TARGETS_HERE
 
 from clearprop import ops
 from clearprop.backends.native import Native
-from clearprop.backends.native.targets import TARGETS
 from clearprop.ir import Batch, Type
 
 SAMPLES = 40_000
@@ -75,7 +74,3 @@ def test_special_values(name: str, dtype: str) -> None:
     valid = ~np.isnan(true)
     np.testing.assert_array_equal(np.signbit(got[valid]), np.signbit(true[valid]))
     np.testing.assert_allclose(got[valid], true[valid], rtol=2 * info.eps, atol=0)
-
-
-def test_every_target_has_a_row_tile_of_one() -> None:
-    assert all(target.row_tiles[-1] == 1 for target in TARGETS.values())

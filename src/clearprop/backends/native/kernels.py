@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import ZERO, Extent
 from clearprop.ir import Node, Value
 
@@ -51,12 +52,29 @@ class Columns:
     node: Node
 
 
+@dataclass(frozen=True)
+class Parts:
+    """A range cut into pieces of one width, the last of which may be shorter; a width of zero leaves it whole."""
+
+    size: Extent
+    width: int
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one piece, whatever the batch."""
+        return not self.width or (self.size.fixed and self.size.coefficient <= self.width)
+
+    def count(self, out: Emitter, size: str) -> str:
+        """Return the number of pieces, for the size as an i64."""
+        return "1" if self.alone else out.divide(out.add(size, str(self.width - 1)), str(self.width))
+
+
 @dataclass
 class Product:
-    """One matrix product; `packed` is where panels of the second factor are copied to, if they are."""
+    """One matrix product; `scratch` is the memory that workers pack factors into, if they do."""
 
     node: Node
-    packed: Value | None = None
+    scratch: Value | None = None
 
 
 @dataclass

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
+from clearprop.backends.native.cuts import cut_product, full_index
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import ZERO, Extent, count
 from clearprop.backends.native.functions import define
-from clearprop.backends.native.kernels import Columns, Move, Nest, Product
+from clearprop.backends.native.kernels import Columns, Move, Nest, Parts, Product
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.phases import schedule
-from clearprop.backends.native.products import ProductWriter, full_index, packed_panel
+from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import write_columns
 from clearprop.backends.native.regions import Kernel, memory_type
@@ -58,7 +60,8 @@ class _Writer:
         self.kept: dict[int, list[Value]] = {}
         self.declares: set[str] = set()
         self.uses: set[tuple[str, str, int]] = set()
-        self.packed: dict[Value, int] = {}
+        self.scratch: dict[Value, int] = {}
+        self.parts: dict[int, tuple[Parts, ...]] = {}
         self.readers = self._readers()
         self.created = self._created()
 
@@ -113,7 +116,7 @@ class _Writer:
             for value in self.kept[place]:
                 if value not in self.created:
                     arena[value] = (place, max([place, *self.readers.get(value, ())]))
-        return arena | {value: (place, place) for value, place in self.packed.items()}
+        return arena | {value: (place, place) for value, place in self.scratch.items()}
 
     # -- kernels -----------------------------------------------------------------------------------------------
 
@@ -127,9 +130,10 @@ class _Writer:
             self._alone(place, work, kernel)
         parameters = "".join(f", ptr noalias {pointer}" for pointer in kernel.buffers.values())
         kernel.out.do("ret void")
-        text = kernel.out.function(f"(i64 %n, i64 %count{parameters}) noinline nounwind")
+        text = kernel.out.function(f"(i64 %n, i64 %count, i64 %part, i64 %worker{parameters}) noinline nounwind")
         name = self.names.setdefault(text, f"kernel{len(self.names)}")
         self.functions[name] = f"define internal void @{name}{text}"
+        self.functions |= kernel.out.helpers
         self.declares |= kernel.out.declares
         self.uses |= kernel.out.uses
         return name, length, list(kernel.buffers)
@@ -148,11 +152,12 @@ class _Writer:
             write_columns(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
         elif isinstance(work, Product):
             first, second = (resolve(made, value, full_index(value)) for value in work.node.inputs)
-            panel = packed_panel(work, second, self.target)
-            if panel is not None:
-                work.packed = Value(f"packed{place}", panel)
-                self.packed[work.packed] = place
-            ProductWriter(kernel, work, (first, second), self.target).write()
+            cut = cut_product(work.node, (first, second), self.target)
+            if cut.scratch:
+                work.scratch = Value(f"scratch{place}", Type(work.node.outputs[0].type.dtype, (cut.scratch,)))
+                self.scratch[work.scratch] = place
+            self.parts[place] = (cut.rows, cut.columns)
+            ProductWriter(kernel, work, cut, self.target).write()
         else:
             MoveWriter(kernel, work, self.target).write()
 
@@ -176,20 +181,22 @@ class _Writer:
         return f"@constant{[node.outputs[0] for node in self.groups.constants].index(value)}"
 
     def _program(self, table: list[Value], calls: list[tuple[str, Extent, list[Value]]]) -> str:
-        lines, pointers = ["entry:"], {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
+        pointers = {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
+        kernel = Kernel({})
+        out = kernel.out
         for place, value in enumerate(table):
-            lines.append(f"  %a{place} = getelementptr ptr, ptr %buffers, i64 {place}")
-            lines.append(f"  %b{place} = load ptr, ptr %a{place}")
-            pointers[value] = f"%b{place}"
-        for number, (name, length, buffers) in enumerate(calls):
-            count_text = str(length.coefficient)
-            for power in range(length.power):
-                lines.append(f"  %c{number}.{power} = mul i64 {count_text}, %n")
-                count_text = f"%c{number}.{power}"
+            pointers[value] = out.get(f"load ptr, ptr {out.after('%buffers', str(8 * place))}")
+        for place, (name, length, buffers) in enumerate(calls):
             arguments = "".join(f", ptr {pointers[value]}" for value in buffers)
-            lines.append(f"  call void @{name}(i64 %n, i64 {count_text}{arguments})")
-        lines.append("  ret void")
-        return "define void @program(i64 %n, ptr %buffers) nounwind {\n" + "\n".join(lines) + "\n}\n"
+            head = f"call void @{name}(i64 %n, i64 {kernel.extent(length)}"
+            counts = [parts.count(out, kernel.extent(parts.size)) for parts in self.parts.get(place, ())]
+            count = functools.reduce(out.multiply, counts, "1")
+            if count == "1":
+                out.do(f"{head}, i64 0, i64 0{arguments})")
+            else:
+                out.loop("0", count, 1, lambda part, h=head, a=arguments: out.do(f"{h}, i64 {part}, i64 0{a})"))  # type: ignore[misc]
+        out.do("ret void")
+        return out.function("define void @program(i64 %n, ptr %buffers) nounwind")
 
 
 def _bytes(value: Value) -> Extent:
