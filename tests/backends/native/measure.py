@@ -1,13 +1,15 @@
 """Measure the native backend: `PYTHONPATH=src python tests/backends/native/measure.py [target]`.
 
-Prints, for one thread, in CPU time (the machine may be busy) and as medians of repeats: compile time, microseconds
-a training step of the machine code alone and through Python, against the reference; GFLOP/s of products, and of a
-loop of fused multiply-adds.
+Prints, for one thread, in CPU time (the machine may be busy): GFLOP/s of a loop of fused multiply-adds and of the
+products of the networks below, their factors aligned as the arena aligns them, best of repeats; and as medians of
+repeats compile time, and microseconds a training step of the machine code alone and through Python, against the
+reference.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -29,34 +31,54 @@ from clearprop.optim import Adam
 from clearprop.passes import optimize
 from clearprop.train.step import build_step
 
+NETWORKS = (
+    ((64, 32, 10), 32),
+    ((30, 64, 64, 2), 32),
+    ((784, 128, 10), 64),
+    ((784, 512, 512, 10), 128),
+    ((784, 256, 64, 256, 784), 128),
+    ((1024, 2048, 2048, 1000), 256),
+)
+"""Digits, tabular, fashion, fashion-xl, autoencoder and wide: the layers and the batch."""
+
 
 def median(run: Callable[[], object], repeats: int) -> float:
+    return float(np.median(seconds(run, repeats)))
+
+
+def seconds(run: Callable[[], object], repeats: int) -> list[float]:
     times = []
     for _ in range(repeats):
         start = time.thread_time()
         run()
         times.append(time.thread_time() - start)
-    return float(np.median(times))
+    return times
 
 
-def machine_seconds(executable: NativeExecutable, inputs: dict[str, np.ndarray], repeats: int = 300) -> float:
-    """Seconds of one call of the machine code, without Python's part."""
+def aligned(array: np.ndarray) -> np.ndarray:
+    block = np.empty(array.nbytes + 64, np.uint8)
+    copy = block[-block.ctypes.data % 64 :][: array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def machine_code(executable: NativeExecutable, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
+    """One call of the machine code, without checks of the inputs and with results made once."""
     executable(inputs)
     n = executable._batch_size(inputs)
     memory = executable._memory(n)
-    given = [np.ascontiguousarray(inputs[value.name]) for value in executable.program.inputs]
-    created = [np.empty(resolve_shape(type_.shape, n), type_.dtype) for type_ in executable._module.created]
+    given = [aligned(inputs[value.name]) for value in executable.program.inputs]
+    created = [aligned(np.empty(resolve_shape(type_.shape, n), type_.dtype)) for type_ in executable._module.created]
     for place, array in enumerate((*given, *created)):
         memory.table[place] = array.ctypes.data
     memory.held[:] = [None] * len(given)  # the table no longer holds what they stand for
-    table, inner = ctypes.addressof(memory.table), 10
+    table = ctypes.addressof(memory.table)
     function, team = executable._function, executable.team.start() if memory.shared else None
 
-    def run() -> None:
-        for _ in range(inner):
-            function(n, table, team)
+    def run(_: object = (executable, given, created)) -> None:  # holds them for as long as it may be called
+        function(n, table, team)
 
-    return median(run, repeats) / inner
+    return run
 
 
 def step_program(sizes: tuple[int, ...]) -> Program:
@@ -86,10 +108,12 @@ def measure_step(backend: Native, sizes: tuple[int, ...], n: int) -> None:
     done = time.thread_time()
     executable = Executable(program, module, code, backend.team)
     inputs = step_inputs(program, n)
-    alone = machine_seconds(executable, inputs)
-    whole = median(lambda: executable(inputs), 300)
+    repeats = 300 if n < 128 else 20
+    run = machine_code(executable, inputs)
+    alone = median(lambda: [run() for _ in range(10)], repeats // 10) / 10
+    whole = median(lambda: executable(inputs), repeats)
     reference = Reference().compile(program)
-    oracle = median(lambda: reference(inputs), 50)
+    oracle = median(lambda: reference(inputs), repeats // 10)
     print(
         f"{'-'.join(map(str, sizes))}, batch {n}: emit {1e3 * (written - start):.0f} ms, LLVM "
         f"{1e3 * (done - written):.0f} ms; step {1e6 * alone:.1f} us, through Python {1e6 * whole:.1f} us, "
@@ -97,19 +121,28 @@ def measure_step(backend: Native, sizes: tuple[int, ...], n: int) -> None:
     )
 
 
-def measure_product(backend: Native, m: int, n: int, k: int, form: str, peak: float) -> None:
-    shapes = {"xW": ((m, k), (k, n)), "xTd": ((k, m), (k, n)), "dWT": ((m, k), (n, k))}[form]
-    turn = {
-        "xW": lambda x, y: x @ y,
-        "xTd": lambda x, y: ops.permute_dims(x) @ y,
-        "dWT": lambda x, y: x @ ops.permute_dims(y),
-    }
-    program = ops.trace(turn[form], {"x": Type("float32", shapes[0]), "y": Type("float32", shapes[1])})
+FORMS = {
+    "xW": lambda x, y: x @ y,
+    "xTd": lambda x, y: ops.permute_dims(x) @ y,
+    "dWT": lambda x, y: x @ ops.permute_dims(y),
+}
+
+
+def measure_product(backend: Native, form: str, batch: int, first: int, second: int, peak: float) -> None:
+    """The product of a layer's forward pass, of its weights' gradient or of its input's, for a batch of any size."""
+    wide = {"xW": first, "xTd": first, "dWT": second}[form]
+    across = (Batch(), second) if form == "xTd" else (first, second)
+    program = ops.trace(FORMS[form], {"x": Type("float32", (Batch(), wide)), "y": Type("float32", across)})
     rng = np.random.default_rng(0)
-    inputs = {name: rng.normal(size=shape).astype("f4") for name, shape in zip("xy", shapes, strict=True)}
-    seconds = machine_seconds(backend.compile(program), inputs, 50)
-    rate = 2e-9 * m * n * k / seconds
-    print(f"({m}, {n}, {k}) {form}: {1e6 * seconds:.0f} us, {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} % of peak")
+    inputs = {item.name: rng.normal(size=resolve_shape(item.type.shape, batch)).astype("f4") for item in program.inputs}
+    run = machine_code(backend.compile(program), inputs)
+    operations = 2 * batch * first * second
+    inner = max(int(2e7 / operations), 1)
+    idle = machine_code(backend.compile(ops.trace(lambda x: x, {"x": Type("float32", (0,))})), {"x": np.empty(0, "f4")})
+    call = min(seconds(lambda: [idle() for _ in range(1000)], 20)) / 1000
+    best = min(seconds(lambda: [run() for _ in range(inner)], 50 if operations < 1e8 else 15)) / inner - call
+    rate = 1e-9 * operations / best
+    print(f"{batch} x {first} x {second} {form}: {1e6 * best:.1f} us, {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} %")
 
 
 def measure_peak(backend: Native) -> float:
@@ -137,18 +170,18 @@ def measure_peak(backend: Native) -> float:
     program = ops.trace(lambda x: x, {"x": Type("float32", (Batch(),))})
     executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target), backend.team)
     x = np.full(chains * lanes, 0.5, "f4")
-    seconds = machine_seconds(executable, {"x": x}, 20)
-    return 2e-9 * lanes * chains * rounds / seconds
+    return 2e-9 * lanes * chains * rounds / min(seconds(machine_code(executable, {"x": x}), 20))
 
 
 def main() -> None:
     backend = Native(sys.argv[1] if len(sys.argv) > 1 else "")
     peak = measure_peak(backend)
     print(f"target {backend.target.name}; FMA peak of one thread {peak:.0f} GFLOP/s")
-    for m, n, k in ((64, 128, 784), (128, 512, 784)):
-        for form in ("xW", "xTd", "dWT"):
-            measure_product(backend, m, n, k, form, peak)
-    for sizes, batch in (((64, 32, 10), 32), ((784, 128, 10), 64), ((784, 512, 512, 10), 128)):
+    for sizes, batch in NETWORKS:
+        for first, second in dict.fromkeys(itertools.pairwise(sizes)):
+            for form in FORMS:
+                measure_product(backend, form, batch, first, second, peak)
+    for sizes, batch in NETWORKS:
         measure_step(backend, sizes, batch)
 
 

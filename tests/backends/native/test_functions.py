@@ -9,7 +9,6 @@ from native_steps import TARGETS_HERE
 
 from clearprop import ops
 from clearprop.backends.native import Native
-from clearprop.backends.native.targets import TARGETS
 from clearprop.ir import Batch, Type
 
 SAMPLES = 30_000
@@ -183,7 +182,3 @@ def test_power_of_single_numbers(dtype: str, target: str) -> None:
             np.testing.assert_allclose(
                 got, np.power(np.asarray(x, dtype), np.asarray(y, dtype)), rtol=np.finfo(dtype).eps
             )
-
-
-def test_every_target_has_a_row_tile_of_one() -> None:
-    assert all(target.row_tiles[-1] == 1 for target in TARGETS.values())

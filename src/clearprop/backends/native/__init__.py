@@ -2,7 +2,8 @@
 
 In the order of the data's way: `lowering` makes kernels of a program (`kernels` is what they are, `views` how
 an element of one array is an element of another); `nests`, `reductions`, `products` and `moves` write each kind of
-kernel as LLVM text with the words of `emitter`, `arithmetic`, `elementwise`, `functions` and `random_bits`;
+kernel as LLVM text with the words of `emitter`, `arithmetic`, `elementwise`, `functions` and `random_bits`
+(products in parts that `cuts` chooses, by the micro-kernels of `tiles`, over factors that `packing` puts in order);
 `module` puts the text together; `jit` makes machine code of it; `executable` calls that. Only `jit` imports LLVM.
 """
 

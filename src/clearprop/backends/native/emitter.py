@@ -71,7 +71,8 @@ def _nearest_float32(number: float) -> float:
 class Emitter:
     """Appends instructions to one function.
 
-    `declares` collects the intrinsics and external functions called, `uses` the names of library functions.
+    `declares` collects the intrinsics and external functions called, `uses` the names of library functions,
+    `helpers` the texts of functions that kernels share.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class Emitter:
         self.entry: list[str] = []
         self.declares: set[str] = set()
         self.uses: set[tuple[str, str, int]] = set()
+        self.helpers: dict[str, str] = {}
         self.block = "entry"
         self._count = 0
 
@@ -142,6 +144,33 @@ class Emitter:
         self.do(f"br label %{head}")
         self.label(done)
 
+    def fold(
+        self, stop: str, first: Sequence[tuple[str, str]], body: Callable[[list[str]], Sequence[str]]
+    ) -> list[str]:
+        """Append `values = first; for _ in range(stop): values = body(values)`, and return the last values.
+
+        A first value is a type and a text; the values stay in registers from turn to turn.
+        """
+        head, inside, done = (self.name(hint) for hint in ("head", "body", "done"))
+        carried = [("i64", "0"), *first]
+        values = ["%" + self.name() for _ in carried]
+        before = self.block
+        self.do(f"br label %{head}")
+        self.label(head)
+        place = len(self.lines)
+        test = self.get(f"icmp slt i64 {values[0]}, {stop}")
+        self.do(f"br i1 {test}, label %{inside}, label %{done}")
+        self.label(inside)
+        following = [*body(values[1:])]
+        following.insert(0, self.add(values[0], "1"))
+        self.lines[place:place] = [
+            f"  {value} = phi {type_} [ {start}, %{before} ], [ {after}, %{self.block} ]"
+            for value, (type_, start), after in zip(values, carried, following, strict=True)
+        ]
+        self.do(f"br label %{head}")
+        self.label(done)
+        return values[1:]
+
     def when(self, condition: str, body: Callable[[], None]) -> None:
         """Append `if condition: body()`."""
         yes, after = self.name("then"), self.name("after")
@@ -157,7 +186,7 @@ class Emitter:
             return "0"
         if "1" in (a, b):
             return b if a == "1" else a
-        if _known(a) and _known(b):
+        if known(a) and known(b):
             return str(int(a) * int(b))
         return self.get(f"mul i64 {a}, {b}")
 
@@ -165,9 +194,45 @@ class Emitter:
         """Add two i64, at once where both are known."""
         if "0" in (a, b):
             return b if a == "0" else a
-        if _known(a) and _known(b):
+        if known(a) and known(b):
             return str(int(a) + int(b))
         return self.get(f"add i64 {a}, {b}")
+
+    def subtract(self, a: str, b: str) -> str:
+        """Subtract two i64, at once where both are known."""
+        if b == "0":
+            return a
+        if known(a) and known(b):
+            return str(int(a) - int(b))
+        return self.get(f"sub i64 {a}, {b}")
+
+    def divide(self, a: str, b: str) -> str:
+        """Divide two i64 that are not negative, rounding down, at once where both are known."""
+        if b == "1":
+            return a
+        if known(a) and known(b):
+            return str(int(a) // int(b))
+        return self.get(f"udiv i64 {a}, {b}")
+
+    def least(self, a: str, b: str) -> str:
+        """Return the smaller of two i64, at once where both are known."""
+        if known(a) and known(b):
+            return str(min(int(a), int(b)))
+        return self.call("i64", "llvm.smin.i64", [f"i64 {a}", f"i64 {b}"])
+
+    def most(self, a: str, b: str) -> str:
+        """Return the larger of two i64, at once where both are known."""
+        if known(a) and known(b):
+            return str(max(int(a), int(b)))
+        return self.call("i64", "llvm.smax.i64", [f"i64 {a}", f"i64 {b}"])
+
+    def remainder(self, a: str, b: int) -> str:
+        """Return what a division of i64 that are not negative leaves, at once where both are known."""
+        return str(int(a) % b) if known(a) else self.get(f"urem i64 {a}, {b}")
+
+    def after(self, pointer: str, offset: str) -> str:
+        """Return a pointer this many bytes on."""
+        return pointer if offset == "0" else self.get(f"getelementptr i8, ptr {pointer}, i64 {offset}")
 
     def splat(self, scalar: Register, lanes: int) -> Register:
         """Return a scalar in every lane."""
@@ -205,7 +270,8 @@ def constant(number: float, dtype: str, lanes: int) -> Register:
     return Register(f"splat ({SCALARS[dtype]} {text})", dtype, lanes)
 
 
-def _known(text: str) -> bool:
+def known(text: str) -> bool:
+    """Whether an i64 is a number already."""
     return text.lstrip("-").isdigit()
 
 

@@ -53,7 +53,7 @@ class Parts:
         """Return the number of parts, for the size as an i64; zero for none of it."""
         if self.size.fixed or not self.width:
             return str(self.at(0))
-        return out.get(f"udiv i64 {out.add(size, str(self.width - 1))}, {self.width}")
+        return out.divide(out.add(size, str(self.width - 1)), str(self.width))
 
 
 WHOLE = Parts()
@@ -84,10 +84,10 @@ class Columns:
 
 @dataclass
 class Product:
-    """One matrix product; `packed` is where panels of the second factor are copied to, if they are."""
+    """One matrix product; `scratch` is the memory that workers pack factors into, if they do."""
 
     node: Node
-    packed: Value | None = None
+    scratch: Value | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
 from clearprop.backends.native.calls import Call, Region, write_program
+from clearprop.backends.native.cuts import cut_product, full_index
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import Extent, count
@@ -19,7 +20,7 @@ from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
-from clearprop.backends.native.products import ProductWriter, full_index, packed_panel
+from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter
 from clearprop.backends.native.regions import Kernel, memory_type
@@ -168,6 +169,7 @@ class _Writer:
         call.name = self.names.setdefault(text, f"kernel{len(self.names)}")
         call.buffers = list(kernel.buffers)
         self.functions[call.name] = f"define internal void @{call.name}{text}"
+        self.functions |= kernel.out.helpers
         self.declares |= kernel.out.declares
         self.uses |= kernel.out.uses
 
@@ -201,11 +203,12 @@ class _Writer:
                 self._finish(last, call, writer.finish(last))
         elif isinstance(work, Product):
             first, second = (resolve(made, value, full_index(value)) for value in work.node.inputs)
-            panel = packed_panel(work, second, self.target)
-            if panel is not None:
-                work.packed = Value(f"packed{place}", panel)
-                self._own(place, (work.packed,), each_worker=True)
-            ProductWriter(kernel, work, (first, second), self.target).write()
+            cut = cut_product(work.node, (first, second), self.target)
+            if cut.scratch:
+                work.scratch = Value(f"scratch{place}", Type(work.node.outputs[0].type.dtype, (cut.scratch,)))
+                self._own(place, (work.scratch,), each_worker=True)
+            call.parts = (cut.rows, cut.columns)
+            ProductWriter(kernel, work, cut, self.target).write()
         else:
             call.parts = (MoveWriter(kernel, work, self.target).write(),)
 

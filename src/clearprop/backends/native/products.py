@@ -1,237 +1,278 @@
-"""Matrix products: one strided micro-kernel, C[i,j] = sum_k A[i sa_i + k sa_k] B[k sb_k + j], in register tiles.
+"""Matrix products, C = A B: cut into parts by their shapes alone, each part into panels and tiles.
 
-A tile of C (rows by one or two vectors of columns) stays in registers while k runs; every element adds its terms
-in the order of k, whatever the tile. A transposed first factor is a matter of strides. A second factor whose
-columns do not lie next to each other, or whose rows lie far apart, is packed a panel at a time into the arena.
+A part computes some rows and columns of C for all k and shares nothing with the others, so that parts may run in any
+order and on any thread. In a part k runs in blocks; within a block, the columns go in panels as wide as a register
+tile, and the micro-kernels of `tiles` walk down a panel. A factor whose strides would waste the caches is packed.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.emitter import BYTES, Register, constant
-from clearprop.backends.native.extents import ONE, Extent, contiguous, extent
-from clearprop.backends.native.kernels import Access, Index, Product
-from clearprop.backends.native.loops import nested, tail_mask
-from clearprop.backends.native.regions import Kernel, Lanes
+from clearprop.backends.native.cuts import Cut
+from clearprop.backends.native.emitter import BYTES, known
+from clearprop.backends.native.extents import Extent, contiguous
+from clearprop.backends.native.kernels import Access, Parts, Product
+from clearprop.backends.native.loops import nested
+from clearprop.backends.native.packing import define_packing, square
+from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access
-from clearprop.ir import Type, Value
+from clearprop.backends.native.tiles import Tile, define_tile
 
-View = tuple[Value, tuple[Index, ...]]
-Columns = Sequence[tuple[int, Lanes]]
-"""The vectors of a tile: where each starts, relative to the tile, and its lanes."""
+_ZEROS = "@zeros = private constant [256 x i8] zeroinitializer, align 64\n"
+"""Where the sums of a panel start: as many zeros as the widest tile is wide."""
 
-_VECTORS = 2
+
+_LINES = 8
+"""How many columns of the first factor are packed tile after tile: as many as one set of the first cache holds."""
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """An operand in memory: its first element, as text, and the strides of its rows and columns."""
+    """A matrix in memory: its first element, and the strides of its rows, columns and tiles of rows in bytes."""
 
-    value: Value
     start: str
-    row: Extent
-    column: Extent
+    row: str
+    column: str
+    tile: str
 
 
-def full_index(value: Value) -> tuple[Index, ...]:
-    """Return an index with a loop for every axis, those of length one included."""
-    return tuple(Index(axis) for axis in range(value.type.rank))
+@dataclass(frozen=True)
+class Block:
+    """Some terms of a part: the first k and how many, and both factors from there on."""
+
+    k: str
+    depth: str
+    first: Matrix
+    second: Matrix
 
 
-def packed_panel(product: Product, second: View, target: Target) -> Type | None:
-    """Return the type of the panel that the second factor is packed into, or None where it is read in place.
+@dataclass(frozen=True)
+class Panel:
+    """Columns from one on: how many vectors of how many lanes, and how many columns the last of them has."""
 
-    It is packed where its columns do not lie next to each other, and where it is wider than one tile and has
-    enough rows of the result to go with: rows that lie far apart would push each other out of the caches.
-    """
-    type_ = product.node.outputs[0].type
-    width = _VECTORS * target.lanes(BYTES[type_.dtype])
-    rows, columns = extent(type_.shape[-2]), extent(type_.shape[-1])
-    strided = access(*second, type_.rank).strides[-1] != ONE
-    wide = not columns.fixed or columns.coefficient > width
-    tall = not rows.fixed or rows.coefficient > _VECTORS * target.row_tiles[0]
-    if not strided and not (wide and tall):
-        return None
-    return Type(type_.dtype, (product.node.inputs[1].type.shape[-2], width))
+    start: str
+    vectors: int
+    lanes: int
+    left: str
 
 
 class ProductWriter:
-    """Writes one matrix product into a kernel."""
+    """Writes one matrix product into a kernel, which computes the part %part as the worker %worker."""
 
-    def __init__(self, kernel: Kernel, product: Product, views: tuple[View, View], target: Target) -> None:
-        self.kernel, self.product, self.target = kernel, product, target
-        self.out, self.arithmetic = kernel.out, Arithmetic(kernel.out)
+    def __init__(self, kernel: Kernel, product: Product, cut: Cut, target: Target) -> None:
+        self.kernel, self.product, self.cut, self.target = kernel, product, cut, target
+        self.out = kernel.out
         result = product.node.outputs[0]
-        shape, self.rank = result.type.shape, result.type.rank
-        self.lead = tuple(extent(dim) for dim in shape[:-2])
-        self.rows, self.columns = extent(shape[-2]), extent(shape[-1])
-        self.depth = extent(product.node.inputs[0].type.shape[-1])
-        self.dtype, self.lanes = result.type.dtype, target.lanes(BYTES[result.type.dtype])
-        self.places = (access(*views[0], self.rank), access(*views[1], self.rank))
-        self.result = Access(result, (), contiguous(shape))
+        self.result = Access(result, (), contiguous(result.type.shape))
+        self.dtype, self.size = result.type.dtype, BYTES[result.type.dtype]
+        self.lanes = target.lanes(self.size)
+        self.out.helpers["zeros"] = _ZEROS
 
     def write(self) -> None:
-        """Write the product, for each matrix of the stack."""
-        nested(self.out, [self.kernel.extent(size) for size in self.lead], self._one)
+        """Write the part, for each matrix of the stack."""
+        rows, columns = self._ranges()
+        stops = [self.kernel.extent(size) for size in self.cut.lead]
+        nested(self.out, stops, lambda lead: self._part(lead, rows, columns))
 
-    def _one(self, lead: tuple[str, ...]) -> None:
-        first, second = (self._matrix(place, lead) for place in self.places)
-        result = self._matrix(self.result, lead)
+    # -- parts -------------------------------------------------------------------------------------------------
 
-        def panel(j: str, columns: Columns) -> None:
-            right, parts = (second, columns) if self.product.packed is None else self._pack(second, j, columns)
-            at = j if self.product.packed is None else "0"
-            self._in_rows(lambda i, rows: self._tile((first, right, result), i, rows, (at, j), (parts, columns)))
+    def _ranges(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Return the rows and the columns of this part; parts below each other are neighbours."""
+        out, down, across = self.out, self.cut.rows, self.cut.columns
+        row, column = "%part", "%part"
+        if not (down.alone or across.alone):
+            count = out.most(down.count(out, self.kernel.extent(down.size)), "1")
+            column = out.divide("%part", count)
+            row = out.subtract("%part", out.multiply(column, count))
+        return self._range(row, down), self._range(column, across)
 
-        self._in_columns(panel)
+    def _range(self, place: str, parts: Parts) -> tuple[str, str]:
+        stop = self.kernel.extent(parts.size)
+        if parts.alone:
+            return "0", stop
+        start = self.out.multiply(place, str(parts.width))
+        return start, self.out.least(self.out.add(start, str(parts.width)), stop)
+
+    def _part(self, lead: Sequence[str], rows: tuple[str, str], columns: tuple[str, str]) -> None:
+        """Compute a part of one matrix. What works on it while it is in the cache can follow its blocks."""
+        first, second = (self._matrix(place, lead) for place in self.cut.factors)
+        result = self._at(self._matrix(self.result, lead), rows[0], "0")
+        count = self.out.subtract(rows[1], rows[0])
+
+        def block(k: str, depth: str) -> None:
+            a, b = self._at(first, rows[0], k), self._at(second, k, "0")
+            terms = Block(k, depth, self._pack_rows(a, count, depth) if self.cut.packs[0] else a, b)
+            self._in_panels(columns, lambda panel: self._panel(terms, panel, result, count))
+
+        self._in_blocks(block)
 
     def _matrix(self, place: Access, lead: Sequence[str]) -> Matrix:
         start = self.kernel.offset(place.offsets, place.strides[: len(lead)], lead)
-        return Matrix(place.source, start, *place.strides[len(lead) :])
+        row, column = (self.kernel.extent(stride * Extent(self.size)) for stride in place.strides[len(lead) :])
+        tile = self.out.multiply(row, str(self.cut.height))
+        return Matrix(self.kernel.address(place.source, start), row, column, tile)
 
-    def _pack(self, matrix: Matrix, j: str, columns: Columns) -> tuple[Matrix, Columns]:
-        """Copy the columns of one tile, for every k, to one place without gaps; lanes left over become zeros."""
-        packed = self.product.packed
-        assert packed is not None
-        whole = [(shift, Lanes(lanes.count)) for shift, lanes in columns]
-        width = Extent(sum(lanes.count for _, lanes in columns))
-        reads, writes = Access(matrix.value, (), (ONE, matrix.column)), Access(packed, (), (width, ONE))
+    def _at(self, matrix: Matrix, row: str, column: str) -> Matrix:
+        """Return a matrix from an element on."""
+        offset = self.out.add(self.out.multiply(row, matrix.row), self.out.multiply(column, matrix.column))
+        return replace(matrix, start=self.out.after(matrix.start, offset))
 
-        def line(k: str) -> None:
-            for (shift, lanes), (_, all_lanes) in zip(columns, whole, strict=True):
-                column = self.out.add(j, str(shift))
-                offset = self.kernel.offset((), (matrix.row, matrix.column), (k, column))
-                start = self.out.add(matrix.start, offset)
-                item = self.kernel.load(reads, (start, "0"), lanes)
-                self.kernel.store(item, writes, (k, str(shift)), all_lanes)
+    # -- blocks and panels -------------------------------------------------------------------------------------
 
-        self.out.loop("0", self.kernel.extent(self.depth), 1, line)
-        return Matrix(packed, "0", width, ONE), whole
-
-    # -- the tiles ---------------------------------------------------------------------------------------------
-
-    def _in_columns(self, body: Callable[[str, Columns], None]) -> None:
-        """Walk over the columns: two vectors at a time, then what is left."""
-        step = _VECTORS * self.lanes
-        stop = self.kernel.extent(self.columns)
-        known = self.columns.coefficient if self.columns.fixed else None
-        whole = [(v * self.lanes, Lanes(self.lanes)) for v in range(_VECTORS)]
-        end = str(known // step * step) if known is not None else self.out.get(f"and i64 {stop}, {-step}")
-        if known is None or known >= step:
-            self.out.loop("0", end, step, lambda j: body(j, whole))
-        if known is None or known % step:
-            rest = None if known is None else known % step
-            (self._masked_rest if self.target.masks else self._scalar_rest)(end, stop, rest, body)
-
-    def _masked_rest(self, start: str, stop: str, rest: int | None, body: Callable[[str, Columns], None]) -> None:
-        """One tile: a whole vector and a part of one, or a part alone."""
-        second = self.out.add(start, str(self.lanes))
-
-        def wide() -> None:
-            mask = Lanes(self.lanes, tail_mask(self.out, second, stop, self.lanes))
-            body(start, [(0, Lanes(self.lanes)), (self.lanes, mask)])
-
-        def narrow() -> None:
-            body(start, [(0, Lanes(self.lanes, tail_mask(self.out, start, stop, self.lanes)))])
-
-        if rest is not None:
-            (wide if rest > self.lanes else narrow)()
+    def _in_blocks(self, body: Callable[[str, str], None]) -> None:
+        """Walk over k; once at least, for a sum without terms is zero."""
+        depth, block = self.kernel.extent(self.cut.depth), self.cut.block
+        if known(depth) and int(depth) <= block:
+            body("0", depth)
             return
-        left = self.out.get(f"sub i64 {stop}, {start}")
-        self.out.when(self.out.get(f"icmp sgt i64 {left}, {self.lanes}"), wide)
-        some = self.out.get(f"icmp sgt i64 {left}, 0")
-        few = self.out.get(f"icmp sle i64 {left}, {self.lanes}")
-        self.out.when(self.out.get(f"and i1 {some}, {few}"), narrow)
+        stop = self.out.most(depth, "1")
+        self.out.loop("0", stop, block, lambda k: body(k, self.out.least(str(block), self.out.subtract(depth, k))))
 
-    def _scalar_rest(self, start: str, stop: str, rest: int | None, body: Callable[[str, Columns], None]) -> None:
-        """Whole vectors one by one, then single columns."""
-        if rest is None or rest >= self.lanes:
-            end = self.out.get(f"and i64 {stop}, {-self.lanes}")
-            self.out.loop(start, end, self.lanes, lambda j: body(j, [(0, Lanes(self.lanes))]))
-            start = end
-        if rest is None or rest % self.lanes:
-            self.out.loop(start, stop, 1, lambda j: body(j, [(0, Lanes(1))]))
+    def _in_panels(self, columns: tuple[str, str], body: Callable[[Panel], None]) -> None:
+        """Walk over columns: panels as wide as a tile, then what is left."""
+        (start, stop), width, lanes = columns, self.cut.width, self.lanes
+        size = self.cut.columns.size
+        rest = size.coefficient % width if size.fixed else None
+        end = self._whole(start, stop, width)
+        if not size.fixed or size.coefficient >= width:
+            self._loop(start, end, width, lambda j: body(Panel(j, width // lanes, lanes, str(lanes))))
+        if rest == 0:
+            return
+        if self.target.masks:
+            self._masked_rest(end, stop, rest, body)
+            return
+        middle = self._whole(end, stop, lanes)
+        self._loop(end, middle, lanes, lambda j: body(Panel(j, 1, lanes, str(lanes))))
+        self._loop(middle, stop, 1, lambda j: body(Panel(j, 1, 1, "1")))
 
-    def _in_rows(self, body: Callable[[str, int], None]) -> None:
-        """Walk over the rows: the largest tile as often as it fits, then smaller ones."""
-        stop = self.kernel.extent(self.rows)
-        known = self.rows.coefficient if self.rows.fixed else None
-        start, done = "0", 0
-        for size in self.target.row_tiles:
-            if known is not None:
-                fits = (known - done) // size * size
-                if not fits:
-                    continue
-                done += fits
-                end = str(done)
-            else:
-                left = self.out.get(f"sub i64 {stop}, {start}")
-                over = self.out.get(f"srem i64 {left}, {size}")
-                end = self.out.get(f"sub i64 {stop}, {over}")
-            # the default binds this turn's size; mypy infers no lambda with a default
-            self.out.loop(start, end, size, lambda i, size=size: body(i, size))  # type: ignore[misc]
-            start = end
+    def _masked_rest(self, start: str, stop: str, rest: int | None, body: Callable[[Panel], None]) -> None:
+        """Write one panel of as many vectors as are left, the last of them in part."""
+        left, lanes = self.out.subtract(stop, start), self.lanes
+        if rest is not None:
+            vectors = -(-rest // lanes)
+            panel = Panel(start, vectors, lanes, str(rest - (vectors - 1) * lanes))
+            self._when(left, "0", lambda: body(panel))
+            return
 
-    def _tile(
-        self,
-        matrices: tuple[Matrix, Matrix, Matrix],
-        i: str,
-        rows: int,
-        starts: tuple[str, str],
-        parts: tuple[Columns, Columns],
-    ) -> None:
-        """Compute one tile of the result; `starts` and `parts` are its columns in the second factor and the result."""
-        first, second, result = matrices
-        reads, columns = parts
-        lefts = [self._at(first, self.out.add(i, str(r)), "0") for r in range(rows)]
-        right = self._at(second, "0", starts[0])
-        sums: dict[tuple[int, int], str] = {}
-        for r in range(rows):
-            for v, (_, lanes) in enumerate(columns):
-                zero = constant(0.0, self.dtype, lanes.count)
-                sums[r, v] = self.out.slot(zero.type, zero.text)
+        def some(vectors: int) -> None:
+            body(Panel(start, vectors, lanes, self.out.subtract(left, str((vectors - 1) * lanes))))
 
-        def step(k: str) -> None:
-            across = self._element(right, k, second.row)
-            rights = [self._load(across, shift, lanes) for shift, lanes in reads]
-            for r in range(rows):
-                place = self._element(lefts[r], k, first.column)
-                item = self.out.value(f"load {_scalar(self.dtype)}, ptr {place}", self.dtype, 1)
-                for v, (_, lanes) in enumerate(columns):
-                    total = self._sum(sums[r, v], lanes)
-                    total = self.arithmetic.fma(self.out.splat(item, lanes.count), rights[v], total)
-                    self.out.do(f"store {total}, ptr {sums[r, v]}")
+        wanted = self.out.divide(self.out.add(left, str(lanes - 1)), str(lanes))
+        for vectors in range(1, self.cut.width // lanes + 1):
+            self.out.when(self.out.get(f"icmp eq i64 {wanted}, {vectors}"), functools.partial(some, vectors))
 
-        self.out.loop("0", self.kernel.extent(self.depth), 1, step)
-        for r in range(rows):
-            line = self._at(result, self.out.add(i, str(r)), starts[1])
-            for v, (shift, lanes) in enumerate(columns):
-                self.kernel.put(self._sum(sums[r, v], lanes), self._shift(line, shift), lanes)
+    def _whole(self, start: str, stop: str, step: int) -> str:
+        """Return where the last whole step ends."""
+        steps = self.out.divide(self.out.subtract(stop, start), str(step))
+        return self.out.add(start, self.out.multiply(steps, str(step)))
 
-    def _sum(self, slot: str, lanes: Lanes) -> Register:
-        type_ = constant(0.0, self.dtype, lanes.count).type
-        return self.out.value(f"load {type_}, ptr {slot}", self.dtype, lanes.count)
+    def _loop(self, start: str, stop: str, step: int, body: Callable[[str], None]) -> None:
+        """Append a loop, or its body alone if it is known to run once, or nothing."""
+        if not (known(start) and known(stop)) or int(stop) - int(start) > step:
+            self.out.loop(start, stop, step, body)
+        elif int(start) < int(stop):
+            body(start)
 
-    def _at(self, matrix: Matrix, row: str, column: str) -> str:
-        offset = self.kernel.offset((), (matrix.row, matrix.column), (row, column))
-        return self.kernel.address(matrix.value, self.out.add(matrix.start, offset))
+    def _when(self, a: str, b: str, body: Callable[[], None]) -> None:
+        """Append `if a > b: body()`, without the condition where it is known."""
+        if not (known(a) and known(b)):
+            self.out.when(self.out.get(f"icmp sgt i64 {a}, {b}"), body)
+        elif int(a) > int(b):
+            body()
 
-    def _element(self, pointer: str, k: str, stride: Extent) -> str:
-        offset = self.out.multiply(k, self.kernel.extent(stride))
-        return self.out.get(f"getelementptr inbounds {_scalar(self.dtype)}, ptr {pointer}, i64 {offset}")
+    def _panel(self, block: Block, panel: Panel, result: Matrix, count: str) -> None:
+        """Add the terms of a block to a panel of the result, tile below tile."""
+        second, result = self._at(block.second, "0", panel.start), self._at(result, "0", panel.start)
+        if self.cut.packs[1] and panel.lanes > 1:
+            second = self._pack_columns(second, panel, block.depth, count)
+        start, start_row = "@zeros", "0"
+        if block.k != "0":
+            fresh = self.out.get(f"icmp eq i64 {block.k}, 0")
+            start = self.out.get(f"select i1 {fresh}, ptr @zeros, ptr {result.start}")
+            start_row = self.out.get(f"select i1 {fresh}, i64 0, i64 {result.row}")
+        first, masked = block.first, self.target.masks and panel.lanes > 1
+        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked)
+        factors = (f"ptr {first.start}", first.tile, first.row, first.column, f"ptr {second.start}", second.row)
+        sums = (f"ptr {start}", start_row, f"ptr {result.start}", result.row)
+        self._call(tile.name, *define_tile(tile), (count, block.depth, *factors, *sums, panel.left))
 
-    def _shift(self, pointer: str, shift: int) -> str:
-        if not shift:
-            return pointer
-        return self.out.get(f"getelementptr inbounds {_scalar(self.dtype)}, ptr {pointer}, i64 {shift}")
+    def _call(self, name: str, text: str, declares: frozenset[str], *arguments: tuple[str, ...]) -> None:
+        self.out.helpers[name] = text
+        self.out.declares |= declares
+        typed = (item if item.startswith("ptr ") else f"i64 {item}" for group in arguments for item in group)
+        self.out.do(f"call void @{name}({', '.join(typed)})")
 
-    def _load(self, pointer: str, shift: int, lanes: Lanes) -> Register:
-        return self.kernel.take(self.dtype, self._shift(pointer, shift), lanes)
+    # -- packing -----------------------------------------------------------------------------------------------
 
+    def _scratch(self, elements: int) -> str:
+        """Return the address of this worker's memory, from an element on."""
+        assert self.product.scratch is not None
+        own = self.out.multiply("%worker", str(self.cut.scratch * self.size))
+        return self.out.after(self.kernel.pointer(self.product.scratch), self.out.add(own, str(elements * self.size)))
 
-def _scalar(dtype: str) -> str:
-    return "float" if dtype == "float32" else "double"
+    def _pack_columns(self, matrix: Matrix, panel: Panel, depth: str, count: str) -> Matrix:
+        """Copy a panel of the second factor to one place, line after line, if it is not read in place."""
+        target, vector = self._scratch(0), self.lanes * self.size
+        packed = Matrix(target, str(panel.vectors * vector), str(self.size), "0")
+        if matrix.column == packed.column:
+            start, row = self.out.slot("ptr", matrix.start), self.out.slot("i64", matrix.row)
+
+            def copy() -> None:
+                self._pack("copy", matrix, packed, depth, panel.left, (panel.vectors, self.lanes))
+                self.out.do(f"store ptr {packed.start}, ptr {start}")
+                self.out.do(f"store i64 {packed.row}, ptr {row}")
+
+            self._when(count, str(self.cut.height), copy)
+            return replace(
+                packed, start=self.out.get(f"load ptr, ptr {start}"), row=self.out.get(f"load i64, ptr {row}")
+            )
+        for v in range(panel.vectors):
+            left = panel.left if v == panel.vectors - 1 else str(self.lanes)
+            place = str(v * self.lanes)
+            self._turn(self._at(matrix, "0", place), self._at(packed, "0", place), depth, left, self.lanes)
+        return packed
+
+    def _pack_rows(self, matrix: Matrix, count: str, depth: str) -> Matrix:
+        """Copy the first factor, tile after tile, each with its columns one after another.
+
+        A few columns of every tile at a time: neighbouring tiles share their lines in the cache.
+        """
+        out, height, item = self.out, self.cut.height, str(self.size)
+        target, line = self._scratch(self.cut.panel), str(height * self.size)
+        tile = out.add(out.multiply(depth, line), str(self.cut.span * self.size))
+        tiles = out.divide(out.add(count, str(height - 1)), str(height))
+
+        def columns(k: str) -> None:
+            some = out.least(out.subtract(depth, k), str(_LINES))
+
+            def one(values: list[str]) -> list[str]:
+                left, start, to = values
+                source, packed = Matrix(start, matrix.column, matrix.row, "0"), Matrix(to, line, item, "0")
+                self._pack("copy", source, packed, some, out.least(left, str(height)), (1, self.cut.span))
+                return [out.subtract(left, str(height)), out.after(start, matrix.tile), out.after(to, tile)]
+
+            start, to = self._at(matrix, "0", k).start, out.after(target, out.multiply(k, line))
+            out.fold(tiles, [("i64", count), ("ptr", start), ("ptr", to)], one)
+
+        out.loop("0", depth, _LINES, columns)
+        return Matrix(target, item, line, tile)
+
+    def _turn(self, matrix: Matrix, packed: Matrix, depth: str, left: str, lanes: int) -> None:
+        """Pack one vector of columns that do not lie next to each other."""
+        shape = (1, lanes)
+        if matrix.row != str(self.size) or left != str(lanes):
+            self._pack("gather", matrix, packed, depth, left, shape)
+            return
+        self._pack("turn", matrix, packed, depth, left, shape)
+        rest = self.out.remainder(depth, square(self.dtype))
+        done = self.out.subtract(depth, rest)
+        if rest != "0":
+            self._pack("gather", self._at(matrix, done, "0"), self._at(packed, done, "0"), rest, left, shape)
+
+    def _pack(self, how: str, matrix: Matrix, packed: Matrix, depth: str, left: str, shape: tuple[int, int]) -> None:
+        name, text, declares = define_packing(how, *shape, self.dtype, self.target.masks)
+        arguments = (depth, f"ptr {matrix.start}", matrix.row, matrix.column, f"ptr {packed.start}", packed.row, left)
+        self._call(name, text, declares, arguments)

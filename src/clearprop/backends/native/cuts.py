@@ -1,0 +1,152 @@
+"""How a matrix product is cut into parts and blocks, and which factors are packed: decided by shapes and strides alone.
+
+Nothing here depends on how many threads there are, so neither does the order in which any element adds its terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clearprop.backends.native.emitter import BYTES
+from clearprop.backends.native.extents import ONE, Extent, extent
+from clearprop.backends.native.kernels import Access, Index, Parts
+from clearprop.backends.native.targets import Target
+from clearprop.backends.native.views import access
+from clearprop.ir import Node, Value
+
+View = tuple[Value, tuple[Index, ...]]
+
+_BATCH = 128
+"""What an extent that holds the batch is taken for."""
+
+_SMALL = 1_000_000
+"""Products of fewer operations stay in one part."""
+
+_PARTS = 4
+"""How many parts a larger one has at least, where its rows and columns allow it."""
+
+_PANELS = 8
+"""The most panels of columns in a part."""
+
+_TERMS, _TERMS_PACKED = 512, 256
+"""About how many terms a block has; fewer where both factors are packed and share the second cache."""
+
+_ROWS = 264
+"""The most rows in a part whose first factor is packed: a multiple of every tile's height."""
+
+_NARROW = 512
+"""Bytes: lines of the second factor that are no longer, and aligned, are read in place."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The plan of one product.
+
+    Attributes:
+        factors: where an element of each factor lies, for the loops over the stack, its rows and its columns.
+        lead: the extents of the stack.
+        depth: how many terms an element has.
+        block: how many of them are added in one go.
+        rows, columns: the parts.
+        packs: whether the first and the second factor are packed.
+        height, width: of a register tile, in elements.
+    """
+
+    factors: tuple[Access, Access]
+    lead: tuple[Extent, ...]
+    depth: Extent
+    block: int
+    rows: Parts
+    columns: Parts
+    packs: tuple[bool, bool]
+    height: int
+    width: int
+
+    @property
+    def panel(self) -> int:
+        """How many elements a packed panel of the second factor takes, if it is packed."""
+        return self.block * self.width * self.packs[1]
+
+    @property
+    def scratch(self) -> int:
+        """How many elements of memory a worker packs into."""
+        tiles = self.rows.width // self.height * self.packs[0]
+        return _up(self.panel + (self.block * self.height + self.span) * tiles, 16)
+
+    @property
+    def span(self) -> int:
+        """How many lanes pack the rows of a tile; where they are more, a packed tile has room for the last ones."""
+        return 1 << (self.height - 1).bit_length()
+
+
+def full_index(value: Value) -> tuple[Index, ...]:
+    """Return an index with a loop for every axis, those of length one included."""
+    return tuple(Index(axis) for axis in range(value.type.rank))
+
+
+def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
+    """Choose the plan of a product of two views."""
+    type_ = node.outputs[0].type
+    size = BYTES[type_.dtype]
+    first, second = (access(*view, type_.rank) for view in views)
+    rows, columns = extent(type_.shape[-2]), extent(type_.shape[-1])
+    depth = extent(node.inputs[0].type.shape[-1])
+    lanes = target.lanes(size)
+    vectors = len(target.tile_rows)
+    if columns.fixed:
+        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
+    height, width = target.tile_rows[vectors - 1], vectors * lanes
+    packs = (
+        _packs_first(first, rows, columns, height, width, target.masks),
+        _packs_second(second, rows, columns, size, lanes),
+    )
+    down, across = _parts((rows, columns, depth), packs[0], height, width)
+    block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
+    stack = tuple(extent(dim) for dim in type_.shape[:-2])
+    return Cut((first, second), stack, depth, block, Parts(rows, down), Parts(columns, across), packs, height, width)
+
+
+def _block(depth: Extent, most: int) -> int:
+    """Cut a known depth into even blocks of this many terms, or up to twice as many."""
+    if not depth.fixed:
+        return most
+    blocks = max(depth.coefficient // most, 1)
+    return max(_up(-(-depth.coefficient // blocks), 4), 4)
+
+
+def _parts(sizes: tuple[Extent, Extent, Extent], packs_first: bool, height: int, width: int) -> tuple[int, int]:
+    """Return how many rows and columns a part has; zero where they are not cut.
+
+    Columns are cut first: no two parts then pack the same columns. A packed first factor asks for wide parts instead.
+    """
+    rows, columns, depth = (item.at(_BATCH) for item in sizes)
+    small = 2 * rows * columns * depth < _SMALL
+    if small and not packs_first:
+        return 0, 0
+    panels = max(-(-columns // width), 1)
+    across = _PANELS if packs_first else max(panels // _PANELS, 1)
+    wanted = -(-_PARTS // -(-panels // across))
+    if packs_first:
+        wanted = max(wanted, -(-rows // _ROWS))
+    down = _up(-(-rows // wanted), height) if wanted > 1 else _ROWS * packs_first
+    return down, (across * width if panels > across or not sizes[1].fixed else 0)
+
+
+def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, width: int, masks: bool) -> bool:
+    """Whether its rows lie next to each other instead of its columns, and are read by several panels."""
+    if first.strides[-2] != ONE or first.strides[-1] == ONE:
+        return False
+    whole = masks or (rows.fixed and rows.coefficient % height == 0)
+    return whole and rows.at(_BATCH) >= 128 and columns.at(_BATCH) >= 4 * width
+
+
+def _packs_second(second: Access, rows: Extent, columns: Extent, size: int, lanes: int) -> bool:
+    """Whether its columns do not lie next to each other, or its lines are long or not aligned and are read often."""
+    if second.strides[-1] != ONE:
+        return columns.at(_BATCH) > 1
+    line = second.strides[-2].at(_BATCH) * size
+    return rows.at(_BATCH) >= 16 and columns.at(_BATCH) > lanes and (line > _NARROW or line % 64 != 0)
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step

@@ -1,0 +1,144 @@
+"""Matrix products of every layout, size and width, against NumPy in float64, within the bound of a sum of k terms."""
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from native_steps import TARGETS_HERE
+
+from clearprop import ops
+from clearprop.backends.native import Native, NativeExecutable, cuts
+from clearprop.backends.native.jit import compile_text
+from clearprop.backends.native.module import write_module
+from clearprop.backends.native.targets import TARGETS
+from clearprop.ir import Batch, Dim, Program, Shape, Type
+
+N = Batch()
+SIZES = (0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 129)
+FORMS = ("xW", "xTd", "dWT")
+LARGE = ((300, 600, 300), (70, 129, 2100), (261, 260, 1030), (1030, 40, 65), (129, 530, 257))
+
+
+def turned(form: str, m: Dim, n: Dim, k: Dim) -> tuple[Shape, Shape]:
+    """The shapes of the factors in memory of a product of m by k with k by n."""
+    return {"xW": ((m, k), (k, n)), "xTd": ((k, m), (k, n)), "dWT": ((m, k), (n, k))}[form]
+
+
+def product(form: str, dtype: str, m: Dim, n: Dim, k: Dim) -> Program:
+    def write(x: ops.Tensor, y: ops.Tensor) -> ops.Tensor:
+        return (ops.permute_dims(x) if form == "xTd" else x) @ (ops.permute_dims(y) if form == "dWT" else y)
+
+    first, second = turned(form, m, n, k)
+    return ops.trace(write, {"x": Type(dtype, first), "y": Type(dtype, second)})
+
+
+def check(run: NativeExecutable, x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Check a product of a and b, which are views of the inputs x and y."""
+    before = x.copy(), y.copy()
+    got = run({"x": x, "y": y})["result"]
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(y, before[1])
+    wide_a, wide_b = a.astype("f8"), b.astype("f8")
+    bound = (a.shape[-1] + 2) * np.finfo(x.dtype).eps * (np.abs(wide_a) @ np.abs(wide_b))
+    assert got.shape == bound.shape
+    assert (np.abs(got - wide_a @ wide_b) <= bound).all()
+    return got
+
+
+def check_form(run: NativeExecutable, form: str, dtype: str, sizes: tuple[int, int, int]) -> np.ndarray:
+    rng = np.random.default_rng(sum(sizes))
+    x, y = (rng.normal(size=shape).astype(dtype) for shape in turned(form, *sizes))
+    return check(run, x, y, x.T if form == "xTd" else x, y.T if form == "dWT" else y)
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("batch", range(3))
+def test_a_batch_in_any_place(batch: int, form: str, dtype: str, target: str) -> None:
+    for others in ((10, 64), (65, 33), (1, 129), (48, 1), (200, 100)):
+        sizes: list[Dim] = list(others)
+        sizes.insert(batch, N)
+        run = Native(target).compile(product(form, dtype, *sizes))
+        for n in SIZES:
+            m, k, r = (n if isinstance(size, Batch) else size for size in sizes)
+            check_form(run, form, dtype, (m, k, r))
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("form", FORMS)
+def test_known_sizes(form: str, target: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(24):
+        sizes = tuple(int(size) for size in rng.choice(SIZES, 3))
+        check_form(Native(target).compile(product(form, "float32", *sizes)), form, "float32", sizes)
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", LARGE)
+@pytest.mark.parametrize("form", FORMS)
+def test_sizes_of_several_parts_blocks_and_panels(
+    form: str, sizes: tuple[int, int, int], dtype: str, target: str
+) -> None:
+    check_form(Native(target).compile(product(form, dtype, *sizes)), form, dtype, sizes)
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+def test_stacks_and_views(target: str) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(6, 5, 40, 30)).astype("f4"), rng.normal(size=(5, 70, 30)).astype("f4")
+    types = {"x": Type("float32", (N, 5, 40, 30)), "y": Type("float32", (5, 70, 30))}
+    cases = (
+        (lambda x, y: x @ ops.permute_dims(y, (0, 2, 1)), x, y.transpose(0, 2, 1)),
+        (lambda x, y: x[:, :, ::2, 3:] @ ops.permute_dims(y, (0, 2, 1))[:, 3:, 1::3], x[:, :, ::2, 3:], None),
+        (
+            lambda x, y: ops.permute_dims(x, (0, 1, 3, 2))[:, :, 1:] @ y[:, 7:47],
+            x.transpose(0, 1, 3, 2)[:, :, 1:],
+            None,
+        ),
+        (lambda x, y: x[:, :1] @ ops.broadcast_to(y[:, :1, ::3], (5, 30, 10)), x[:, :1], None),
+    )
+    seconds = {
+        1: y.transpose(0, 2, 1)[:, 3:, 1::3],
+        2: y[:, 7:47],
+        3: np.broadcast_to(y[:, :1, ::3], (5, 30, 10)),
+    }
+    for place, (write, a, b) in enumerate(cases):
+        run = Native(target).compile(ops.trace(write, types))
+        check(run, x, y, a, seconds[place] if b is None else b)
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("form", FORMS)
+def test_bits_do_not_depend_on_the_cut(form: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = (300, 280, 270)
+    program = product(form, "float32", *sizes)
+    expected = check_form(Native(target).compile(program), form, "float32", sizes)
+    for name, value in (("_PARTS", 9), ("_SMALL", 10**9), ("_TERMS", 32), ("_PANELS", 1), ("_TERMS_PACKED", 64)):
+        monkeypatch.setattr(cuts, name, value)
+        got = check_form(Native(target).compile(program), form, "float32", sizes)
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parts_run_in_any_order(form: str) -> None:
+    sizes = (300, 280, 270)
+    program, backend = product(form, "float32", *sizes), Native()
+    module = write_module(program, backend.target)
+    (region,) = module.regions
+    last = math.prod(parts.at(0) for parts in region.parts) - 1
+    call = re.compile(r"(  call void @kernel0\(i64 %n, i64 \d+, i64 )%part,")
+    text, found = call.subn(rf"  %turned = sub i64 {last}, %part\n\1%turned,", module.text)
+    assert (found, last > 1) == (1, True)
+    run = NativeExecutable(program, replace(module, text=text), compile_text(text, backend.target), backend.team)
+    expected = check_form(backend.compile(program), form, "float32", sizes)
+    np.testing.assert_array_equal(check_form(run, form, "float32", sizes), expected)
+
+
+def test_products_share_their_micro_kernels() -> None:
+    types = {"x": Type("float32", (N, 64)), "u": Type("float32", (64, 64)), "v": Type("float32", (64, 128))}
+    text = write_module(ops.trace(lambda x, u, v: x @ u @ v, types), TARGETS["avx512"]).text
+    assert text.count("call void @tile") > text.count("define internal void @tile") == 1
