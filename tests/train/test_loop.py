@@ -322,7 +322,7 @@ def long_fit(backend: str, rows: int = 400_000, **options) -> tuple[Model, np.nd
     """A model, and samples whose epochs take the native backend seconds."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(rows, 8)).astype("f4")
-    model = Model([nn.Dense(64, "tanh"), nn.Dense(1)], "squared_error", backend=backend)
+    model = Model([nn.Dense(1024, "tanh"), nn.Dense(1)], "squared_error", backend=backend)
     return model, X, X[:, :1]
 
 

@@ -138,6 +138,16 @@ def test_parts_run_in_any_order(form: str) -> None:
     np.testing.assert_array_equal(check_form(run, form, "float32", sizes), expected)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_share_the_parts(form: str) -> None:
+    sizes = (600, 520, 270)
+    program = product(form, "float32", N if form != "xTd" else 600, 520, N if form == "xTd" else 270)
+    expected = check_form(Native(threads=1).compile(program), form, "float32", sizes)
+    run = Native(threads=3).compile(program)
+    for _ in range(20):
+        np.testing.assert_array_equal(check_form(run, form, "float32", sizes), expected)
+
+
 def test_products_share_their_micro_kernels() -> None:
     types = {"x": Type("float32", (N, 64)), "u": Type("float32", (64, 64)), "v": Type("float32", (64, 128))}
     text = write_module(ops.trace(lambda x, u, v: x @ u @ v, types), TARGETS["avx512"]).text
