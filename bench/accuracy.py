@@ -1,7 +1,7 @@
 """Measure clearprop beside scikit-learn with the same network and settings, and write docs/results.md.
 
-    python bench/run.py                 every data set, three seeds; Fashion-MNIST if it is installed
-    python bench/run.py --quick         one seed, few epochs, nothing written: a pass for continuous integration
+    python bench/accuracy.py                 every data set, three seeds; Fashion-MNIST if it is installed
+    python bench/accuracy.py --quick         one seed, few epochs, nothing written: a pass for continuous integration
 
 Both libraries get the same encoded arrays, layers, optimiser (Adam), batch size, epochs and penalty. Each pair of fits
 runs one after the other in this process; scores are means over the seeds, times are medians.
@@ -164,7 +164,7 @@ def fit_sklearn(workload: Workload, x: np.ndarray, y: np.ndarray, test: tuple, c
 
 PAGE = """# Results beside scikit-learn
 
-Made by `make bench`; do not edit. The same arrays, layers (ReLU), Adam with rate 0.001, batch size, epochs and L2
+Made by `make results`; do not edit. The same arrays, layers (ReLU), Adam with rate 0.001, batch size, epochs and L2
 penalty for both, float32, one fit after the other in one process. Scores are of a held-out fifth (Fashion-MNIST: of
 its official test part), as means over the seeds; seconds are medians of the whole fit, compilation included.
 clearprop is measured with both of its backends: reference (NumPy, one operation at a time) and native (its first stage:

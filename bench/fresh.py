@@ -1,6 +1,6 @@
 """What only a fresh process shows: how long an import and the first step take, and how much memory a fit needs.
 
-    python bench/fresh.py SIDE WORKLOAD BACKEND     one process: a JSON line with its figures
+python bench/fresh.py SIDE WORKLOAD BACKEND     one process: a JSON line with its figures
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def first_step(name: str, workload: str, backend: str) -> First:
     """Start two processes one after the other with a cache that is empty at first."""
     command = [sys.executable, __file__, name, workload, backend]
     with tempfile.TemporaryDirectory() as folder:
-        caches = {variable: folder for variable in CACHES}
+        caches = dict.fromkeys(CACHES, folder)
         caches["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         cold, cached = (json.loads(run(command, **caches)) for _ in range(2))
     return First(cold["seconds"], cached["seconds"], cached["memory"])

@@ -62,7 +62,7 @@ def measure(name: str, backend: str, repeats: int) -> Whole:
 
 def once(name: str, backend: str, folder: Path, data: Path, number: int) -> tuple[float, float]:
     """Return the seconds of a process, and the accuracy that it reached."""
-    caches = {variable: str(folder / "cache") for variable in CACHES}
+    caches = dict.fromkeys(CACHES, str(folder / "cache"))
     caches["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     start = time.perf_counter()
     if name == COMMAND_NAME:

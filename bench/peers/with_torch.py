@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload
 from clearprop.bench.workloads import RATE, Array
@@ -38,7 +38,7 @@ def network(workload: Workload) -> torch.nn.Sequential:
 
 def loss_of(workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return the workload's loss."""
-    return F.mse_loss if workload.classes is None else F.cross_entropy
+    return functional.mse_loss if workload.classes is None else functional.cross_entropy
 
 
 def batches(workload: Workload, steps: int) -> Iterator[torch.Tensor]:

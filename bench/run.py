@@ -1,0 +1,125 @@
+"""Measure clearprop beside PyTorch, JAX and scikit-learn, and write docs/benchmarks.md. A missing peer is left out.
+
+python bench/run.py                          everything
+python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
+python bench/run.py --isolate                each side in a process of its own
+python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the pass that keeps
+                                             this from rotting
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fresh
+import whole
+from latency import latency
+from peers import OURS, PEERS, installed, sides_of
+from report import Findings, page
+from steps import Plan, measure
+
+from clearprop.backends.native.peak import measure_peak
+from clearprop.bench import WORKLOADS, Workload, cores
+from clearprop.compile import BACKENDS, DEFAULT_BACKEND
+
+REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+SLOW_TO_COMPILE = "torch.compile"
+ONE_FORM = ("torch", "jax, loop", "scikit-learn")
+"""Peers of which a one-row prediction is measured; their other forms predict in the same way."""
+FIRST = ("digits", "fashion", "wide")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few short rounds beside scikit-learn alone, printed")
+    parser.add_argument("--isolate", action="store_true", help="each side in a process of its own")
+    parser.add_argument("--workloads", nargs="*", metavar="NAME", help="the steps of these alone, printed")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each side in a round (default 0.5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default=DEFAULT_BACKEND, help="of clearprop")
+    options = parser.parse_args(arguments)
+    findings = Findings()
+    if options.quick:
+        names = ["scikit-learn"]
+        chosen = [workload for workload in WORKLOADS if workload.name in ("xor", "digits")]
+        plan = Plan(0.01, 1, options.isolate, options.backend)
+    else:
+        names, findings.notes = installed(list(PEERS))
+        chosen = [workload for workload in WORKLOADS if not options.workloads or workload.name in options.workloads]
+        plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
+    fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)
+    text = page(findings, plan.backend, plan.isolate)
+    if options.quick or options.workloads:
+        print(text)
+    else:
+        REPORT.write_text(text, encoding="utf-8")
+        say(f"written to {REPORT}")
+
+
+def fill(
+    findings: Findings, workloads: Sequence[Workload], names: list[str], plan: Plan, everything: bool, quick: bool
+) -> None:
+    """Measure one thing after another."""
+    findings.peaks = {n: measure_peak(n, 2 if quick else 10) for n in sorted({1, cores()})}
+    for workload in workloads:
+        say(f"{workload.name}: a step")
+        findings.steps.append(measure(workload, [OURS, *names], plan))
+        say(f"  {found(findings)}")
+    if everything:
+        starts(findings, names, plan.backend, quick)
+        predictions(findings, [OURS, *names], plan.backend, quick)
+
+
+def starts(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:
+    """Measure fresh processes: imports, first steps with their memory, and the whole way to 97 % on digits."""
+    if quick:
+        findings.first[OURS, "digits"] = fresh.first_step(OURS, "digits", backend)
+        findings.whole[OURS] = whole.measure(OURS, backend, 1)
+        return
+    sides = [OURS, *names]
+    for name in keep(sides, fresh.IMPORTS):
+        say(f"{name}: import")
+        findings.imports[name] = fresh.import_seconds(name, 5)
+    for workload in FIRST:
+        for name in sides:
+            if name != SLOW_TO_COMPILE or workload == FIRST[0]:
+                say(f"{name}: first step of {workload}")
+                findings.first[name, workload] = fresh.first_step(name, workload, backend)
+    for name in [whole.COMMAND_NAME, *keep(sides, whole.SIDES)]:
+        say(f"{name}: whole process")
+        findings.whole[name] = whole.measure(name, backend, 5)
+
+
+def predictions(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:
+    """Measure predictions of one row: of each side's forms the fastest."""
+    chosen, seconds = (("digits",), 0.05) if quick else (("digits", "fashion"), 1.0)
+    for workload in (workload for workload in WORKLOADS if workload.name in chosen):
+        data = workload.data()
+        for name in keep(names, (OURS, *ONE_FORM)):
+            say(f"{name}: one row of {workload.name}")
+            times = [latency(side, workload, data, seconds) for side in sides_of(name, backend)]
+            findings.latency[name, workload.name] = min(times)
+
+
+def keep(names: Sequence[str], known: Sequence[str] | dict[str, str]) -> list[str]:
+    """Return the names that are known."""
+    return [name for name in names if name in known]
+
+
+def found(findings: Findings) -> str:
+    """Return the last step's figures in one line."""
+    last = findings.steps[-1]
+    times = ", ".join(f"{' '.join(filter(None, key))} {1e6 * t:.1f} us" for key, t in last.seconds.items())
+    return times if last.ratio is None else f"{times}; ratio {last.ratio:.2f}, goal {last.workload.goal:g}"
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
