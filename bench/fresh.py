@@ -1,6 +1,8 @@
 """What only a fresh process shows: how long an import and the first step take, and how much memory a fit needs.
 
-python bench/fresh.py SIDE WORKLOAD BACKEND     one process: a JSON line with its figures
+    python bench/fresh.py SIDE WORKLOAD BACKEND     one process: a JSON line with its figures
+
+The other functions start such processes.
 """
 
 from __future__ import annotations

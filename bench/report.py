@@ -89,8 +89,7 @@ data included, in MiB.
 """
 WHOLE = """Seconds of a process from its start to its end: it trains 64-64-10 for fifteen epochs, batch 32, Adam at 0.01,
 on the same rows, and reaches at least 97 % on the rest. The scripts are in `bench/scripts`; `clearprop train` reads,
-divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over this one's, with
-caches.
+divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
 """
 LATENCY = """Microseconds from a NumPy row to a NumPy row of probabilities.
 """

@@ -1,10 +1,11 @@
 """Measure clearprop beside PyTorch, JAX and scikit-learn, and write docs/benchmarks.md. A missing peer is left out.
 
-python bench/run.py                          everything
-python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
-python bench/run.py --isolate                each side in a process of its own
-python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the pass that keeps
-                                             this from rotting
+    python bench/run.py                          everything
+    python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
+    python bench/run.py --isolate                each side in a process of its own
+    python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the tests' pass
+
+How far it is goes to stderr.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ QUICK = tuple(workload for workload in WORKLOADS if workload.quick)
 
 @dataclass(frozen=True)
 class Summary:
-    """The seconds of a step of one workload: with all cores, with one (None where that cannot be had), scikit-learn's."""
+    """The seconds of a step of one workload: ours with all cores, with one (None where it cannot be had), sklearn's."""
 
     workload: Workload
     ours: float
@@ -47,7 +47,7 @@ def summarize(workloads: Sequence[Workload], seconds: float, rounds: int) -> Ite
         data = workload.data()
         sides = {side.name: side.prepare(workload, data) for side in (Clearprop(), ScikitLearn())}
         times = seconds_a_step(sides, seconds, rounds)
-        yield Summary(workload, times["clearprop"], alone and alone[i], times["scikit-learn"])
+        yield Summary(workload, times["clearprop"], None if alone is None else alone[i], times["scikit-learn"])
 
 
 def measure_ours(workloads: Sequence[Workload], seconds: float, rounds: int) -> list[float]:
