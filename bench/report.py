@@ -12,7 +12,7 @@ from peers import OURS, PEERS
 from steps import Measured
 from whole import Whole
 
-from clearprop.bench import cores, cpu_name
+from clearprop.bench import cores, count_of, cpu_name
 from clearprop.version import __version__
 
 PACKAGES = {"torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "numpy": "NumPy", "llvmlite": "llvmlite"}
@@ -87,7 +87,7 @@ FRESH = """Seconds, each in a fresh process: importing what a fit needs; from th
 with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the
 data included, in MiB.
 """
-WHOLE = """Seconds of a process from its start to its end: it trains 64-64-10 for fifteen epochs, batch 32, Adam at 0.01,
+WHOLE = """Seconds of a process from its start to its end: 64-64-10 for fifteen epochs of batch 32, Adam at 0.01,
 on the same rows, and reaches at least 97 % on the rest. The scripts are in `bench/scripts`; `clearprop train` reads,
 divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
 """
@@ -113,11 +113,6 @@ def microseconds(seconds: float | None) -> str:
         return "-"
     value = 1e6 * seconds
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def count_of(threads: int) -> str:
-    """Return "1 thread", "2 threads"."""
-    return f"{threads} thread{'s' * (threads > 1)}"
 
 
 def machine() -> str:
@@ -156,13 +151,19 @@ def steps_row(measured: Measured) -> list[str]:
 
 
 def speed_table(steps: Sequence[Measured], peaks: Mapping[int, float]) -> str:
-    """Return the table of operations a second."""
+    """Return the table of operations a second: with one thread and with all, and the parts of their peaks."""
     rows = []
     for measured in steps:
-        rate = 1e-9 * measured.workload.flops / measured.ours
-        shares = [f"{100 * rate / peak:.1f} %" for peak in peaks.values()]
-        rows.append([measured.workload.name, f"{1e-6 * measured.workload.flops:.3g}", f"{rate:.3g}", *shares])
-    return markdown(["workload", "MFLOP a step", "GFLOP/s", *(f"of {count_of(n)}" for n in peaks)], rows)
+        cells = [measured.workload.name, f"{1e-6 * measured.workload.flops:.3g}"]
+        for threads, peak in peaks.items():
+            seconds = measured.seconds.get((OURS, count_of(threads)), measured.ours)
+            rate = 1e-9 * measured.workload.flops / seconds
+            cells += [microseconds(seconds), f"{rate:.3g}", f"{100 * rate / peak:.1f} %"]
+        rows.append(cells)
+    heading = ["workload", "MFLOP a step"]
+    for threads in peaks:
+        heading += [f"{count_of(threads)}: us", "GFLOP/s", "of the peak"]
+    return markdown(heading, rows)
 
 
 def fresh_table(imports: Mapping[str, float], first: Mapping[tuple[str, str], First]) -> str:

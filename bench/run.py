@@ -24,7 +24,7 @@ from steps import Plan, measure
 
 from clearprop.backends.native.peak import measure_peak
 from clearprop.bench import WORKLOADS, Workload, cores
-from clearprop.compile import BACKENDS, DEFAULT_BACKEND
+from clearprop.compile import BACKENDS, DEFAULT_BACKEND, choose_backend
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SLOW_TO_COMPILE = "torch.compile"
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workloads", nargs="*", metavar="NAME", help="the steps of these alone, printed")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each side in a round (default 0.5)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
-    parser.add_argument("--backend", choices=sorted(BACKENDS), default=DEFAULT_BACKEND, help="of clearprop")
+    parser.add_argument(
+        "--backend", choices=[DEFAULT_BACKEND, *sorted(BACKENDS)], default=DEFAULT_BACKEND, help="of clearprop"
+    )
     options = parser.parse_args(arguments)
     findings = Findings()
     if options.quick:
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = [workload for workload in WORKLOADS if not options.workloads or workload.name in options.workloads]
         plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
     fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)
-    text = page(findings, plan.backend, plan.isolate)
+    text = page(findings, choose_backend(plan.backend), plan.isolate)
     if options.quick or options.workloads:
         print(text)
     else:

@@ -19,14 +19,17 @@ PEERS = {
 
 
 def sides_of(name: str, backend: str) -> list[Side]:
-    """Return the forms of a side, of which the fastest counts: with one thread, which suits small networks, and all.
+    """Return the forms of a side: with one thread, which suits small networks, and with all.
+
+    Of a peer's forms the fastest counts; of ours the last, whose threads clearprop chooses.
 
     Raises:
         ImportError: its library is not installed.
     """
-    if name == OURS:
-        return [importlib.import_module("clearprop.bench.ours").Clearprop(backend)]
     threads = sorted({1, cores()})
+    if name == OURS:
+        ours = importlib.import_module("clearprop.bench.ours").Clearprop
+        return [*(ours(backend, count) for count in threads[:-1]), ours(backend)]
     return [side for side in importlib.import_module(PEERS[name]).sides(threads) if side.name == name]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch.nn import functional
 
-from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload
+from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload, count_of
 from clearprop.bench.workloads import RATE, Array
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -57,7 +57,7 @@ class Torch:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.form = f"{threads} thread{'s' * (threads > 1)}"
+        self.form = count_of(threads)
 
     def prepare(self, workload: Workload, data: Data) -> Train:
         torch.set_num_threads(self.threads)

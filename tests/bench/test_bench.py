@@ -1,12 +1,11 @@
 """What `clearprop bench` and the folder bench/ share: workloads, sides, rounds, one core."""
 
 import os
-import statistics
 
 import numpy as np
 import pytest
 
-from clearprop.bench import WORKLOADS, Unavailable, Workload, cores, cpu_name, on_one_core, seconds_a_step
+from clearprop.bench import WORKLOADS, Unavailable, Workload, cores, cpu_name, seconds_a_step
 from clearprop.bench.ours import Clearprop
 from clearprop.bench.scikit import ScikitLearn
 from clearprop.bench.summary import Summary, summarize
@@ -41,7 +40,9 @@ def test_names_are_unique_and_goals_positive():
 
 
 @pytest.mark.parametrize("workload", [TINY, VALUES, DROPPED], ids=lambda workload: workload.name)
-@pytest.mark.parametrize("side", [Clearprop(), Clearprop("native"), ScikitLearn(), ScikitLearn(1)])
+@pytest.mark.parametrize(
+    "side", [Clearprop(), Clearprop("reference"), Clearprop(threads=1), ScikitLearn(), ScikitLearn(1)]
+)
 def test_sides_train_and_predict(side, workload):
     data = workload.data()
     if workload.dropout and side.name == "scikit-learn":
@@ -118,24 +119,28 @@ def test_a_side_that_takes_no_time_ends():
     assert max(clock.asked) == 1_000_000
 
 
-def affinity():
-    return len(os.sched_getaffinity(0))
+def test_threads_are_limited_for_a_side_alone(monkeypatch):
+    seen = []
 
+    def fit(self, *data, **settings):
+        seen.append(os.environ.get("CLEARPROP_THREADS"))
+        return type("History", (), {"seconds": [1.0]})()
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not bind processes to cores")
-def test_on_one_core():
-    assert on_one_core(affinity) == 1
-    assert cores() == affinity()
-    assert on_one_core(max, [3, 4]) == 4
-
-
-def test_without_binding_there_is_no_figure_for_one_core(monkeypatch):
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    assert on_one_core(max, [3, 4]) is None
+    monkeypatch.setattr("clearprop.bench.ours.Model.fit", fit)
+    monkeypatch.setenv("CLEARPROP_THREADS", "3")
+    for side in (Clearprop(), Clearprop(threads=1)):
+        side.prepare(TINY, TINY.data())(1)
+    assert seen == ["3", "1"]
+    assert os.environ["CLEARPROP_THREADS"] == "3"
+    monkeypatch.delenv("CLEARPROP_THREADS")
+    Clearprop(threads=2).prepare(TINY, TINY.data())(1)
+    assert seen[-1] == "2"
+    assert "CLEARPROP_THREADS" not in os.environ
 
 
 def test_the_cpu_has_a_name():
     assert cpu_name()
+    assert cores() >= 1
 
 
 def test_summary_by_hand():
@@ -147,5 +152,5 @@ def test_summary_by_hand():
 
 def test_summarize():
     (summary,) = summarize([TINY], 0.001, 1)
-    assert min(summary.ours, summary.one_core or 1) > 0
-    assert statistics.fmean([summary.sklearn]) >= 0
+    assert min(summary.ours, summary.one_thread) > 0
+    assert summary.sklearn >= 0

@@ -4,7 +4,7 @@ The sides that come with the package are `clearprop.bench.ours` and `clearprop.b
 neither, so that a process can measure one side alone.
 """
 
-from clearprop.bench.machine import cores, cpu_name, on_one_core
+from clearprop.bench.machine import cores, count_of, cpu_name
 from clearprop.bench.rounds import seconds_a_step
 from clearprop.bench.sides import Predict, Side, Train, Unavailable
 from clearprop.bench.workloads import WORKLOADS, Data, Workload
@@ -18,7 +18,7 @@ __all__ = [
     "Unavailable",
     "Workload",
     "cores",
+    "count_of",
     "cpu_name",
-    "on_one_core",
     "seconds_a_step",
 ]

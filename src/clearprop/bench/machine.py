@@ -1,17 +1,10 @@
-"""The machine: its CPU's name, its cores, and how to use only one of them."""
+"""The machine: its CPU's name and its cores."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeVar
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 def cpu_name() -> str:
@@ -30,13 +23,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def on_one_core(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result | None:
-    """Call a function in a new process that may use one core only; None where the system cannot say so."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _stay_on_one_core) as pool:
-        return pool.submit(function, *args, **kwargs).result()
-
-
-def _stay_on_one_core() -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def count_of(threads: int) -> str:
+    """Return "1 thread", "2 threads"."""
+    return f"{threads} thread{'s' * (threads > 1)}"

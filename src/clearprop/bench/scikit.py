@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
+from clearprop.bench.machine import count_of
 from clearprop.bench.sides import Predict, Train, Unavailable
 from clearprop.bench.workloads import RATE, Data, Workload
 
@@ -24,7 +25,7 @@ class ScikitLearn:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
-        self.form = f"{threads} thread{'s' * (threads > 1)}" if threads else ""
+        self.form = "" if threads is None else count_of(threads)
 
     def _estimator(self, workload: Workload, epochs: int) -> MLPClassifier | MLPRegressor:
         if workload.dropout:

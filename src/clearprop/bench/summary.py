@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from clearprop.bench.machine import on_one_core
 from clearprop.bench.ours import Clearprop
 from clearprop.bench.rounds import seconds_a_step
 from clearprop.bench.scikit import ScikitLearn
@@ -17,11 +16,11 @@ QUICK = tuple(workload for workload in WORKLOADS if workload.quick)
 
 @dataclass(frozen=True)
 class Summary:
-    """The seconds of a step of one workload: ours with all cores, with one (None where it cannot be had), sklearn's."""
+    """The seconds of a step of one workload: ours, ours with one thread, and scikit-learn's."""
 
     workload: Workload
     ours: float
-    one_core: float | None
+    one_thread: float
     sklearn: float
 
     @property
@@ -42,18 +41,8 @@ class Summary:
 
 def summarize(workloads: Sequence[Workload], seconds: float, rounds: int) -> Iterator[Summary]:
     """Measure one workload after another, each side for so many rounds of about so many seconds."""
-    alone = on_one_core(measure_ours, workloads, seconds, rounds)
-    for i, workload in enumerate(workloads):
-        data = workload.data()
-        sides = {side.name: side.prepare(workload, data) for side in (Clearprop(), ScikitLearn())}
-        times = seconds_a_step(sides, seconds, rounds)
-        yield Summary(workload, times["clearprop"], None if alone is None else alone[i], times["scikit-learn"])
-
-
-def measure_ours(workloads: Sequence[Workload], seconds: float, rounds: int) -> list[float]:
-    """Return our seconds of a step of each workload."""
-    times = []
     for workload in workloads:
-        train = Clearprop().prepare(workload, workload.data())
-        times.append(seconds_a_step({"": train}, seconds, rounds)[""])
-    return times
+        data = workload.data()
+        sides = (Clearprop(), Clearprop(threads=1), ScikitLearn())
+        times = seconds_a_step(dict(enumerate(side.prepare(workload, data) for side in sides)), seconds, rounds)
+        yield Summary(workload, *times.values())

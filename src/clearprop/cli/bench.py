@@ -29,7 +29,7 @@ Examples:
     "--rounds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Figures are their medians."
 )
 def command(seconds: float, rounds: int) -> None:
-    """Measure how fast this machine trains small networks, with all cores and with one, beside scikit-learn.
+    """Measure how fast this machine trains small networks, beside scikit-learn.
 
     A step is a batch forth and back and one update by Adam, in float32. The peak is that of fused multiply-adds,
     measured here and now; only matrix products count towards it.
@@ -37,7 +37,7 @@ def command(seconds: float, rounds: int) -> None:
     count = cores()
     note(f"{cpu_name()}, {count} core{'s' * (count > 1)}")
     peak = measure_peak(count)
-    note(f"peak {peak:.0f} GFLOP/s in float32, {measure_peak(1):.0f} with one core")
+    note(f"peak {peak:.0f} GFLOP/s in float32, {measure_peak(1):.0f} with one thread")
     rows = [_row(summary, peak) for summary in summarize(QUICK, seconds, rounds)]
     result(table([_HEADING, *rows], range(2, len(_HEADING)), width_of()))
 
@@ -49,7 +49,7 @@ _HEADING = (
     "us a step",
     "samples/s",
     "of the peak",
-    "one core: us",
+    "one thread: us",
     "scikit-learn: us",
     "times as fast",
 )
@@ -64,11 +64,11 @@ def _row(summary: Summary, peak: float) -> tuple[str, ...]:
         _microseconds(summary.ours),
         number(summary.samples),
         f"{100 * summary.rate / peak:.2g} %",
-        _microseconds(summary.one_core),
+        _microseconds(summary.one_thread),
         _microseconds(summary.sklearn),
         f"{summary.ratio:.1f}",
     )
 
 
-def _microseconds(seconds: float | None) -> str:
-    return number(None if seconds is None else 1e6 * seconds)
+def _microseconds(seconds: float) -> str:
+    return number(1e6 * seconds)
