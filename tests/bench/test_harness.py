@@ -74,10 +74,10 @@ def test_what_was_not_measured_has_no_section():
     assert "## Predicting" not in page(Findings([measured(1e-5)]), "native")
 
 
-def test_our_processes_are_not_peers():
-    assert "1.50" in whole_table(
-        {"clearprop": Whole(1, 1, 1), "clearprop train": Whole(9, 9, 1), "a": Whole(1, 1.5, 1)}
-    )
+def test_our_processes_are_not_peers_and_the_fastest_peer_counts():
+    whole = {"clearprop": Whole(1, 1, 1), "clearprop train": Whole(9, 9, 1), "a": Whole(1, 1.5, 1), "b": Whole(1, 3, 1)}
+    lines = whole_table(whole).splitlines()
+    assert [line.split("|")[-2].strip() for line in lines[2:]] == ["1.50", "0.17", "", ""]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (1.234e-6, "1.23"), (9.996e-5, "100"), (0.01, "10000")])
