@@ -87,8 +87,8 @@ FRESH = """Seconds, each in a fresh process: importing what a fit needs; from th
 with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the
 data included, in MiB.
 """
-WHOLE = """Seconds of a process from its start to its end: 64-64-10 for fifteen epochs of batch 32, Adam at 0.01,
-on the same rows, and reaches at least 97 % on the rest. The scripts are in `bench/scripts`; `clearprop train` reads,
+WHOLE = """Seconds of a process from its start to its end: 64-64-10 learns for fifteen epochs of batch 32, Adam at 0.01,
+from the same rows, and reaches at least 97 % on the rest. The scripts are in `bench/scripts`; `clearprop train` reads,
 divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
 """
 LATENCY = """Microseconds from a NumPy row to a NumPy row of probabilities.
