@@ -14,7 +14,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types layers imports sizes docs format bench kills size clean
+.PHONY: help demo test check lint types layers imports sizes docs format bench results kills size clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,8 +56,15 @@ format: $(DEV)  ## mend what ruff can mend by itself
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(DEV)  ## measure speed
+# That index has PyTorch without its gigabytes for graphics cards. A peer that cannot be installed is left out.
+bench: $(DEV)  ## measure speed beside PyTorch, JAX and scikit-learn, into docs/benchmarks.md
+	@$(RUN) -c 'import jax, torch' 2>/dev/null || \
+	  $(RUN) -m pip install --quiet --extra-index-url https://download.pytorch.org/whl/cpu -e '.[bench]' || \
+	  echo "some peers cannot be installed: they are left out" >&2
 	$(RUN) bench/run.py $(ARGS)
+
+results: $(DEV)  ## measure accuracy beside scikit-learn, into docs/results.md
+	$(RUN) bench/accuracy.py $(ARGS)
 
 kills: $(DEV)  ## kill training at random moments, resume it, compare the bits
 	$(RUN) tools/kill_and_resume.py $(ARGS)

@@ -1,188 +1,127 @@
-"""Measure clearprop beside scikit-learn with the same network and settings, and write docs/results.md.
+"""Measure clearprop beside PyTorch, JAX and scikit-learn, and write docs/benchmarks.md. A missing peer is left out.
 
-    python bench/run.py                 every data set, three seeds; Fashion-MNIST if it is installed
-    python bench/run.py --quick         one seed, few epochs, nothing written: a pass for continuous integration
+    python bench/run.py                          everything
+    python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
+    python bench/run.py --isolate                each side in a process of its own
+    python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the tests' pass
 
-Both libraries get the same encoded arrays, layers, optimiser (Adam), batch size, epochs and penalty. Each pair of fits
-runs one after the other in this process; scores are means over the seeds, times are medians.
+How far it is goes to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import statistics
-import time
-import warnings
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import sklearn
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+import fresh
+import whole
+from latency import latency
+from peers import OURS, PEERS, installed, sides_of
+from report import Findings, page
+from steps import Plan, measure
 
-import clearprop as cp
+from clearprop.backends.native.peak import measure_peak
+from clearprop.bench import WORKLOADS, Workload, cores
+from clearprop.compile import BACKENDS, DEFAULT_BACKEND, choose_backend
 
-REPORT = Path(__file__).parent.parent / "docs" / "results.md"
-RATE = 0.001
-BACKENDS = ("reference", "native")
-PENALTY = 1e-4
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One data set and the network it is learnt with."""
-
-    data: str
-    hidden: tuple[int, ...]
-    epochs: int
-    batch_size: int = 32
+REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+SLOW_TO_COMPILE = "torch.compile"
+ONE_FORM = ("torch", "jax, loop", "scikit-learn")
+"""Peers of which a one-row prediction is measured; their other forms predict in the same way."""
+FIRST = ("digits", "fashion", "wide")
 
 
-WORKLOADS = (
-    Workload("iris", (32,), 200),
-    Workload("wine", (32,), 100),
-    Workload("breast-cancer", (32,), 60),
-    Workload("digits", (64,), 60),
-    Workload("diabetes", (32,), 60),
-    Workload("fashion-mnist", (256, 128), 10, 128),
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The test score (accuracy or R2) and the seconds of a fit."""
-
-    score: float
-    seconds: float
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed, two epochs, nothing written")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
-    parser.add_argument("--data", nargs="*", help="only these data sets")
-    options = parser.parse_args()
-    rows = []
-    for workload in WORKLOADS:
-        if options.data and workload.data not in options.data:
-            continue
-        if options.quick:
-            workload = Workload(workload.data, workload.hidden, 2, workload.batch_size)
-        row = measure(workload, 1 if options.quick or workload.data == "fashion-mnist" else options.seeds)
-        if row is not None:
-            rows.append(row)
-            print(row, flush=True)
-    if not options.quick and not options.data:
-        REPORT.write_text(report(rows))
-        print(f"written to {REPORT.relative_to(Path.cwd()) if REPORT.is_relative_to(Path.cwd()) else REPORT}")
-
-
-def measure(workload: Workload, seeds: int) -> str | None:
-    """Fit both libraries with every seed; return a row of the table, or None where the data is not installed."""
-    try:
-        dataset = cp.data.load(workload.data)
-    except cp.DataError as error:
-        print(f"{workload.data} left out: {error}")
-        return None
-    pairs = [fit_all(workload, dataset, seed) for seed in range(seeds)]
-    sides = tuple(zip(*pairs, strict=True))
-    network = "-".join(map(str, workload.hidden))
-    kind = "R2" if workload.data == "diabetes" else "accuracy"
-    scores = " | ".join(f"{statistics.mean(o.score for o in side):.4f}" for side in sides)
-    seconds = " | ".join(f"{statistics.median(o.seconds for o in side):.2f}" for side in sides)
-    settings = f"{network} | {workload.batch_size} | {workload.epochs} | {seeds}"
-    return f"| {workload.data} | {settings} | {kind} | {scores} | {seconds} |"
-
-
-def fit_all(workload: Workload, dataset: cp.data.Dataset, seed: int) -> tuple[Outcome, ...]:
-    """Encode once and fit one after the other on the same arrays: both backends, then scikit-learn."""
-    features, target, test_features, test_target = parts(dataset, seed)
-    encoding = cp.Encoding.fit(features, target)
-    x, y = encoding.features(features), encoding.target(target)
-    test = (encoding.features(test_features), encoding.target(test_target))
-    flat = tuple(array.reshape(len(array), -1) for array in (x, test[0]))
-    classes = encoding.task == "classification"
-    arrays = (flat[0], y, (flat[1], test[1]))
-    ours = (fit_ours(workload, *arrays, encoding.n_outputs, classes, seed, name) for name in BACKENDS)
-    return *ours, fit_sklearn(workload, *arrays, classes, seed)
-
-
-def parts(dataset: cp.data.Dataset, seed: int) -> tuple:
-    """Return training and test samples: the official test part, or a fifth held out."""
-    if dataset.test is not None:
-        return dataset.features, dataset.target, *dataset.test
-    by = dataset.target if dataset.target.dtype.kind != "f" else len(dataset.target)
-    train, test = cp.data.split(by, 0.2, seed=seed)
-    rows = dataset.features.take if hasattr(dataset.features, "take") else dataset.features.__getitem__
-    if isinstance(dataset.features, np.ndarray):
-        rows = dataset.features.__getitem__
-    return rows(train), dataset.target[train], rows(test), dataset.target[test]
-
-
-def fit_ours(
-    workload: Workload,
-    x: np.ndarray,
-    y: np.ndarray,
-    test: tuple,
-    outputs: int,
-    classes: bool,
-    seed: int,
-    backend: str,
-) -> Outcome:
-    penalty = cp.L2(PENALTY / workload.batch_size)  # scikit-learn divides its penalty by the batch size
-    hidden = [cp.Dense(units, "relu", penalty=penalty) for units in workload.hidden]
-    loss = "cross_entropy" if classes else cp.SquaredError(scale=0.5)
-    model = cp.Model([*hidden, cp.Dense(outputs, penalty=penalty)], loss, cp.Adam(RATE), seed=seed, backend=backend)
-    started = time.perf_counter()
-    model.fit(x, y, epochs=workload.epochs, batch_size=workload.batch_size, progress="quiet")
-    seconds = time.perf_counter() - started
-    name = "accuracy" if classes else "r2"
-    return Outcome(model.evaluate(*test, metrics=[name])[name], seconds)
-
-
-def fit_sklearn(workload: Workload, x: np.ndarray, y: np.ndarray, test: tuple, classes: bool, seed: int) -> Outcome:
-    kind = MLPClassifier if classes else MLPRegressor
-    model = kind(
-        hidden_layer_sizes=workload.hidden,
-        alpha=PENALTY,
-        batch_size=workload.batch_size,
-        learning_rate_init=RATE,
-        max_iter=workload.epochs,
-        n_iter_no_change=workload.epochs,
-        tol=0,
-        random_state=seed,
+    parser.add_argument("--quick", action="store_true", help="a few short rounds beside scikit-learn alone, printed")
+    parser.add_argument("--isolate", action="store_true", help="each side in a process of its own")
+    parser.add_argument("--workloads", nargs="*", metavar="NAME", help="the steps of these alone, printed")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each side in a round (default 0.5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
+    parser.add_argument(
+        "--backend", choices=[DEFAULT_BACKEND, *sorted(BACKENDS)], default=DEFAULT_BACKEND, help="of clearprop"
     )
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, y if classes else y.ravel())
-    seconds = time.perf_counter() - started
-    return Outcome(model.score(test[0], test[1] if classes else test[1].ravel()), seconds)
+    options = parser.parse_args(arguments)
+    findings = Findings()
+    if options.quick:
+        names = ["scikit-learn"]
+        chosen = [workload for workload in WORKLOADS if workload.name in ("xor", "digits")]
+        plan = Plan(0.01, 1, options.isolate, options.backend)
+    else:
+        names, findings.notes = installed(list(PEERS))
+        chosen = [workload for workload in WORKLOADS if not options.workloads or workload.name in options.workloads]
+        plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
+    fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)
+    text = page(findings, choose_backend(plan.backend), plan.isolate)
+    if options.quick or options.workloads:
+        print(text)
+    else:
+        REPORT.write_text(text, encoding="utf-8")
+        say(f"written to {REPORT}")
 
 
-PAGE = """# Results beside scikit-learn
-
-Made by `make bench`; do not edit. The same arrays, layers (ReLU), Adam with rate 0.001, batch size, epochs and L2
-penalty for both, float32, one fit after the other in one process. Scores are of a held-out fifth (Fashion-MNIST: of
-its official test part), as means over the seeds; seconds are medians of the whole fit, compilation included.
-clearprop is measured with both of its backends: reference (NumPy, one operation at a time) and native (its first stage:
-one thread).
-
-Machine: {machine}. Versions: {versions}.
-
-| data | hidden | batch | epochs | seeds | score | reference | native | sklearn | reference s | native s | sklearn s |
-|---|---|---|---|---|---|---|---|---|---|---|---|
-{rows}
-"""
+def fill(
+    findings: Findings, workloads: Sequence[Workload], names: list[str], plan: Plan, everything: bool, quick: bool
+) -> None:
+    """Measure one thing after another."""
+    findings.peaks = {n: measure_peak(n, 2 if quick else 10) for n in sorted({1, cores()})}
+    for workload in workloads:
+        say(f"{workload.name}: a step")
+        findings.steps.append(measure(workload, [OURS, *names], plan))
+        say(f"  {found(findings)}")
+    if everything:
+        starts(findings, names, plan.backend, quick)
+        predictions(findings, [OURS, *names], plan.backend, quick)
 
 
-def report(rows: list[str]) -> str:
-    """Return the page, with the machine and the versions."""
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    versions = f"clearprop {cp.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}"
-    return PAGE.format(machine=machine, versions=versions, rows="\n".join(rows))
+def starts(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:
+    """Measure fresh processes: imports, first steps with their memory, and the whole way to 97 % on digits."""
+    if quick:
+        findings.first[OURS, "digits"] = fresh.first_step(OURS, "digits", backend)
+        findings.whole[OURS] = whole.measure(OURS, backend, 1)
+        return
+    sides = [OURS, *names]
+    for name in keep(sides, fresh.IMPORTS):
+        say(f"{name}: import")
+        findings.imports[name] = fresh.import_seconds(name, 5)
+    for workload in FIRST:
+        for name in sides:
+            if name != SLOW_TO_COMPILE or workload == FIRST[0]:
+                say(f"{name}: first step of {workload}")
+                findings.first[name, workload] = fresh.first_step(name, workload, backend)
+    for name in [whole.COMMAND_NAME, *keep(sides, whole.SIDES)]:
+        say(f"{name}: whole process")
+        findings.whole[name] = whole.measure(name, backend, 5)
+
+
+def predictions(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:
+    """Measure predictions of one row: of each side's forms the fastest."""
+    chosen, seconds = (("digits",), 0.05) if quick else (("digits", "fashion"), 1.0)
+    for workload in (workload for workload in WORKLOADS if workload.name in chosen):
+        data = workload.data()
+        for name in keep(names, (OURS, *ONE_FORM)):
+            say(f"{name}: one row of {workload.name}")
+            times = [latency(side, workload, data, seconds) for side in sides_of(name, backend)]
+            findings.latency[name, workload.name] = min(times)
+
+
+def keep(names: Sequence[str], known: Sequence[str] | dict[str, str]) -> list[str]:
+    """Return the names that are known."""
+    return [name for name in names if name in known]
+
+
+def found(findings: Findings) -> str:
+    """Return the last step's figures in one line."""
+    last = findings.steps[-1]
+    times = ", ".join(f"{' '.join(filter(None, key))} {1e6 * t:.1f} us" for key, t in last.seconds.items())
+    return times if last.ratio is None else f"{times}; ratio {last.ratio:.2f}, goal {last.workload.goal:g}"
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ COMMANDS = {
     "source": ("clearprop.cli.source", "Print a run's training step as a Python module."),
     "check": ("clearprop.cli.check", "Check a run's gradients against finite differences."),
     "runs": ("clearprop.cli.runs", "List runs with their figures."),
+    "bench": ("clearprop.cli.bench", "Measure how fast this machine trains."),
 }
 """Every command: the module whose `command` it is, and what it does in one line."""
 

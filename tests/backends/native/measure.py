@@ -19,13 +19,12 @@ from native_steps import signature
 
 from clearprop import nn, ops
 from clearprop.backends.native import Native, NativeExecutable
-from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.emitter import Emitter, Register, constant
 from clearprop.backends.native.executable import NativeExecutable as Executable
 from clearprop.backends.native.jit import compile_text
-from clearprop.backends.native.module import Module, write_module
+from clearprop.backends.native.module import write_module
+from clearprop.backends.native.peak import measure_peak
 from clearprop.backends.reference import Reference
-from clearprop.ir import Batch, Program, Type, resolve_shape
+from clearprop.ir import Program, Type, resolve_shape
 from clearprop.losses import CrossEntropy
 from clearprop.optim import Adam
 from clearprop.passes import optimize
@@ -145,37 +144,9 @@ def measure_product(backend: Native, form: str, batch: int, first: int, second: 
     print(f"{batch} x {first} x {second} {form}: {1e6 * best:.1f} us, {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} %")
 
 
-def measure_peak(backend: Native) -> float:
-    """GFLOP/s of twelve independent chains of FMAs in float32."""
-    out, lanes, chains, rounds = Emitter(), backend.target.lanes(4), 12, 100_000
-    a = Arithmetic(out)
-    buffer = out.get("load ptr, ptr %buffers")
-    item = out.value(f"load float, ptr {buffer}", "float32", 1)
-    factor = out.splat(item, lanes)
-    slots = [out.slot(factor.type, constant(0.1 * i, "float32", lanes).text) for i in range(chains)]
-
-    def body(i: str) -> None:
-        for slot in slots:
-            total = Register(out.get(f"load {factor.type}, ptr {slot}"), "float32", lanes)
-            out.do(f"store {a.fma(total, factor, factor)}, ptr {slot}")
-
-    out.loop("0", str(rounds), 1, body)
-    for i, slot in enumerate(slots):  # each to a place of its own, or it would be dead code
-        place = out.get(f"getelementptr float, ptr {buffer}, i64 {i * lanes}")
-        out.do(f"store {factor.type} {out.get(f'load {factor.type}, ptr {slot}')}, ptr {place}, align 4")
-    out.do("ret void")
-    text = out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind") + "\n".join(
-        sorted(out.declares)
-    )
-    program = ops.trace(lambda x: x, {"x": Type("float32", (Batch(),))})
-    executable = Executable(program, Module(text, (), (), ()), compile_text(text, backend.target), backend.team)
-    x = np.full(chains * lanes, 0.5, "f4")
-    return 2e-9 * lanes * chains * rounds / min(seconds(machine_code(executable, {"x": x}), 20))
-
-
 def main() -> None:
     backend = Native(sys.argv[1] if len(sys.argv) > 1 else "")
-    peak = measure_peak(backend)
+    peak = measure_peak(target=backend.target.name)
     print(f"target {backend.target.name}; FMA peak of one thread {peak:.0f} GFLOP/s")
     for sizes, batch in NETWORKS:
         for first, second in dict.fromkeys(itertools.pairwise(sizes)):

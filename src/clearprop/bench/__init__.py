@@ -1,0 +1,24 @@
+"""How fast training is on this machine: workloads, the protocol of who trains them, and a fair way of timing them.
+
+The sides that come with the package are `clearprop.bench.ours` and `clearprop.bench.scikit`; what is here imports
+neither, so that a process can measure one side alone.
+"""
+
+from clearprop.bench.machine import cores, count_of, cpu_name
+from clearprop.bench.rounds import seconds_a_step
+from clearprop.bench.sides import Predict, Side, Train, Unavailable
+from clearprop.bench.workloads import WORKLOADS, Data, Workload
+
+__all__ = [
+    "WORKLOADS",
+    "Data",
+    "Predict",
+    "Side",
+    "Train",
+    "Unavailable",
+    "Workload",
+    "cores",
+    "count_of",
+    "cpu_name",
+    "seconds_a_step",
+]
