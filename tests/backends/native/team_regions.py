@@ -17,7 +17,7 @@ from clearprop.backends.native.team import RUN
 from clearprop.backends.native.threads import Team
 
 _TEXT = f"""\
-define internal void @task(i64 %n, i64 %part, ptr %buffers) nounwind {{
+define internal void @task(i64 %n, i64 %part, i64 %worker, ptr %buffers) nounwind {{
   %seen = load ptr, ptr %buffers
   %errors.at = getelementptr ptr, ptr %buffers, i64 1
   %errors = load ptr, ptr %errors.at
@@ -55,7 +55,7 @@ region:
   br i1 %done, label %after, label %alone
 alone:
   %part = phi i64 [ 0, %region ], [ %following, %alone ]
-  call void @task(i64 %j, i64 %part, ptr %buffers)
+  call void @task(i64 %j, i64 %part, i64 0, ptr %buffers)
   %following = add i64 %part, 1
   %again = icmp slt i64 %following, %parts
   br i1 %again, label %alone, label %count

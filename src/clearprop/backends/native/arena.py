@@ -13,24 +13,28 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Interval:
-    """A value's size in bytes, the first and the last kernel that touches it, and how many there are of it."""
+    """A value's size in bytes, the first and the last kernel that touches it, and how many there are of it.
+
+    There is one for each part of a kernel, or one for each thread of a team.
+    """
 
     size: Extent
     first: int
     last: int
     parts: Parts = WHOLE
+    each_worker: bool = False
 
-    def at(self, n: int) -> int:
+    def at(self, n: int, threads: int) -> int:
         """Return how many bytes it takes for batches of n."""
-        return self.size.at(n) * self.parts.at(n)
+        return self.size.at(n) * self.parts.at(n) * (threads if self.each_worker else 1)
 
 
-def plan(intervals: Sequence[Interval], n: int) -> tuple[list[int], int]:
-    """Return where each value starts, and how large the arena is, for batches of n.
+def plan(intervals: Sequence[Interval], n: int, threads: int = 1) -> tuple[list[int], int]:
+    """Return where each value starts, and how large the arena is, for batches of n and a number of threads.
 
     Largest first, each at the lowest place that nothing alive at the same time holds.
     """
-    sizes = [-(-item.at(n) // ALIGNMENT) * ALIGNMENT for item in intervals]
+    sizes = [-(-item.at(n, threads) // ALIGNMENT) * ALIGNMENT for item in intervals]
     starts = [0] * len(intervals)
     placed: list[int] = []
     for i in sorted(range(len(intervals)), key=lambda i: (-sizes[i], i)):

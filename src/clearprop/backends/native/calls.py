@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import ZERO, Extent
-from clearprop.backends.native.kernels import WHOLE, Parts
+from clearprop.backends.native.kernels import Parts
 from clearprop.backends.native.team import RUN, THRESHOLD
 from clearprop.ir import Value
 
@@ -17,9 +17,9 @@ class Call:
     """One kernel of a program.
 
     Attributes:
-        name: its function, `void name(i64 n, i64 count, i64 part, ptr ...)`.
+        name: its function, `void name(i64 n, i64 count, i64 part, i64 worker, ptr ...)`.
         length: what %count is.
-        parts: how many parts it has.
+        parts: how it is cut, along one or several axes; the numbers of parts multiply.
         buffers: the values that its pointers are those of.
         cost: about how many picoseconds all of it takes on one core.
         finish: what puts the parts' results together, only when there are several; its %part is how many.
@@ -27,22 +27,27 @@ class Call:
 
     name: str = ""
     length: Extent = ZERO
-    parts: Parts = WHOLE
+    parts: tuple[Parts, ...] = ()
     buffers: list[Value] = field(default_factory=list)
     cost: Extent = ZERO
     finish: Call | None = None
 
+    @property
+    def alone(self) -> bool:
+        """Whether it has one part whatever n is."""
+        return all(parts.alone for parts in self.parts)
+
 
 @dataclass(frozen=True)
 class Region:
-    """Work that a team may share: its cost in picoseconds, and its parts."""
+    """Work that a team may share: its cost in picoseconds, and how it is cut."""
 
     cost: Extent
-    parts: Parts
+    parts: tuple[Parts, ...]
 
     def is_worth(self, n: int, threshold: int) -> bool:
         """Whether it goes to the team for batches of n."""
-        return self.parts.at(n) > 1 and self.cost.at(n) >= threshold
+        return any(parts.at(n) > 1 for parts in self.parts) and self.cost.at(n) >= threshold
 
 
 def write_program(calls: Sequence[Call], table: Sequence[Value], constants: Mapping[Value, str]) -> str:
@@ -64,23 +69,24 @@ class _Writer:
 
     def call(self, call: Call, task: str) -> None:
         """Append the call of one kernel."""
-        if call.parts.single:
-            self._direct(self.out, call, "0")
+        if call.alone:
+            self._direct(self.out, call, "0", "0")
             return
         self._task(call, task)
-        if call.parts.size.fixed:
-            self._parts(call, task, str(call.parts.at(0)))
+        parts = "1"
+        for cut in call.parts:
+            parts = self.out.multiply(parts, cut.count(self.out, _number(self.out, cut.size)))
+        if parts.isdigit():
+            self._parts(call, task, parts)
             return
-        size = _number(self.out, call.parts.size)
-        up = self.out.add(size, str(call.parts.width - 1))
-        many = self.out.get(f"icmp sgt i64 {size}, {call.parts.width}")
+        many = self.out.get(f"icmp sgt i64 {parts}, 1")
         yes, no, after = (self.out.name(hint) for hint in ("many", "one", "both"))
         self.out.do(f"br i1 {many}, label %{yes}, label %{no}")
         self.out.label(yes)
-        self._parts(call, task, self.out.get(f"udiv i64 {up}, {call.parts.width}"))
+        self._parts(call, task, parts)
         self.out.do(f"br label %{after}")
         self.out.label(no)
-        self.out.do(f"call void @{task}(i64 %n, i64 0, ptr %buffers)")
+        self.out.do(f"call void @{task}(i64 %n, i64 0, i64 0, ptr %buffers)")
         self.out.do(f"br label %{after}")
         self.out.label(after)
 
@@ -88,18 +94,19 @@ class _Writer:
         cost = _number(self.out, call.cost)
         self.out.do(f"call void @share(i64 %n, i64 {parts}, i64 {cost}, ptr @{task}, ptr %buffers, ptr %team)")
         if call.finish is not None:
-            self._direct(self.out, call.finish, parts)
+            self._direct(self.out, call.finish, parts, "0")
 
     def _task(self, call: Call, name: str) -> None:
         out = Emitter()
-        self._direct(out, call, "%part")
+        self._direct(out, call, "%part", "%worker")
         out.do("ret void")
-        self.tasks.append(out.function(f"define internal void @{name}(i64 %n, i64 %part, ptr %buffers) nounwind"))
+        head = f"define internal void @{name}(i64 %n, i64 %part, i64 %worker, ptr %buffers) nounwind"
+        self.tasks.append(out.function(head))
 
-    def _direct(self, out: Emitter, call: Call, part: str) -> None:
+    def _direct(self, out: Emitter, call: Call, part: str, worker: str) -> None:
         count = _number(out, call.length)
         arguments = "".join(f", ptr {self._load(out, value)}" for value in call.buffers)
-        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}{arguments})")
+        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}, i64 {worker}{arguments})")
 
     def _load(self, out: Emitter, value: Value) -> str:
         if value in self.constants:
@@ -126,7 +133,7 @@ def _share() -> str:
         out.when(worth, lambda: out.do(f"store i1 {_run(out)}, ptr {taken}"))
 
     def alone() -> None:
-        out.loop("0", "%parts", 1, lambda part: out.do(f"call void %task(i64 %n, i64 {part}, ptr %buffers)"))
+        out.loop("0", "%parts", 1, lambda part: out.do(f"call void %task(i64 %n, i64 {part}, i64 0, ptr %buffers)"))
 
     out.when(out.get("icmp ne ptr %team, null"), ask)
     shared = out.get(f"load i1, ptr {taken}")

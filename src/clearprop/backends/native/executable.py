@@ -108,7 +108,7 @@ class NativeExecutable:
         if n not in cache:
             if n == 0:
                 check_empty_batch(self.program)
-            starts, size = plan(self._module.arena, n)
+            starts, size = plan(self._module.arena, n, self.team.threads)
             block = np.empty(size + ALIGNMENT, np.uint8)
             first = -_address(block) % ALIGNMENT + _address(block)
             status = np.zeros(1, np.int64)

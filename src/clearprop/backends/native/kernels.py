@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import ONE, ZERO, Extent
 from clearprop.ir import Node, Value
 
@@ -44,9 +45,15 @@ class Parts:
         return max(1, -(-self.size.at(n) // self.width)) if self.width else 1
 
     @property
-    def single(self) -> bool:
+    def alone(self) -> bool:
         """Whether there is one part whatever n is."""
         return not self.width or (self.size.fixed and self.size.coefficient <= self.width)
+
+    def count(self, out: Emitter, size: str) -> str:
+        """Return the number of parts, for the size as an i64; zero for none of it."""
+        if self.size.fixed or not self.width:
+            return str(self.at(0))
+        return out.get(f"udiv i64 {out.add(size, str(self.width - 1))}, {self.width}")
 
 
 WHOLE = Parts()

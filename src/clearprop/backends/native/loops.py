@@ -55,7 +55,7 @@ def merge(space: Sequence[Extent], split: int, accesses: Sequence[Access]) -> Ax
 def span(kernel: Kernel, parts: Parts, size: str = "") -> tuple[str, str]:
     """Return the range of a loop that belongs to the part %part; `size` is the loop's length if it is a parameter."""
     stop = size or kernel.extent(parts.size)
-    if not parts.width or (parts.single and not size):
+    if not parts.width or (parts.alone and not size):
         return "0", stop
     out = kernel.out
     start = out.get(f"mul i64 %part, {parts.width}")

@@ -10,7 +10,7 @@ from clearprop.backends.native.calls import Call, Region, write_program
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import Extent, count
 from clearprop.backends.native.functions import define
-from clearprop.backends.native.kernels import Columns, Move, Nest, Parts, Product
+from clearprop.backends.native.kernels import WHOLE, Columns, Move, Nest, Parts, Product
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
@@ -62,7 +62,7 @@ class _Writer:
         self.kept: dict[int, list[Value]] = {}
         self.declares: set[str] = set()
         self.uses: set[tuple[str, str, int]] = set()
-        self.own: dict[Value, tuple[int, Parts]] = {}
+        self.own: dict[Value, Interval] = {}
         self.readers = self._readers()
         self.created = self._created()
 
@@ -84,9 +84,10 @@ class _Writer:
         places = inputs | {value: place for place, value in enumerate(self.created)}
         results = tuple((name, value.type, places[self._root(value)]) for name, value in self.program.outputs)
         intervals = [Interval(_bytes(value), *span) for value, span in arena.items()]
-        intervals += [Interval(_bytes(value), place, place, parts) for value, (place, parts) in self.own.items()]
-        regions = tuple(Region(call.cost, call.parts) for call in calls if not call.parts.single)
-        return Module(text, tuple(intervals), results, tuple(value.type for value in self.created), regions)
+        regions = tuple(Region(call.cost, call.parts) for call in calls if not call.alone)
+        return Module(
+            text, (*intervals, *self.own.values()), results, tuple(value.type for value in self.created), regions
+        )
 
     # -- what is where -----------------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class _Writer:
         """Give the call the name of a function of this text; the same text is there only once."""
         parameters = "".join(f", ptr noalias {pointer}" for pointer in kernel.buffers.values())
         kernel.out.do("ret void")
-        text = kernel.out.function(f"(i64 %n, i64 %count, i64 %part{parameters}) noinline nounwind")
+        text = kernel.out.function(f"(i64 %n, i64 %count, i64 %part, i64 %worker{parameters}) noinline nounwind")
         call.name = self.names.setdefault(text, f"kernel{len(self.names)}")
         call.buffers = list(kernel.buffers)
         self.functions[call.name] = f"define internal void @{call.name}{text}"
@@ -151,9 +152,9 @@ class _Writer:
         self.kept[place] = [value for node in nest.nodes for value in node.outputs if value in phases.kept]
         writer = NestWriter(kernel, phases, self.target)
         writer.write()
-        call.length, call.parts = writer.length, writer.parts
-        self._own(place, call, writer.partials.values())
-        if writer.partials and not writer.parts.single:
+        call.length, call.parts = writer.length, (writer.parts,)
+        self._own(place, writer.partials.values(), writer.parts)
+        if writer.partials and not writer.parts.alone:
             last = NestWriter(Kernel(self.groups.alias), phases, self.target, writer.partials)
             last.finish()
             self._finish(last.kernel, call, call.length)
@@ -164,9 +165,9 @@ class _Writer:
             (value,) = work.node.inputs
             writer = ColumnsWriter(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
             writer.write()
-            call.parts = writer.parts
+            call.parts = (writer.parts,)
             if writer.partial is not None:
-                self._own(place, call, (writer.partial,))
+                self._own(place, (writer.partial,), writer.parts)
                 last = Kernel(self.groups.alias)
                 self._finish(last, call, writer.finish(last))
         elif isinstance(work, Product):
@@ -174,14 +175,14 @@ class _Writer:
             panel = packed_panel(work, second, self.target)
             if panel is not None:
                 work.packed = Value(f"packed{place}", panel)
-                self._own(place, call, (work.packed,))
+                self._own(place, (work.packed,), each_worker=True)
             ProductWriter(kernel, work, (first, second), self.target).write()
         else:
-            call.parts = MoveWriter(kernel, work, self.target).write()
+            call.parts = (MoveWriter(kernel, work, self.target).write(),)
 
-    def _own(self, place: int, call: Call, values: Iterable[Value]) -> None:
-        """Give each part of a kernel memory for these values."""
-        self.own.update((value, (place, call.parts)) for value in values)
+    def _own(self, place: int, values: Iterable[Value], parts: Parts = WHOLE, each_worker: bool = False) -> None:
+        """Give each part of a kernel, or each worker, memory for these values while the kernel runs."""
+        self.own.update((value, Interval(_bytes(value), place, place, parts, each_worker)) for value in values)
 
     def _finish(self, kernel: Kernel, call: Call, length: Extent) -> None:
         """Let a kernel be followed by another when it has several parts."""

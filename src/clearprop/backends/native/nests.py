@@ -155,7 +155,7 @@ class NestWriter:
 
     def _is_static(self) -> bool:
         """Whether every extent stands in the text."""
-        return self.parts.single and not self._is_flat()
+        return self.parts.alone and not self._is_flat()
 
     def _fold(self) -> None:
         """Write one loop; where it is the only part, its totals are the results, and else partial results."""

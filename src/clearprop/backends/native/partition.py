@@ -26,7 +26,7 @@ _PICOSECONDS = {**dict.fromkeys(EXPENSIVE, 1000), "divide": 300, "sqrt": 300}
 _MOST_LANES = 64
 """No vector has more of them."""
 
-_SIMPLE = 60
+_SIMPLE, _MOVED = 60, 250
 _FLOP = 15
 
 
@@ -53,7 +53,7 @@ def cost(work: Kernel) -> Extent:
     if isinstance(work, Product):
         return _product_cost(work.node)
     read = work.node.inputs[0] if isinstance(work, Columns) else work.node.outputs[0]
-    return count(read.type.shape) * Extent(2 * _SIMPLE)
+    return count(read.type.shape) * Extent(_SIMPLE if isinstance(work, Columns) else _MOVED)
 
 
 def _nest_cost(nest: Nest) -> Extent:

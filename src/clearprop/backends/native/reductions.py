@@ -125,16 +125,16 @@ class ColumnsWriter:
         self.writes = access(self.result, identity(self.result.type.shape), len(self.kept))
         self.lanes = target.lanes(BYTES[self.result.type.dtype])
         self.cut, self.parts = self._parts(is_small(columns))
-        self.partial = None if self.cut in self.kept or self.parts.single else self._partial()
+        self.partial = None if self.cut in self.kept or self.parts.alone else self._partial()
 
     def _parts(self, small: bool) -> tuple[int, Parts]:
         """Return the axis that is cut, and how."""
         last, columns = self.space[self.kept[-1]], product(self.space[place] for place in self.kept)
         if small:
             return self.kept[-1], Parts(last)
-        if len(self.kept) == 1 and not panels(last).single:
+        if len(self.kept) == 1 and not panels(last).alone:
             return self.kept[-1], panels(last)
-        cut = self.reduced[0] if panels(columns).single else self.kept[0]
+        cut = self.reduced[0] if panels(columns).alone else self.kept[0]
         row = product(size for place, size in enumerate(self.space) if place != cut)
         return cut, chunks(self.space[cut], row)
 
@@ -170,7 +170,7 @@ class ColumnsWriter:
     def _line(self, ranges: list[tuple[str, str]], outer: tuple[str, ...], target: str) -> None:
         """Write the loop along the last axis: several vectors at a time, then one at a time."""
         last, (start, stop) = self.kept[-1], ranges[self.kept[-1]]
-        extent = self.space[last] if self.cut != last or self.parts.single else Extent(1, 1)
+        extent = self.space[last] if self.cut != last or self.parts.alone else Extent(1, 1)
         group = [(v * self.lanes, Lanes(self.lanes)) for v in range(_VECTORS)]
         step = _VECTORS * self.lanes
         if not extent.fixed or extent.coefficient >= step:

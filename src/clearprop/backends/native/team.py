@@ -46,7 +46,7 @@ def write_team(machine: str) -> str:
     """Return the text for a kind of CPU.
 
     Its function `program(i64, ptr team)` writes the addresses of `i1 run(team, task, n, parts, buffers, cost)`,
-    which is false if the team is busy with another job, and of `void worker(team)` into the block.
+    which is false if the team is busy with another job, and of `void worker(team, number)` into the block.
     """
     family = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "other")
     return _TEXT.replace("PAUSE", _PAUSES[family]) + _DECLARED[family]
@@ -85,7 +85,7 @@ publish:
   %word = or i64 %high, %parts
   %old = atomicrmw xchg ptr %claim, i64 %word seq_cst
   call void @wake(ptr %team, i64 %parts, i64 %cost)
-  call void @work(ptr %team)
+  call void @work(ptr %team, i64 0)
   br label %wait
 wait:
   %start = phi i64 [ 0, %publish ], [ %since, %again ]
@@ -101,7 +101,7 @@ leave:
 }}
 
 ; claim and run parts until none is left
-define internal void @work(ptr %team) nounwind {{
+define internal void @work(ptr %team, i64 %worker) nounwind {{
 {_fields(claim=_CLAIM, done=_DONE)}
 {_fields(job_task=_JOB, job_n=_JOB + 1, job_parts=_JOB + 2, job_buffers=_JOB + 3)}
   br label %look
@@ -122,7 +122,7 @@ take:
   br i1 %mine, label %do, label %look
 do:
   %part = sub i64 %parts, %left
-  call void %task(i64 %n, i64 %part, ptr %buffers)
+  call void %task(i64 %n, i64 %part, i64 %worker, ptr %buffers)
   %before = atomicrmw add ptr %done, i64 1 release
   br label %look
 leave:
@@ -212,11 +212,11 @@ leave:
 declare i64 @llvm.smax.i64(i64, i64)
 declare i64 @llvm.smin.i64(i64, i64)
 
-define internal void @worker(ptr %team) nounwind {{
+define internal void @worker(ptr %team, i64 %worker) nounwind {{
 {_fields(claim=_CLAIM, stop=STOP)}
   br label %busy
 busy:
-  call void @work(ptr %team)
+  call void @work(ptr %team, i64 %worker)
   br label %look
 look:
   %start = phi i64 [ 0, %busy ], [ %since, %wait ]

@@ -69,9 +69,9 @@ class Team:
         address = int(block.ctypes.data)
         self._code = compile_text(layout.write_team(host_machine()), choose(host_features(), host_machine()))
         ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self._code.address)(0, address, None)
-        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(block[layout.WORKER]))
+        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(int(block[layout.WORKER]))
         for number in range(1, self.threads):
-            worker = threading.Thread(target=work, args=(address,), name=f"clearprop-{number}", daemon=True)
+            worker = threading.Thread(target=work, args=(address, number), name=f"clearprop-{number}", daemon=True)
             try:
                 worker.start()
             except RuntimeError:  # the system gives no more threads
