@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import math
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,8 @@ _MOST = 1024
 _PATIENCE = 2.0
 """Seconds that the interpreter's end waits for a worker; each is in the middle of one part at most."""
 
-_LOCK = threading.Lock()
-_TEAMS: dict[int, Team] = {}
+_TEAMS: weakref.WeakSet[Team] = weakref.WeakSet()
+"""Every team there is: a worker keeps its team alive."""
 
 
 class Team:
@@ -44,6 +46,7 @@ class Team:
     def __init__(self, threads: int, threshold: int = SMALL) -> None:
         self.threads, self.threshold = threads, threshold
         self._forget()
+        _TEAMS.add(self)
 
     def _forget(self) -> None:
         """Be as new: in a child process there are no workers, whatever the block of its parent says."""
@@ -69,15 +72,20 @@ class Team:
         address = int(block.ctypes.data)
         self._code = compile_text(layout.write_team(host_machine()), choose(host_features(), host_machine()))
         ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self._code.address)(0, address, None)
-        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(int(block[layout.WORKER]))
         for number in range(1, self.threads):
-            worker = threading.Thread(target=work, args=(address, number), name=f"clearprop-{number}", daemon=True)
+            worker = threading.Thread(target=self._work, args=(number,), name=f"clearprop-{number}", daemon=True)
             try:
                 worker.start()
             except RuntimeError:  # the system gives no more threads
                 break
             self._workers.append(worker)
         return address if self._workers else 0
+
+    def _work(self, number: int) -> None:
+        """Be a worker, until the team stops."""
+        assert self._block is not None
+        work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(int(self._block[layout.WORKER]))
+        work(int(self._block.ctypes.data), number)
 
     def stop(self) -> None:
         """End the workers; a program that runs at this moment does its parts alone."""
@@ -92,12 +100,10 @@ class Team:
             self._workers.clear()
 
 
+@functools.cache
 def team_of(threads: int) -> Team:
     """Return this process's team of a number of threads."""
-    with _LOCK:
-        if threads not in _TEAMS:
-            _TEAMS[threads] = Team(threads)
-        return _TEAMS[threads]
+    return Team(threads)
 
 
 def number_of_threads(wanted: int | None = None) -> int:
@@ -156,14 +162,12 @@ def _wake_all(address: int) -> None:
 
 
 def _stop_all() -> None:
-    for team in list(_TEAMS.values()):
+    for team in list(_TEAMS):
         team.stop()
 
 
 def _forget_all() -> None:
-    global _LOCK
-    _LOCK = threading.Lock()
-    for team in _TEAMS.values():
+    for team in list(_TEAMS):
         team._forget()
 
 
