@@ -1,7 +1,8 @@
 """A program of many small regions for a team, written by hand: every part of every region checks that it is the first.
 
-Its buffers are the numbers of the last region that each part has seen, one a cache line, the number of errors, and
-how often `run` was refused.
+Its buffers are the numbers of the last region that each part has seen, one a cache line; the number of errors and how
+many parts a worker ran; and the number of parts, the first region, how often `run` was refused and how long a part
+spins.
 """
 
 from __future__ import annotations
@@ -23,6 +24,21 @@ define internal void @task(i64 %n, i64 %part, i64 %worker, ptr %buffers) nounwin
   %errors = load ptr, ptr %errors.at
   %far = mul i64 %part, 8
   %place = getelementptr i64, ptr %seen, i64 %far
+  %numbers.at = getelementptr ptr, ptr %buffers, i64 2
+  %numbers = load ptr, ptr %numbers.at
+  %spin.at = getelementptr i64, ptr %numbers, i64 3
+  %spin = load i64, ptr %spin.at
+  %helped.at = getelementptr i64, ptr %errors, i64 1
+  %other = icmp ne i64 %worker, 0
+  %one = zext i1 %other to i64
+  %ignored = atomicrmw add ptr %helped.at, i64 %one seq_cst
+  br label %turn
+turn:
+  %t = phi i64 [ 0, %0 ], [ %u, %turn ]
+  %u = add i64 %t, 1
+  %on = icmp slt i64 %u, %spin
+  br i1 %on, label %turn, label %look
+look:
   %before = atomicrmw xchg ptr %place, i64 %n seq_cst
   %due = add i64 %before, 1
   %right = icmp eq i64 %due, %n
@@ -75,10 +91,14 @@ leave:
 class Regions:
     """Calls the program; `errors` counts parts that did not run exactly once a region."""
 
-    def __init__(self, team: Team, parts: int, code: MachineCode | None = None) -> None:
+    def __init__(self, team: Team, parts: int, code: MachineCode | None = None, spin: int = 0) -> None:
         self.code = code or compile_text(_TEXT, choose(host_features(), host_machine()))
         self.team, self.parts = team, parts
-        self.seen, self.errors_, self.numbers = np.zeros((parts, 8), "i8"), np.zeros(1, "i8"), np.array([parts, 0, 0])
+        self.seen, self.errors_, self.numbers = (
+            np.zeros((parts, 8), "i8"),
+            np.zeros(2, "i8"),
+            np.array([parts, 0, 0, spin]),
+        )
         self.table = np.array([a.ctypes.data for a in (self.seen, self.errors_, self.numbers)], np.uintp)
         self.function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self.code.address)
 
@@ -96,6 +116,11 @@ class Regions:
     def errors(self) -> int:
         """How many parts did not follow the region before, and how many have not seen the last."""
         return int(self.errors_[0]) + int(np.sum(self.seen[:, 0] != self.numbers[1]))
+
+    @property
+    def helped(self) -> int:
+        """How many parts a worker ran."""
+        return int(self.errors_[1])
 
     @property
     def refused(self) -> int:

@@ -57,7 +57,7 @@ def _fields(**places: int) -> str:
 
 
 _TEXT = f"""\
-define void @program(i64 %n, ptr %team, ptr %none) {{
+define void @program(i64 %n, ptr %team) {{
 {_fields(run=RUN, worker=WORKER)}
   store ptr @run, ptr %run
   store ptr @worker, ptr %worker

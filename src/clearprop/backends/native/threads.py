@@ -18,6 +18,7 @@ from clearprop.backends.native import team as layout
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine
 from clearprop.backends.native.partition import SMALL
 from clearprop.backends.native.targets import choose
+from clearprop.backends.native.team import write_team
 from clearprop.backends.protocol import Array
 from clearprop.errors import SettingsError
 
@@ -53,7 +54,6 @@ class Team:
         self._lock = threading.Lock()
         self._block: Array | None = None
         self._workers: list[threading.Thread] = []
-        self._code: MachineCode | None = None
         self.address = 0
 
     def start(self) -> int:
@@ -70,8 +70,7 @@ class Team:
         if not block[layout.FUNCTIONS]:
             return 0
         address = int(block.ctypes.data)
-        self._code = compile_text(layout.write_team(host_machine()), choose(host_features(), host_machine()))
-        ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self._code.address)(0, address, None)
+        ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(_team_code().address)(0, address)
         for number in range(1, self.threads):
             worker = threading.Thread(target=self._work, args=(number,), name=f"clearprop-{number}", daemon=True)
             try:
@@ -104,6 +103,11 @@ class Team:
 def team_of(threads: int) -> Team:
     """Return this process's team of a number of threads."""
     return Team(threads)
+
+
+@functools.cache
+def _team_code() -> MachineCode:
+    return compile_text(write_team(host_machine()), choose(host_features(), host_machine()))
 
 
 def number_of_threads(wanted: int | None = None) -> int:

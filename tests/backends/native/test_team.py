@@ -1,0 +1,240 @@
+"""The team of threads: every part runs exactly once, whatever happens around it; how it starts, forks and ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from team_regions import Regions
+
+from clearprop import ops
+from clearprop.backends.native import Native
+from clearprop.backends.native.team import SIZE, write_team
+from clearprop.backends.native.threads import VARIABLE, Team, available_cores, number_of_threads
+from clearprop.errors import SettingsError
+from clearprop.ir import Type
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no team without POSIX threads")
+
+LARGE = {"x": Type("float32", (1000, 1000))}
+
+
+@pytest.fixture
+def team() -> Iterator[Team]:
+    team = Team(4)
+    yield team
+    team.stop()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_every_part_of_many_small_regions_runs_once(parts: int, team: Team) -> None:
+    regions = Regions(team, parts)
+    regions.run(100_000)
+    assert regions.errors == 0
+    assert regions.refused == 0
+
+
+def test_workers_help(team: Team) -> None:
+    # parts that take a while, so that a worker surely comes; the task says who ran it
+    regions = Regions(team, 64, spin=100_000)
+    for _ in range(50):
+        regions.run(4)
+    assert regions.errors == 0
+    assert regions.helped > 0
+
+
+def test_workers_fall_asleep_and_wake(team: Team) -> None:
+    regions = Regions(team, 64, spin=100_000)
+    for _ in range(20):
+        regions.run(1)
+        time.sleep(0.01)
+    assert regions.errors == 0
+    assert regions.helped > 0
+
+
+def test_idle_workers_use_no_time(team: Team) -> None:
+    Regions(team, 8).run(1000)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.05
+
+
+def test_several_threads_share_one_team(team: Team) -> None:
+    first = Regions(team, 4, spin=100)
+    all_regions = [first, *(Regions(team, 3 + i, first.code, spin=100) for i in range(3))]
+    threads = [threading.Thread(target=regions.run, args=(20_000,)) for regions in all_regions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [regions.errors for regions in all_regions] == [0] * 4
+
+
+def test_a_team_starts_when_a_program_is_large_enough() -> None:
+    backend = Native(threads=2)
+    backend.team = Team(2)
+    small = backend.compile(ops.trace(ops.tanh, {"x": Type("float32", (4, 4))}))
+    small({"x": np.zeros((4, 4), "f4")})
+    assert backend.team.address == 0
+    large = backend.compile(ops.trace(ops.tanh, LARGE))
+    large({"x": np.zeros((1000, 1000), "f4")})
+    assert backend.team.address != 0
+    backend.team.stop()
+    large({"x": np.zeros((1000, 1000), "f4")})
+
+
+def test_programs_in_several_threads_give_the_same_bits() -> None:
+    backend = Native(threads=4)
+    backend.team = Team(4, threshold=0)
+    run = backend.compile(ops.trace(lambda x: {"p": ops.softmax(ops.tanh(x)), "s": ops.sum(x * x)}, LARGE))
+    x = np.random.default_rng(0).normal(size=(1000, 1000)).astype("f4")
+    alone = Native(threads=1).compile(run.program)({"x": x})
+    wrong: list[str] = []
+
+    def work() -> None:
+        for _ in range(20):
+            received = run({"x": x})
+            wrong.extend(name for name, array in alone.items() if array.tobytes() != received[name].tobytes())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    backend.team.stop()
+    assert not wrong
+
+
+# -- processes ---------------------------------------------------------------------------------------------------
+
+_START = """\
+import os, sys, threading, time
+import numpy as np
+from clearprop import ops
+from clearprop.backends.native import Native
+from clearprop.ir import Type
+run = Native(threads=3).compile(ops.trace(ops.tanh, {"x": Type("float32", (1000, 1000))}))
+x = {"x": np.ones((1000, 1000), "f4")}
+expected = run(x)["result"]
+assert run.team.address
+"""
+
+
+def python(text: str, **environment: str) -> str:
+    """Run a program in a process of its own and return what it prints."""
+    source = Path(__file__).parents[3] / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", _START + text],
+        env={**os.environ, "PYTHONPATH": str(source), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("while workers spin", ""),
+        ("while workers sleep", "time.sleep(0.05)"),
+        ("in an exception", "try:\n    raise KeyError\nexcept KeyError:\n    sys.exit(0)"),
+        (
+            "while another thread runs programs",
+            "threading.Thread(target=lambda: [run(x) for _ in range(10**6)], daemon=True).start(); time.sleep(0.05)",
+        ),
+        (
+            "while a thread that is waited for runs programs",
+            "threading.Thread(target=lambda: [run(x) for _ in range(300)]).start()",
+        ),
+    ],
+)
+def test_the_interpreter_ends(name: str, end: str) -> None:
+    start = time.monotonic()
+    assert python(end) == "", name
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("sleep", ["", "time.sleep(0.05)"])
+def test_a_forked_child_has_a_team_of_its_own(sleep: str) -> None:
+    text = f"""
+{sleep}
+before = run.team.address
+child = os.fork()
+if child == 0:
+    assert run.team.address == 0
+    for _ in range(20):
+        assert np.array_equal(run(x)["result"], expected)
+    assert run.team.address and threading.active_count() == 3
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert run.team.address == before
+assert np.array_equal(run(x)["result"], expected)
+print("done")
+"""
+    assert python("import warnings; warnings.simplefilter('ignore')\n" + text) == "done\n"
+
+
+# -- settings ----------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert number_of_threads() == available_cores()
+    assert number_of_threads(3) == 3
+    monkeypatch.setenv(VARIABLE, "5")
+    assert number_of_threads() == 5
+    assert Native().team.threads == 5
+    assert number_of_threads(2) == 2
+    monkeypatch.setenv(VARIABLE, "1")
+    assert Native().team.start() == 0
+
+
+@pytest.mark.parametrize("text", ["0", "x", "-1", "1.5", "²", "1025"])
+def test_a_wrong_number_of_threads_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, text)
+    with pytest.raises(SettingsError, match=VARIABLE):
+        Native()
+    assert Native(threads=1).team.threads == 1
+    with pytest.raises(SettingsError, match="threads must be"):
+        Native(threads=0)
+
+
+@pytest.mark.parametrize(("text", "cores"), [("100000 100000", 1), ("max 100000", None), ("10 100000", 1), ("", None)])
+def test_a_control_group_limits_the_cores(text: str, cores: int | None, tmp_path: Path) -> None:
+    limit = tmp_path / "cpu.max"
+    limit.write_text(text)
+    assert available_cores(limit) == (cores or available_cores(tmp_path / "missing"))
+
+
+def test_without_what_workers_need_programs_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clearprop.backends.native.team.LIBRARY", ("no_such_function",))
+    team = Team(2)
+    assert team.start() == 0
+    assert team.start() == 0
+
+
+def test_without_more_threads_programs_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Team(2).start() == 0
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "arm64", "riscv64"])
+def test_the_text_for_any_machine(machine: str) -> None:
+    text = write_team(machine)
+    assert "PAUSE" not in text
+    assert f"i64 {SIZE}" not in text
