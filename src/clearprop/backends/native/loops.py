@@ -88,12 +88,12 @@ def vectors(
 ) -> None:
     """Append a loop in whole vectors, and what is left over: one masked vector, or a scalar loop.
 
-    It runs from `start`, a multiple of the lanes, to `stop`, which is `extent` where that is a number.
+    It runs from `start` to `stop`, which is `extent` where that is a number.
     """
     known = extent.coefficient if extent.fixed else None
     # where the extent is a number, so is the start
     if known is None or known // lanes * lanes > int(start):
-        end = str(known // lanes * lanes) if known is not None else out.get(f"and i64 {stop}, {-lanes}")
+        end = str(known // lanes * lanes) if known is not None else whole_steps(out, start, stop, lanes)
         out.loop(start, end, lanes, lambda i: body(i, Lanes(lanes)))
         start = end
     if known is not None and known % lanes == 0:
@@ -105,6 +105,14 @@ def vectors(
     else:
         left = out.get(f"icmp slt i64 {start}, {stop}")
         out.when(left, lambda: body(start, Lanes(lanes, tail_mask(out, start, stop, lanes))))
+
+
+def whole_steps(out: Emitter, start: str, stop: str, step: int) -> str:
+    """Return where the last whole step from `start` on ends, a step being a power of two."""
+    if start == "0":
+        return out.get(f"and i64 {stop}, {-step}")
+    length = out.get(f"sub i64 {stop}, {start}")
+    return out.add(start, out.get(f"and i64 {length}, {-step}"))
 
 
 def tail_mask(out: Emitter, start: str, stop: str, lanes: int) -> str:

@@ -62,7 +62,7 @@ class NestWriter:
         """Write the loops outside of the reductions, the last of them in vectors of rows."""
         last = self.outer - 1
         first = self.first if last == 0 else "0"
-        size = self.axes.extents[last] if last or self.parts.single else Extent(1, 1)
+        size = self.axes.extents[last] if last or self.parts.alone else Extent(1, 1)
 
         def line(lead: tuple[str, ...]) -> None:
             out, target = self.out, self.target

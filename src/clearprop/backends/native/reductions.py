@@ -8,7 +8,7 @@ from clearprop.backends.native.arithmetic import Arithmetic, maximum
 from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant
 from clearprop.backends.native.extents import Extent, count, product
 from clearprop.backends.native.kernels import Columns, Index, Parts
-from clearprop.backends.native.loops import nested, span, vectors
+from clearprop.backends.native.loops import nested, span, vectors, whole_steps
 from clearprop.backends.native.partition import chunks, is_small, panels
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
@@ -174,7 +174,7 @@ class ColumnsWriter:
         group = [(v * self.lanes, Lanes(self.lanes)) for v in range(_VECTORS)]
         step = _VECTORS * self.lanes
         if not extent.fixed or extent.coefficient >= step:
-            end = str(extent.coefficient // step * step) if extent.fixed else self.out.get(f"and i64 {stop}, {-step}")
+            end = str(extent.coefficient // step * step) if extent.fixed else whole_steps(self.out, start, stop, step)
             self.out.loop(start, end, step, lambda i: self._columns(ranges, (*outer, i), group, target))
             start = end
         if extent.fixed and extent.coefficient % step == 0:
