@@ -24,7 +24,7 @@ from clearprop.backends.native.jit import compile_text
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.peak import measure_peak
 from clearprop.backends.reference import Reference
-from clearprop.ir import Program, Type, resolve_shape
+from clearprop.ir import Batch, Program, Type, resolve_shape
 from clearprop.losses import CrossEntropy
 from clearprop.optim import Adam
 from clearprop.passes import optimize

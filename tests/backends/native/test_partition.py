@@ -137,11 +137,11 @@ def test_large_shapes(name: str, cut: str, monkeypatch: pytest.MonkeyPatch) -> N
     inputs = draw(program, n)
     check_agreement(backend(4), program, inputs, n, ulps=1000)
     expected = backend(1).compile(program)(inputs)
+    bits = {key: array.tobytes() for key, array in expected.items()}
     for threads in THREADS:
-        received = backend(threads).compile(program)(inputs)
-        assert {key: array.tobytes() for key, array in received.items()} == {
-            key: array.tobytes() for key, array in expected.items()
-        }
+        run = backend(threads).compile(program)
+        for _ in range(20):  # workers that slept take no part in the first calls
+            assert {key: array.tobytes() for key, array in run(inputs).items()} == bits
 
 
 @pytest.mark.usefixtures("fine")

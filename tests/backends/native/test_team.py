@@ -16,6 +16,9 @@ from team_regions import Regions
 
 from clearprop import ops
 from clearprop.backends.native import Native
+from clearprop.backends.native import threads as workers
+from clearprop.backends.native.jit import compile_text, host_features, host_machine
+from clearprop.backends.native.targets import choose
 from clearprop.backends.native.team import SIZE, write_team
 from clearprop.backends.native.threads import VARIABLE, Team, available_cores, number_of_threads
 from clearprop.errors import SettingsError
@@ -33,13 +36,54 @@ def team() -> Iterator[Team]:
     team.stop()
 
 
-@pytest.mark.parametrize(("parts", "count"), [(2, 8_000_000), (3, 3_000_000), (16, 300_000)])
-def test_every_part_of_many_small_regions_runs_once(parts: int, count: int, team: Team) -> None:
-    # so many that workers are now and then put aside in the middle of a claim, for the length of many regions
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_every_part_of_many_small_regions_runs_once(parts: int, team: Team) -> None:
     regions = Regions(team, parts)
-    regions.run(count)
+    regions.run(300_000)
     assert regions.errors == 0
     assert regions.refused == 0
+
+
+_CLAIM = "  %fewer = sub i64 %word, 1\n"
+_LATE = f"""\
+  %late = icmp ne i64 %worker, 0
+  br i1 %late, label %dawdle, label %claim.now
+dawdle:
+  %turn = phi i64 [ 0, %take ], [ %turn.next, %dawdle ]
+  %turn.next = add i64 %turn, 1
+  %n.now = load atomic i64, ptr %job_n monotonic, align 8
+  %same = icmp eq i64 %n.now, %n
+  %patient = icmp slt i64 %turn.next, 1000000
+  %on = and i1 %same, %patient
+  br i1 %on, label %dawdle, label %changed
+changed:
+  %late.place = getelementptr i64, ptr %team, i64 {SIZE - 1}
+  %late.before = atomicrmw add ptr %late.place, i64 1 monotonic
+  br label %little
+little:
+  %more = phi i64 [ 0, %changed ], [ %more.next, %little ]
+  %more.next = add i64 %more, 1
+  %short = icmp slt i64 %more.next, 2000
+  br i1 %short, label %little, label %claim.now
+claim.now:
+{_CLAIM}"""
+"""A worker stops between its look at a job and its claim until the caller is in the first part of a later job."""
+
+
+def test_a_worker_put_aside_in_the_middle_of_a_claim_takes_no_part_of_a_later_job(
+    monkeypatch: pytest.MonkeyPatch, team: Team
+) -> None:
+    text = write_team(host_machine())
+    assert text.count(_CLAIM) == 1
+    code = compile_text(text.replace(_CLAIM, _LATE), choose(host_features(), host_machine()))
+    monkeypatch.setattr(workers, "_team_code", lambda: code)
+    regions, deadline = Regions(team, 8, spin=10_000), time.monotonic() + 10
+    team.start()
+    assert team._block is not None
+    while team._block[SIZE - 1] < 3000 and time.monotonic() < deadline:
+        regions.run(100)
+    assert regions.errors == 0
+    assert team._block[SIZE - 1] > 0
 
 
 def test_workers_help(team: Team) -> None:
@@ -121,6 +165,9 @@ import os, sys, threading, time
 import numpy as np
 from clearprop import ops
 from clearprop.backends.native import Native
+from clearprop.backends.native import threads as workers
+from clearprop.backends.native.jit import compile_text, host_features, host_machine
+from clearprop.backends.native.targets import choose
 from clearprop.ir import Type
 run = Native(threads=3).compile(ops.trace(ops.tanh, {"x": Type("float32", (1000, 1000))}))
 x = {"x": np.ones((1000, 1000), "f4")}

@@ -4,7 +4,10 @@ In the order of the data's way: `lowering` makes kernels of a program (`kernels`
 an element of one array is an element of another); `nests`, `reductions`, `products` and `moves` write each kind of
 kernel as LLVM text with the words of `emitter`, `arithmetic`, `elementwise`, `functions` and `random_bits`
 (products in parts that `cuts` chooses, by the micro-kernels of `tiles`, over factors that `packing` puts in order);
-`module` puts the text together; `jit` makes machine code of it; `executable` calls that. Only `jit` imports LLVM.
+`partition` cuts other work into parts; `calls` writes the function that calls them, `team` the threads that share
+them, which `threads` starts; `inplace` says which results may replace inputs and `drive` writes the loop over steps
+that `stepper` runs; `module` puts the text together; `jit` makes machine code of it, which `cache` keeps; `executable`
+calls that. Only `jit` imports LLVM.
 """
 
 from clearprop.backends.native.executable import NativeExecutable
