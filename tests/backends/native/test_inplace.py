@@ -18,7 +18,7 @@ from clearprop.backends.stepping import PlainStep
 from clearprop.ir import Batch, Program, Type
 from clearprop.ops import Tensor
 
-STATE = {"a": (3, 4), "b": (3, 4), "W": (4, 4), "s": ()}
+STATE = {"a": (3, 4), "b": (3, 4), "W": (4, 4), "f": (12,), "s": ()}
 ROWS, BATCH = 10, 3
 Update = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -83,6 +83,12 @@ HAZARDS: dict[str, Update] = {
     "taken": lambda t: {"W": ops.take(t["W"], ops.constant(np.array([2, 0, 3, 1]), "int64"))},
     "reshaped result": lambda t: {"W": ops.reshape(ops.reshape(t["W"], (16,)) * 0.5, (4, 4))},
     "reshaped and turned": lambda t: {"W": ops.reshape(ops.permute_dims(t["W"]), (4, 4)), "a": t["a"] @ t["W"]},
+    "an old one in another shape": lambda t: {"a": t["a"] * 0.5, "f": ops.reshape(t["a"], (12,))},
+    "old ones in another shape": lambda t: {"a": ops.reshape(t["f"], (3, 4)), "f": ops.reshape(t["a"], (12,))},
+    "an old one in another shape and back": lambda t: {
+        "b": ops.reshape(ops.reshape(t["a"], (12,)), (3, 4)),
+        "a": t["W"][:3],
+    },
     "constant": lambda t: {"s": ops.constant(2.0, "float64"), "a": t["a"] * 0.0 + t["s"]},
     "number": lambda t: {"s": t["s"] + 1.0, "a": t["a"] * t["s"]},
     "number late": lambda t: {"s": ops.sum(t["a"]) + t["s"], "a": t["a"] * 0.5, "b": t["b"] * t["s"]},
