@@ -64,7 +64,7 @@ def shuffled(n: int, key: Any, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]
     """Return the order in which an epoch visits n samples: a permutation of 0 .. n-1, a pure function of the three.
 
     The inside-out form of Fisher and Yates' shuffle: for i = 0 .. n-1, order[i] = order[j] and order[j] = i with
-    j = floor(word (i + 1) / 2^32), where the words are those of Philox 4x32-10 with counter (block, 0, epoch) and `key`.
+    j = floor(word (i + 1) / 2^32); the words are those of Philox 4x32-10 with counter (block, 0, epoch) and `key`.
     Each j from 0 to i comes of floor or ceil(2^32 / (i + 1)) of the 2^32 words, so its probability differs from
     1 / (i + 1) by less than 2^-32.
 

@@ -176,7 +176,6 @@ def _random_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Ty
     return (Type("uint32", attribute_dims("random_bits", attrs["shape"])),)
 
 
-
 register(
     OpDef(
         name="random_bits",

@@ -12,7 +12,6 @@ import numpy as np
 from clearprop.description import choose
 from clearprop.errors import SettingsError
 
-
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
