@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 
+import numpy as np
 import pytest
 
 from clearprop import optim
@@ -18,6 +19,13 @@ SCHEDULES = [
     and issubclass(thing, optim.Schedule)
     and not inspect.isabstract(thing)
 ]
+
+
+class Own(optim.Schedule):
+    """A schedule that knows single positions only."""
+
+    def __call__(self, position: Position) -> float:
+        return 1 / (1 + position.step)
 
 
 def at(step: int) -> Position:
@@ -77,6 +85,12 @@ def test_settings_that_are_refused(kind, arguments):
         kind(**arguments)
 
 
-@pytest.mark.parametrize("kind", SCHEDULES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*SCHEDULES, Own], ids=lambda kind: kind.__name__)
 def test_factors_of_many_steps_are_those_of_each(kind):
-    assert kind().factors(at(7), 80) == [kind()(at(step)) for step in range(7, 87)]
+    """To the last bit, however many are asked for at once: a resumed run depends on it."""
+    factors = kind().factors(at(7), 80)
+    assert factors.dtype == np.float64
+    assert factors.tolist() == [kind()(at(step)) for step in range(7, 87)]
+    for begin, count in ((0, 3), (1, 17), (5, 75)):
+        assert kind().factors(at(7 + begin), count).tolist() == factors[begin : begin + count].tolist()
+    assert kind().factors(at(7), 0).shape == (0,)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from clearprop.description import choose
 from clearprop.errors import SettingsError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Position(NamedTuple):
@@ -31,9 +35,9 @@ class Schedule(ABC):
     def __call__(self, position: Position) -> float:
         """Return the factor at a position."""
 
-    def factors(self, first: Position, count: int) -> list[float]:
-        """Return the factors at a position and the steps after it."""
-        return [self(first._replace(step=step)) for step in range(first.step, first.step + count)]
+    def factors(self, first: Position, count: int) -> Array:
+        """Return the factors at a position and the steps after it, float64 of shape (count,)."""
+        return np.array([self(first._replace(step=step)) for step in range(first.step, first.step + count)])
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Constant(Schedule):
         """Return 1."""
         return 1.0
 
-    def factors(self, first: Position, count: int) -> list[float]:
+    def factors(self, first: Position, count: int) -> Array:
         """Return ones."""
-        return [1.0] * count
+        return np.ones(count)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,13 @@ class Step(Schedule):
         """Return the factor to the power of the number of drops so far."""
         return float(self.factor ** (position.epoch // self.every))
 
+    def factors(self, first: Position, count: int) -> Array:
+        """Return the factors at a position and the steps after it."""
+        steps = np.arange(first.step, first.step + count)
+        drops = steps // max(first.steps_per_epoch, 1) // self.every
+        distinct, which = np.unique(drops, return_inverse=True)
+        return np.array([float(self.factor**drop) for drop in distinct.tolist()])[which]
+
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
@@ -77,13 +88,13 @@ class Cosine(Schedule):
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""
-        return self.factors(position, 1)[0]
+        return float(self.factors(position, 1)[0])
 
-    def factors(self, first: Position, count: int) -> list[float]:
+    def factors(self, first: Position, count: int) -> Array:
         """Return the factors at a position and the steps after it."""
-        total = max(first.total_steps, 1)
-        done = [min(step / total, 1.0) for step in range(first.step, first.step + count)]
-        return [self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * part)) for part in done]
+        steps = np.arange(first.step, first.step + count)
+        done = np.minimum(steps / max(first.total_steps, 1), 1.0)
+        return self.final + (1.0 - self.final) * 0.5 * (1.0 + np.cos(np.pi * done))
 
 
 SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "step": Step, "cosine": Cosine}

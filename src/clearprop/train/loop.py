@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import CompiledStep, Executable, Stepper
-from clearprop.data import batch_order
 from clearprop.errors import DivergedError, SettingsError
-from clearprop.optim import Position, Schedule
+from clearprop.optim import Constant, Position, Schedule
+from clearprop.randomness import shuffle_key
 from clearprop.train.diagnose import first_non_finite
 from clearprop.train.events import (
     CheckpointWritten,
@@ -26,6 +26,7 @@ from clearprop.train.events import (
     Listener,
     Progressed,
     StopTraining,
+    is_patient,
 )
 from clearprop.train.metrics import compute
 from clearprop.train.settings import FitSettings, History
@@ -36,7 +37,7 @@ Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
 _STRETCH_SECONDS = 0.04
 """How long the backend runs steps on its own: Ctrl-C, listeners and checkpoints wait for no more."""
-_STRETCH_STEPS = 4096
+_STRETCH_STEPS = 1 << 16
 """The most steps of a stretch, so that the learning rates computed in advance stay few."""
 
 
@@ -97,6 +98,8 @@ class Training:
         self.stop = StopRequest()
         self.stepper = self._stepper()
         self._pace = _STRETCH_SECONDS
+        self._seconds = 0.0
+        self._counted = time.monotonic()
         self._last_checkpoint = time.monotonic()
         self._last_report = (time.monotonic(), 0)
         self._samples_done = 0
@@ -108,13 +111,13 @@ class Training:
         Raises:
             DivergedError: the loss or a parameter became non-finite; the state is that before the step.
         """
-        started = time.monotonic()
+        started = self._counted = time.monotonic()
         reason = "early stopping" if self._patience_is_over() else "finished"
         with stop_on_signals() as self.stop:
             self._publish(self._fit_started())
             try:
                 while self._has_more() and reason == "finished":
-                    reason = self.run_epoch()
+                    reason = self.run_stretch()
             except DivergedError as error:
                 self._publish(Diverged(self.state.step, str(error)))
                 self._end("diverged", started)
@@ -130,48 +133,87 @@ class Training:
         watch = self.settings.early_stopping
         return watch is not None and self.state.waited >= watch.patience
 
-    def run_epoch(self) -> str:
-        """Run what is left of the epoch at hand; return "finished", or why training ends here."""
-        state, started = self.state, time.monotonic()
-        order = self.order(state.epoch)
-        while state.batch < self.steps_per_epoch and state.step < self.total_steps:
-            self.run_steps(order, self._room())
+    def run_stretch(self) -> str:
+        """Run steps until something else is due, and do that; return "finished", or why training ends here."""
+        state = self.state
+        if state.batch < self.steps_per_epoch and state.step < self.total_steps:
+            self.run_steps(self._room())
             if self.stop.reason:
                 return self.stop.reason
             self._checkpoint_if_due()
         # a bound on steps may end the last epoch early; what was seen of it is recorded all the same
-        record = self._record(min(state.batch * self.settings.batch_size, len(self.train)))
-        state.history.epochs.append(record)
-        state.history.seconds.append(time.monotonic() - started)
+        if state.batch == self.steps_per_epoch or state.step == self.total_steps:
+            return self._end_epoch()
+        return "finished"
+
+    def run_steps(self, count: int) -> None:
+        """Run steps on the next batches; the state changes only as long as the results are finite."""
+        state, started, before = self.state, time.perf_counter(), self._samples_done_of_epoch()
+        stretch = self.stepper.run(state.step, count, self._varying(count), state.loss_sum)
+        *passed, state.loss_sum = stretch.losses
+        state.step, state.batch = state.step + stretch.steps, state.batch + stretch.steps
+        self._share_out_time(stretch.steps, passed)
+        if stretch.diverged:
+            if state.batch == self.steps_per_epoch:
+                self._end_epoch()
+            raise DivergedError(self._why())
+        self._pace = (time.perf_counter() - started) / count
+        self._samples_done += len(passed) * len(self.train) + self._samples_done_of_epoch() - before
+        self._report_if_due()
+
+    def _samples_done_of_epoch(self) -> int:
+        return min(self.state.batch * self.settings.batch_size, len(self.train))
+
+    def _share_out_time(self, steps: int, passed: Sequence[float]) -> None:
+        """Record the epochs that ended within a stretch; each has the time of its steps."""
+        now, spe = time.monotonic(), self.steps_per_epoch
+        each, self._counted = (now - self._counted) / max(steps, 1), now
+        if not passed:
+            self._seconds += each * steps
+            return
+        state, history, samples = self.state, self.state.history, len(self.train)
+        rest = state.batch - len(passed) * spe
+        seconds = [each * spe] * len(passed)
+        seconds[0] = self._seconds + each * (steps - rest - (len(passed) - 1) * spe)
+        self._seconds = each * rest
+        first, begin = len(history), state.epoch + 1
+        history.epochs += [{"epoch": float(i), "loss": loss / samples} for i, loss in enumerate(passed, begin)]
+        history.seconds += seconds
+        state.epoch, state.batch = state.epoch + len(passed), rest
+        if self.listeners:
+            for i, (record, took) in enumerate(zip(history.epochs[first:], seconds, strict=True), begin):
+                self._publish(EpochEnded(i, i * spe, record, took, False))
+
+    def _end_epoch(self) -> str:
+        """Record the epoch at hand, whose steps are done; return "finished", or why training ends here."""
+        state, history = self.state, self.state.history
+        record = self._record(self._samples_done_of_epoch())
+        now = time.monotonic()
+        history.epochs.append(record)
+        history.seconds.append(self._seconds + now - self._counted)
+        self._seconds, self._counted = 0.0, now
         best = self._watch(record)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
-        self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))
+        self._publish(EpochEnded(state.epoch, state.step, record, history.seconds[-1], best))
         if self._patience_is_over():
             return "early stopping"
         return self.stop.reason or "finished"
 
-    def run_steps(self, order: Array, count: int) -> None:
-        """Run steps on the next batches; the state changes only as long as the results are finite."""
-        state, size = self.state, self.settings.batch_size
-        rows = order[state.batch * size : (state.batch + count) * size]
-        varying = {"learning_rate": self.learning_rates(count)}
-        started = time.perf_counter()
-        stretch = self.stepper.run(state.step, rows, varying, state.loss_sum)
-        state.loss_sum = stretch.loss_sum
-        state.step, state.batch = state.step + stretch.steps, state.batch + stretch.steps
-        if stretch.diverged:
-            raise DivergedError(self._why(order[state.batch * size : (state.batch + 1) * size]))
-        self._pace = (time.perf_counter() - started) / count
-        self._samples_done += len(rows)
-        self._report_if_due(min(state.batch * size, len(self.train)))
-
     def _room(self) -> int:
-        """Return how many steps may run before something else is due: time, a checkpoint, the end of the epoch."""
+        """Return how many steps may run before something else is due: time, a checkpoint, the end of an epoch."""
         state, every = self.state, self.settings.checkpoint_steps
-        left = min(self.steps_per_epoch - state.batch, self.total_steps - state.step)
+        left = self.total_steps - state.step
+        if self._stops_at_epochs():
+            left = min(left, self.steps_per_epoch - state.batch)
         if every is not None:
             left = min(left, every - state.step % every)
         return min(left, _STRETCH_STEPS, max(1, int(_STRETCH_SECONDS / self._pace)))
+
+    def _stops_at_epochs(self) -> bool:
+        """Tell whether somebody needs the state as it is when an epoch ends."""
+        settings = self.settings
+        recorded = self.validation is not None or bool(settings.metrics) or settings.early_stopping is not None
+        return recorded or not all(map(is_patient, self.listeners))
 
     def _stepper(self) -> Stepper:
         """Give the state to a stepper; what `state` holds from now on is what the stepper works on."""
@@ -181,7 +223,8 @@ class Training:
             inputs["weight"] = train.weight
         hyper = {name: np.asarray(value, np.float64) for name, value in compiled.hyper.items()}
         size = min(self.settings.batch_size, len(train))
-        stepper = compiled.step.start(inputs | state.parameters | state.slots | hyper, size)
+        shuffle = shuffle_key(self.settings.seed) if self.settings.shuffle else None
+        stepper = compiled.step.start(inputs | state.parameters | state.slots | hyper, size, shuffle)
         state.parameters |= {name: stepper.state[name] for name in state.parameters if name in stepper.state}
         state.slots = {name: stepper.state[name] for name in state.slots}
         return stepper
@@ -189,13 +232,11 @@ class Training:
     def learning_rates(self, count: int = 1) -> Array:
         """Return the learning rates of the next steps."""
         position = Position(self.state.step, self.steps_per_epoch, self.total_steps)
-        return self.compiled.hyper["learning_rate"] * np.array(self.compiled.schedule.factors(position, count))
+        return self.compiled.hyper["learning_rate"] * self.compiled.schedule.factors(position, count)
 
-    def order(self, epoch: int) -> Array:
-        """Return the order in which an epoch takes the samples."""
-        if not self.settings.shuffle:
-            return np.arange(len(self.train))
-        return batch_order(len(self.train), seed=self.settings.seed, epoch=epoch)
+    def _varying(self, count: int) -> dict[str, Array]:
+        """Return what differs between the next steps: the learning rate, unless it is constant."""
+        return {} if type(self.compiled.schedule) is Constant else {"learning_rate": self.learning_rates(count)}
 
     def save(self) -> None:
         """Write a checkpoint, if there is a place for one."""
@@ -258,9 +299,9 @@ class Training:
         seconds = time.monotonic() - started
         self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
 
-    def _why(self, rows: Array) -> str:
+    def _why(self) -> str:
         rate = float(self.learning_rates()[0])
-        inputs = self.stepper.inputs(self.state.step, rows, {"learning_rate": rate})
+        inputs = self.stepper.inputs(self.state.step, {"learning_rate": rate})
         where = first_non_finite(self.compiled.step.program, inputs)
         return (
             f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
@@ -282,7 +323,7 @@ class Training:
             count,
         )
 
-    def _report_if_due(self, samples: int) -> None:
+    def _report_if_due(self) -> None:
         now, (before, done) = time.monotonic(), self._last_report
         last = self.state.batch == self.steps_per_epoch
         if not self.listeners or not (last or now - before >= _REPORT_SECONDS):
@@ -290,7 +331,7 @@ class Training:
         speed = (self._samples_done - done) / max(now - before, 1e-9)
         self._last_report = (now, self._samples_done)
         state = self.state
-        loss = state.loss_sum / samples
+        loss = state.loss_sum / max(self._samples_done_of_epoch(), 1)
         rate = float(self.learning_rates()[0])
         self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))
 

@@ -60,7 +60,7 @@ def write_program(calls: Sequence[Call], table: Sequence[Value], constants: Mapp
         writer.call(call, f"task{number}")
     writer.out.do("ret void")
     program = writer.out.function(f"define void @program(i64 %n, ptr %buffers, ptr %team) {GLUE}")
-    return "".join((*writer.tasks, _share() if writer.tasks else "", program))
+    return "".join((*writer.tasks, write_share("share") if writer.tasks else "", program))
 
 
 class _Writer:
@@ -125,8 +125,11 @@ def _number(out: Emitter, extent: Extent) -> str:
     return text
 
 
-def _share() -> str:
-    """Return the function that gives parts to the team where there is one, it is free, and they cost enough."""
+def write_share(name: str) -> str:
+    """Return the function that gives parts to the team where there is one, it is free, and they cost enough.
+
+    It is `void name(i64 n, i64 parts, i64 cost, ptr task, ptr buffers, ptr team)`.
+    """
     out = Emitter()
     taken = out.slot("i1", "false")
 
@@ -143,7 +146,7 @@ def _share() -> str:
     out.when(out.get(f"xor i1 {shared}, true"), alone)
     out.do("ret void")
     parameters = "i64 %n, i64 %parts, i64 %cost, ptr %task, ptr %buffers, ptr %team"
-    return out.function(f"define internal void @share({parameters}) {GLUE}")
+    return out.function(f"define internal void @{name}({parameters}) {GLUE}")
 
 
 def _run(out: Emitter) -> str:
