@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clearprop.version import __version__
 
 if TYPE_CHECKING:
-    from clearprop import checks, data, losses, nn, ops, optim, train
+    from clearprop import checks, data, estimators, losses, nn, ops, optim, train
     from clearprop.checks import GradientReport, check_gradients
     from clearprop.data import Encoding, Table
     from clearprop.errors import (
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SettingsError,
         ShapeError,
     )
+    from clearprop.estimators import MLPClassifier, MLPRegressor
     from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
     from clearprop.model import Model, Run, load
     from clearprop.nn import (
@@ -74,6 +75,10 @@ _EXPORTS = {
         "ProgramError",
         "SettingsError",
         "ShapeError",
+    ),
+    "estimators": (
+        "MLPClassifier",
+        "MLPRegressor",
     ),
     "losses": (
         "BinaryCrossEntropy",
@@ -128,7 +133,7 @@ _EXPORTS = {
         "StopTraining",
     ),
 }
-_MODULES = ("checks", "data", "losses", "nn", "ops", "optim", "train")
+_MODULES = ("checks", "data", "estimators", "losses", "nn", "ops", "optim", "train")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
@@ -158,6 +163,8 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "Loss",
+    "MLPClassifier",
+    "MLPRegressor",
     "Model",
     "Momentum",
     "Nesterov",
@@ -187,6 +194,7 @@ __all__ = [
     "check_gradients",
     "checks",
     "data",
+    "estimators",
     "load",
     "losses",
     "nn",
