@@ -63,12 +63,6 @@ class _Programs(BaseMultilayerPerceptron):  # type: ignore[misc]
         layers = len(self.coefs_)
         return float(results["cost"]), gradients[:layers], gradients[layers:]
 
-    def _fit_lbfgs(self, X: Any, y: Array, sample_weight: Array | None, *workspace: Any) -> None:
-        """Give L-BFGS-B the samples in float64, in which it works."""
-        if not issparse(X):
-            X, y = np.asarray(X, np.float64, order="C"), np.asarray(y, np.float64, order="C")
-        super()._fit_lbfgs(X, y, sample_weight, *workspace)
-
     def _fit_stochastic(self, X: Any, y: Array, sample_weight: Array | None, *workspace: Any) -> None:
         """Train by batches; the last of the workspace tells whether it is for one epoch (`partial_fit`)."""
         if issparse(X):
