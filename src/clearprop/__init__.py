@@ -25,7 +25,13 @@ if TYPE_CHECKING:
         SettingsError,
         ShapeError,
     )
-    from clearprop.estimators import MLPClassifier, MLPRegressor
+    from clearprop.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        NeuralClassifier,
+        NeuralRegressor,
+        NeuralTransformer,
+    )
     from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
     from clearprop.model import Model, Run, load
     from clearprop.nn import (
@@ -79,6 +85,9 @@ _EXPORTS = {
     "estimators": (
         "MLPClassifier",
         "MLPRegressor",
+        "NeuralClassifier",
+        "NeuralRegressor",
+        "NeuralTransformer",
     ),
     "losses": (
         "BinaryCrossEntropy",
@@ -168,6 +177,9 @@ __all__ = [
     "Model",
     "Momentum",
     "Nesterov",
+    "NeuralClassifier",
+    "NeuralRegressor",
+    "NeuralTransformer",
     "Normal",
     "Optimizer",
     "Parallel",
