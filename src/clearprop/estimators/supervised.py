@@ -52,7 +52,7 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class (n, classes); binary answers of several classes are scaled to the sum 1."""
+        """Return the probability of each class (n, classes), which add up to 1."""
         check_is_fitted(self)
         given = self.model_.predict(self._validated(X))
         if given.shape[1] < len(self.classes_):
