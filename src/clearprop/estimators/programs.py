@@ -190,10 +190,9 @@ class Perceptron:
             return followed + ops.sum(constant, 1)
         epsilon = EPSILON[self.dtype]
         p = ops.minimum(ops.maximum(prediction, epsilon), 1.0 - epsilon)
-        likely = y * ops.log(p)
-        if self.output == "logistic":
-            likely = likely + (1.0 - y) * ops.log(1.0 - p)
-        return -ops.sum(likely, 1)
+        if self.output == "softmax":
+            return -ops.log(ops.sum(y * p, 1))  # y is 1 for one class and else 0
+        return -ops.sum(ops.log(y * p + (1.0 - y) * (1.0 - p)), 1)  # y is 0 or 1
 
     def _rows(self, name: str, width: int) -> Tensor:
         return ops.placeholder(name, Type(self.dtype, (Batch(), width)))
