@@ -1,5 +1,8 @@
 """Our perceptrons beside scikit-learn's own: the same weights, losses and predictions."""
 
+import inspect
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn import neural_network
@@ -7,6 +10,8 @@ from sklearn.datasets import load_digits, load_iris, make_multilabel_classificat
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
+from clearprop.backends.native import Native
+from clearprop.estimators import perceptron, programs, work
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -154,3 +159,59 @@ def test_verbose_prints_the_same(capsys, early_stopping, learning_rate):
         printed.append(capsys.readouterr().out)
     assert printed[1] == printed[0]
     assert "Iteration 1, loss" in printed[0]
+
+
+WIDTHS = {"avx512": 11, "avx2": 12, "baseline": 13, "reference": 14}
+"""A network of its own for each, because programs are kept for the process."""
+
+
+@pytest.mark.parametrize("where", WIDTHS)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_every_target_and_backend(where, solver, monkeypatch):
+    if where == "reference":
+        for name in ("compile_step", "compile_program"):
+            monkeypatch.setattr(programs, name, partial(getattr(programs, name), backend="reference"))
+    else:
+        monkeypatch.setenv("CLEARPROP_NATIVE_TARGET", where)
+        try:
+            Native()
+        except cp.SettingsError:
+            pytest.skip(f"this CPU has no {where}")
+    check_same(*both("MLPClassifier", *IRIS, solver=solver, hidden_layer_sizes=WIDTHS[where]), IRIS[0])
+
+
+def test_epochs_in_several_stretches_are_the_same(monkeypatch):
+    (_, whole), settings = both("MLPClassifier", *IRIS, batch_size=7), {"random_state": 3, "max_iter": 30}
+    monkeypatch.setattr(work, "STRETCH_STEPS", 4)
+    parts = cp.MLPClassifier(batch_size=7, **settings).fit(*IRIS)
+    assert parts.loss_curve_ == whole.loss_curve_
+
+
+def test_ctrl_c_ends_training_with_the_weights_so_far(monkeypatch):
+    three = cp.MLPClassifier(max_iter=3, random_state=0).fit(*IRIS)
+    epoch, done = work.Work.epoch, []
+
+    def interrupted(self):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(1)
+        return epoch(self)
+
+    monkeypatch.setattr(work.Work, "epoch", interrupted)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        stopped = cp.MLPClassifier(random_state=0).fit(*IRIS)
+    assert stopped.n_iter_ == 3
+    np.testing.assert_array_equal(stopped.coefs_[0], three.coefs_[0])
+
+
+def test_what_is_replaced_is_there_and_takes_what_ours_takes():
+    """scikit-learn's private methods may change: then this fails first, and says which."""
+    ours = [name for name in vars(perceptron._Programs) if hasattr(neural_network.MLPClassifier, name)]
+    replaced = {name for name in ours if inspect.isfunction(vars(perceptron._Programs)[name])} - {"__init__"}
+    assert replaced == {"_forward_pass_fast", "_backprop", "_fit_stochastic"}
+    for name in replaced:
+        theirs = list(inspect.signature(getattr(neural_network.MLPClassifier, name)).parameters)
+        expected = ["X", "check_input"] if name == "_forward_pass_fast" else ["X", "y", "sample_weight"]
+        assert theirs[1 : len(expected) + 1] == expected, name
+    last = list(inspect.signature(neural_network.MLPClassifier._fit_stochastic).parameters)[-1]
+    assert last == "incremental"

@@ -1,4 +1,4 @@
-"""Many fits in one process do not make it grow. (`python bench/fits.py --fits 1000` prints the figures of many more.)"""
+"""Many fits in one process do not make it grow; `python bench/fits.py --fits 1000` prints the figures of many more."""
 
 import gc
 import tracemalloc

@@ -87,5 +87,6 @@ def test_memory_is_kept_for_a_few_batch_sizes_only(prediction):
     rows = np.random.default_rng(1).normal(size=(60, *given["x"].shape[1:])).astype("f4")
     expected = prediction(given | {"x": rows})["prediction"]
     for n in (*range(1, 40), 3, 60):
-        np.testing.assert_allclose(prediction(given | {"x": rows[:n]})["prediction"], expected[:n], rtol=1e-5, atol=1e-6)
+        result = prediction(given | {"x": rows[:n]})["prediction"]
+        np.testing.assert_allclose(result, expected[:n], rtol=1e-5, atol=1e-6)
     assert len(prediction._local.memory) <= 8
