@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clearprop.version import __version__
 
 if TYPE_CHECKING:
-    from clearprop import checks, data, losses, nn, ops, optim, train
+    from clearprop import checks, data, estimators, losses, nn, ops, optim, train
     from clearprop.checks import GradientReport, check_gradients
     from clearprop.data import Encoding, Table
     from clearprop.errors import (
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         ProgramError,
         SettingsError,
         ShapeError,
+    )
+    from clearprop.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        NeuralClassifier,
+        NeuralRegressor,
+        NeuralTransformer,
     )
     from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
     from clearprop.model import Model, Run, load
@@ -74,6 +81,13 @@ _EXPORTS = {
         "ProgramError",
         "SettingsError",
         "ShapeError",
+    ),
+    "estimators": (
+        "MLPClassifier",
+        "MLPRegressor",
+        "NeuralClassifier",
+        "NeuralRegressor",
+        "NeuralTransformer",
     ),
     "losses": (
         "BinaryCrossEntropy",
@@ -128,7 +142,7 @@ _EXPORTS = {
         "StopTraining",
     ),
 }
-_MODULES = ("checks", "data", "losses", "nn", "ops", "optim", "train")
+_MODULES = ("checks", "data", "estimators", "losses", "nn", "ops", "optim", "train")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
@@ -158,9 +172,14 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "Loss",
+    "MLPClassifier",
+    "MLPRegressor",
     "Model",
     "Momentum",
     "Nesterov",
+    "NeuralClassifier",
+    "NeuralRegressor",
+    "NeuralTransformer",
     "Normal",
     "Optimizer",
     "Parallel",
@@ -187,6 +206,7 @@ __all__ = [
     "check_gradients",
     "checks",
     "data",
+    "estimators",
     "load",
     "losses",
     "nn",

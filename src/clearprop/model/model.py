@@ -112,6 +112,9 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({brief(self.network.layers)}, loss={brief(self.loss)}, optimizer={brief(self.optimizer)})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_executables": {}}  # machine code belongs to this process
+
     def init(self, sample_shape: Shape) -> None:
         """Make the first parameters for samples of a shape, without the batch: (64,) or (28, 28).
 
@@ -195,17 +198,9 @@ class Model:
             DivergedError: the loss became non-finite; the model has the last good weights.
             DataError, SettingsError, ShapeError: something does not fit; nothing was changed.
         """
-        settings = FitSettings(
-            epochs,
-            steps,
-            batch_size,
-            shuffle,
-            self.seed,
-            (metrics,) if isinstance(metrics, str) else tuple(metrics),
-            stopping(early_stopping),
-            checkpoint_steps,
-            checkpoint_seconds,
-        )
+        recorded = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        watch, checkpoints = stopping(early_stopping), (checkpoint_steps, checkpoint_seconds)
+        settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, recorded, watch, *checkpoints)
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         before = (self.encoding, self.sample_shape, self.parameters)

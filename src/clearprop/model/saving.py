@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearprop.description import describe
 from clearprop.files import write_arrays
@@ -15,10 +15,15 @@ PARTS = ("network", "loss", "optimizer", "schedule", "dtype", "seed", "frozen")
 """The attributes of a model that decide, with its parameters, what it computes and how it trains."""
 
 
-def save(model: Model, path: str | Path) -> None:
+def save(model: Model, path: str | Path, estimator: Any = None) -> None:
     """Write a model to a file: its parameters, what it is made of, and how raw tables are encoded.
 
     The write is atomic, and the same model always gives the same bytes.
+
+    Args:
+        model: the model.
+        path: where.
+        estimator: JSON data of the estimator around the model; a reader of the model passes over it.
 
     Raises:
         SettingsError: the model holds something that cannot be described, such as a function without a name.
@@ -27,4 +32,6 @@ def save(model: Model, path: str | Path) -> None:
     description["sample_shape"] = None if model.sample_shape is None else list(model.sample_shape)
     description["encoding"] = None if model.encoding is None else model.encoding.to_dict()
     description["fitted"] = {"soft_target": model.soft_target, "weighted": model.weighted}
+    if estimator is not None:
+        description["estimator"] = estimator
     write_arrays(Path(path), "model", model.parameters, description)

@@ -80,3 +80,13 @@ def test_rows_are_not_kept(prediction):
     gc.collect()
     assert rows() is None
     assert result.flags.owndata
+
+
+def test_memory_is_kept_for_a_few_batch_sizes_only(prediction):
+    given = draw(prediction)
+    rows = np.random.default_rng(1).normal(size=(60, *given["x"].shape[1:])).astype("f4")
+    expected = prediction(given | {"x": rows})["prediction"]
+    for n in (*range(1, 40), 3, 60):
+        result = prediction(given | {"x": rows[:n]})["prediction"]
+        np.testing.assert_allclose(result, expected[:n], rtol=1e-5, atol=1e-6)
+    assert len(prediction._local.memory) <= 8

@@ -22,6 +22,9 @@ from clearprop.ops.reductions import check_empty_batch
 _SMALL = 4096
 """Bytes up to which a result is computed in memory that is kept and then copied, which takes less than new memory."""
 
+_SIZES = 8
+"""For how many batch sizes a thread keeps memory: those it met last."""
+
 
 @dataclass
 class _Memory:
@@ -153,6 +156,8 @@ class NativeExecutable:
         """Return this thread's memory for batches of n; planned on the first call."""
         cache: dict[int, _Memory] = self._local.__dict__.setdefault("memory", {})
         if n not in cache:
+            if len(cache) == _SIZES:
+                del cache[next(iter(cache))]
             if n == 0:
                 check_empty_batch(self.program)
             cache[n] = self._new_memory(n)

@@ -1,0 +1,189 @@
+"""What the estimators over any network share: their settings, and a fit of a `Model` with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from clearprop.compile import DEFAULT_BACKEND
+from clearprop.display import progress
+from clearprop.errors import SettingsError
+from clearprop.estimators.watch import Watch
+from clearprop.losses import Loss
+from clearprop.losses import loss as loss_of
+from clearprop.model import Model
+from clearprop.model.fitting import make_training
+from clearprop.model.samples import sample_weights
+from clearprop.nn import L2, Dense, Dropout, Layer
+from clearprop.optim import Optimizer, Schedule
+from clearprop.optim import optimizer as optimizer_of
+from clearprop.train import FitSettings, Listener, Samples
+from clearprop.train.state import copies
+
+Array = np.ndarray[Any, Any]
+Part = tuple[Any, Any, Any]
+"""X, y and a weight for each sample, or None."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Neural(BaseEstimator):  # type: ignore[misc]
+    """The settings of every neural estimator, and how it is fitted.
+
+    Attributes:
+        layers, width: how many hidden layers there are, and how many units each has.
+        activation: of the hidden layers: a name, a layer without parameters, or a function of a tensor.
+        penalty: the factor of the L2 penalty on the weights of the layers that are made here.
+        dropout: the rate of the dropout after each hidden layer; 0 leaves it out.
+        network: the hidden layers, in place of the five settings above: a layer, or several one after another.
+        loss: a loss or its name; "auto" is the estimator's own.
+        optimizer: an optimiser or its name.
+        learning_rate: the optimiser's, in place of its default.
+        schedule: what the learning rate is multiplied by: a schedule or its name.
+        epochs: passes over the samples.
+        batch_size: samples a step; "auto" is 200, or all if there are fewer.
+        validation_fraction: the part of the samples that is held out for validation, if `fit` is not given any.
+        scoring: how the validation set is scored each epoch: a scorer, its name, or None for minus the loss.
+        patience: end after so many epochs without a better score, with the best epoch's weights; None never does.
+        callbacks: functions that are called with each event of the training (see `clearprop.train`).
+        dtype: "float32", "float64", or "auto": the input's, where it is one of these, and else float64.
+        random_state: of the first weights, the held out part, the order of the samples, and dropout.
+        backend: what runs the programs.
+        verbose: whether progress is shown.
+    """
+
+    layers: int = 1
+    width: int = 100
+    activation: Any = "relu"
+    penalty: float = 1e-4
+    dropout: float = 0.0
+    network: Layer | Sequence[Layer] | None = None
+    loss: str | Loss = "auto"
+    optimizer: str | Optimizer = "adam"
+    learning_rate: float | None = None
+    schedule: str | Schedule = "constant"
+    epochs: int = 200
+    batch_size: int | str = "auto"
+    validation_fraction: float = 0.0
+    scoring: str | Callable[..., float] | None = None
+    patience: int | None = None
+    callbacks: Sequence[Listener] = ()
+    dtype: str = "auto"
+    random_state: int | np.random.RandomState | None = None
+    backend: str = DEFAULT_BACKEND
+    verbose: bool = False
+
+    def _loss(self, auto: str) -> Loss:
+        return loss_of(auto if isinstance(self.loss, str) and self.loss == "auto" else self.loss)
+
+    def _hidden(self) -> tuple[Layer, ...]:
+        """Return the hidden layers."""
+        if self.network is not None:
+            return (self.network,) if isinstance(self.network, Layer) else tuple(self.network)
+        layers: list[Layer] = []
+        for _ in range(index(self.layers)):
+            layers.append(self._dense(self.width, self.activation))
+            if self.dropout:
+                layers.append(Dropout(self.dropout))
+        return tuple(layers)
+
+    def _dense(self, units: int, activation: Any = None) -> Dense:
+        return Dense(index(units), activation, penalty=L2(self.penalty) if self.penalty else ())
+
+    def _optimizer(self) -> Optimizer:
+        chosen = optimizer_of(self.optimizer)
+        return chosen if self.learning_rate is None else dataclasses.replace(chosen, learning_rate=self.learning_rate)  # type: ignore[type-var]
+
+    def _dtypes(self) -> Any:
+        """Return the dtype that X is brought to, or those it may have."""
+        if self.dtype not in ("auto", "float32", "float64"):
+            raise SettingsError(f"dtype is 'auto', 'float32' or 'float64', received {self.dtype!r}")
+        return (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+
+    def _validated(self, X: Any, y: Any = "no_validation", reset: bool = False, **checks: Any) -> Any:
+        return validate_data(self, X, y, dtype=self._dtypes(), reset=reset, **checks)
+
+    def _parts(self, X: Any, y: Any, weight: Any, given: tuple[Any, Any] | None) -> tuple[Part, Part | None]:
+        """Return what to train on, and what to score: what is given, a part that is held out, or nothing."""
+        if given is not None:
+            return (X, y, weight), (*given, None)
+        if not self.validation_fraction:
+            return (X, y, weight), None
+        random_state = check_random_state(self._seed)
+        arrays = (X, y) if weight is None else (X, y, np.asarray(weight))
+        settings = {"random_state": random_state, "stratify": self._strata(y)}
+        parts = train_test_split(*arrays, test_size=self.validation_fraction, **settings)
+        train, held_out = parts[::2], parts[1::2]
+        none = () if weight is not None else (None,)
+        return (*train, *none), (*held_out, *none)
+
+    def _strata(self, y: Any) -> Any:
+        return None
+
+    def _train(self, model: Model, train: Part, held_out: Part | None, score_with: Part | None) -> Model:
+        """Fit a model to encoded samples, and keep what the fit recorded.
+
+        Args:
+            model: the model, not yet fitted.
+            train, held_out: encoded samples.
+            score_with: the validation part as it was given, for the scorer.
+        """
+        samples = self._samples(model, train)
+        batch_size = min(200, len(samples)) if self.batch_size == "auto" else index(self.batch_size)  # type: ignore[arg-type]
+        settings = FitSettings(epochs=index(self.epochs), batch_size=batch_size, seed=model.seed)
+        validation = None if held_out is None else self._samples(model, held_out)
+        training = make_training(model, samples, validation, settings, None, False)
+        watch = None if score_with is None else self._watch(model, lambda: training.state.parameters, score_with)
+        shown = progress("auto" if self.verbose else "quiet")
+        training.listeners += [listener for listener in (watch, shown, *self.callbacks) if listener is not None]
+        self.model_ = model
+        self.history_ = training.run()
+        if watch is not None and watch.error is not None:
+            raise watch.error
+        if shown is not None:
+            shown.close()
+        best = watch.parameters if watch is not None else {}
+        model.parameters = best or copies(training.state.parameters)
+        self.validation_scores_ = None if watch is None else watch.scores
+        self.n_iter_ = len(self.history_)
+        return model
+
+    def _watch(self, model: Model, parameters: Callable[[], dict[str, Array]], part: Part) -> Watch:
+        X, y, weight = part
+        scorer = None if self.scoring is None else check_scoring(self, self.scoring)
+
+        def score(event: Any) -> float:
+            if scorer is None:
+                return -float(event.record["val_loss"])
+            model.parameters = parameters()
+            return float(scorer(self, X, y) if weight is None else scorer(self, X, y, sample_weight=weight))
+
+        return Watch(score, parameters, self.patience)
+
+    @staticmethod
+    def _samples(model: Model, part: Part) -> Samples:
+        X, y, weight = part
+        samples = model.samples(X, y)
+        return dataclasses.replace(samples, weight=sample_weights(len(samples), samples.y, weight, None, model.dtype))
+
+    def _model(self, layers: Sequence[Layer], loss: Loss, dtype: Any) -> Model:
+        """Return a model of these layers with this estimator's settings."""
+        settings = {"schedule": self.schedule, "dtype": str(dtype), "seed": self._seed, "backend": self.backend}
+        return Model(layers, loss, self._optimizer(), **settings)  # type: ignore[arg-type]
+
+    def _draw_seed(self) -> None:
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+def checked_weight(weight: Any, X: Array) -> Any:
+    """Return weights as scikit-learn checks them."""
+    return None if weight is None else _check_sample_weight(weight, X, dtype=X.dtype, ensure_non_negative=True)
