@@ -57,7 +57,7 @@ class Stepper(Protocol):
 
     state: Arrays
 
-    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:
         """Run steps one after another, across the ends of epochs, until one is not finite.
 
         Args:
@@ -65,8 +65,11 @@ class Stepper(Protocol):
             count: how many steps.
             varying: inputs that differ from step to step: for each name one float64 a step.
             loss_sum: what the sum of the losses of the first step's epoch starts from.
+            order: all rows in the order in which the epoch takes them (int64), in place of the stepper's own; the
+                steps then stay within one epoch.
 
         Raises:
+            ShapeError: the steps, what varies or the order do not fit the data.
             IndexError: an index inside of the program is out of range; the state is that before the step.
         """
         ...

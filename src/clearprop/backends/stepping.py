@@ -77,13 +77,15 @@ class Given:
         self.state = {value.name: _input(program, value, inputs) for value in self.roles.state}
         self.fixed = {value.name: _input(program, value, inputs).copy() for value in self.roles.fixed}
 
-    def check(self, first: int, count: int, varying: Arrays) -> None:
+    def check(self, first: int, count: int, varying: Arrays, order: Array | None) -> None:
         """Check what a stretch is run with.
 
         Raises:
             ShapeError: there are less than no steps, or a quantity that varies is unknown, or has not one float64 a
-                step.
+                step, or the order is not one of all rows for steps of one epoch.
         """
+        if order is not None:
+            self._check_order(first, count, order)
         if first < 0 or count < 0:
             raise ShapeError(f"a stretch has a first step and a count of at least 0, received {first} and {count}")
         for name, values in varying.items():
@@ -92,6 +94,15 @@ class Given:
                 raise ShapeError(
                     f"{name} cannot vary: it must be a float64 input, with a value for each step ({count})"
                 )
+
+    def _check_order(self, first: int, count: int, order: Array) -> None:
+        whole = order.dtype == np.int64 and order.shape == (self.rows,)
+        # a negative number is a very large one without its sign
+        if not whole or order.view(np.uint64).max() >= self.rows or first % self.batches + count > self.batches:
+            raise ShapeError(
+                f"an order holds each of the {self.rows} rows as int64, for steps of one epoch of {self.batches}; "
+                f"received {order.dtype}{list(order.shape)} for {count} steps from step {first} on"
+            )
 
     def order(self, epoch: int) -> Array:
         """Return the order in which an epoch takes the rows."""
@@ -129,9 +140,10 @@ class PlainStepper:
         self.state: Arrays = {name: array.copy() for name, array in given.state.items()}
         self._order = (-1, np.zeros(0, np.int64))
 
-    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:
         """Run steps; see `Stepper.run`."""
-        self.given.check(first, count, varying)
+        self.given.check(first, count, varying, order)
+        self._order = (-1, self._order[1]) if order is None else (first // self.given.batches, order)
         losses = [loss_sum]
         for done in range(count):
             step = first + done

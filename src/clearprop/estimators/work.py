@@ -65,11 +65,11 @@ class Work:
             self._estimator._random_state.shuffle(moves)  # as sklearn.utils.shuffle does, at a seventh of its cost
             self.order = self.order[moves]
         self._check_weights()
-        total, rows = 0.0, STRETCH_STEPS * self._batch_size
-        for start in range(0, len(self.order), rows):
-            part = self.order[start : start + rows]
-            varying = {"learning_rate": self._rates(-(-len(part) // self._batch_size))}
-            total = self._stepper.run(0, part, varying, total).loss_sum
+        total, batches = 0.0, -(-len(self.order) // self._batch_size)
+        for first in range(0, batches, STRETCH_STEPS):
+            count = min(STRETCH_STEPS, batches - first)
+            varying = {"learning_rate": self._rates(count)}
+            (total,) = self._stepper.run(first, count, varying, total, self.order).losses
         return total / len(self.order)
 
     @property

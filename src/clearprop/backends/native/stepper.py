@@ -41,6 +41,7 @@ class Run:
     first: int
     count: int
     varying: Arrays
+    order: Array | None
 
 
 class NativeStep:
@@ -82,10 +83,10 @@ class NativeStepper:
         self._seconds, self._copy_seconds = 0.0, math.inf
         self._copy()
 
-    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:
         """Run steps; see `Stepper.run`."""
-        self.given.check(first, count, varying)
-        run = Run(first, count, varying)
+        self.given.check(first, count, varying, order)
+        run = Run(first, count, varying, None if order is None else order.copy())
         started = time.perf_counter()
         outcome, steps, losses = self._drive(run, loss_sum)
         self._seconds += time.perf_counter() - started
@@ -133,7 +134,7 @@ class NativeStepper:
         for before in self._since:
             self._drive(before, 0.0)
         if steps:
-            run = Run(run.first, steps, run.varying)
+            run = Run(run.first, steps, run.varying, run.order)
             self._drive(run, 0.0)
             self._since.append(run)
 
@@ -153,7 +154,7 @@ class _Memory:
         self.status = np.zeros(1, np.int64)
         self.front = [*(address(self.inputs[value.name]) for value in inputs), *map(address, self.created)]
         self.sources = _Kept(np.uintp, [address(array) for array in given.data.values()])
-        self.order = np.arange(given.rows)
+        self.order, self.ordered = np.arange(given.rows), False
         self.losses = _Kept(np.float64)
         self.values: dict[str, _Kept] = {}
         self.targets: dict[tuple[str, ...], _Kept] = {}
@@ -173,6 +174,7 @@ class _Memory:
         """Fill in the plan for a stretch."""
         plan = self.plan
         plan.first, plan.count = run.first, run.count
+        self._set_order(run)
         sums = np.zeros(run.count // plan.batches + 2)
         sums[0] = loss_sum
         plan.losses = self.losses.keep(sums)
@@ -182,6 +184,16 @@ class _Memory:
             self.targets[names] = _Kept(np.uintp, [address(self.inputs[name]) for name in names])
         places = [self.values.setdefault(name, _Kept(np.float64)).keep(run.varying[name]) for name in names]
         plan.varying, plan.targets, plan.values = len(names), self.targets[names].address, self.pointers.keep(places)
+
+    def _set_order(self, run: Run) -> None:
+        """Put a given order in place of the stepper's own, or the other way round."""
+        if run.order is not None:
+            self.order[...] = run.order
+            self.plan.ordered = run.first // self.plan.batches
+        elif self.ordered:
+            self.order[...] = np.arange(self.given.rows)
+            self.plan.ordered = -1
+        self.ordered = run.order is not None
 
     def _buffers(self, n: int) -> int:
         """Return the address of the table of buffers for batches of n; their arena is planned on the first call."""
