@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import time
@@ -64,8 +63,20 @@ def calls(monkeypatch) -> list[int]:
 def stretches(request, monkeypatch) -> int:
     """Stretches of so many steps, whatever they take; there are 5 in an epoch of the samples in batches of 5."""
     monkeypatch.setattr("clearprop.train.loop._STRETCH_STEPS", request.param)
-    monkeypatch.setattr("clearprop.train.loop._STRETCH_SECONDS", 1e9)
+    take_any_time(monkeypatch)
     return int(request.param)
+
+
+def take_any_time(monkeypatch) -> None:
+    """Let stretches take any time, the first one too."""
+
+    def run(self):
+        self._pace = 1.0
+        return original(self)
+
+    original = Training.run
+    monkeypatch.setattr(Training, "run", run)
+    monkeypatch.setattr("clearprop.train.loop._STRETCH_SECONDS", 1e9)
 
 
 @pytest.mark.parametrize("options", [{}, {"steps": 33}, {"shuffle": False}], ids=str)
@@ -90,7 +101,7 @@ def test_the_numbers_are_those_of_epoch_by_epoch(samples, model, stretches, call
 
 
 def test_somebody_who_needs_the_end_of_an_epoch_has_it(samples, model, calls, monkeypatch):
-    monkeypatch.setattr("clearprop.train.loop._STRETCH_SECONDS", 1e9)
+    take_any_time(monkeypatch)
     patient = Seen(True)
     for needs in (
         {"listeners": [patient, lambda event: None]},
@@ -108,17 +119,14 @@ def test_somebody_who_needs_the_end_of_an_epoch_has_it(samples, model, calls, mo
 
 
 def test_a_stretch_ends_where_a_checkpoint_is_due(samples, model, calls, tmp_path, monkeypatch):
-    monkeypatch.setattr("clearprop.train.loop._STRETCH_SECONDS", 1e9)
+    take_any_time(monkeypatch)
     seen = Seen(True)
     model.fit(*samples, epochs=4, batch_size=5, listeners=[seen], run=tmp_path, checkpoint_steps=7, progress=False)
     assert calls == [7, 7, 6]
     assert [event.step for event in seen.of(CheckpointWritten)] == [7, 14, 20]
     kinds = [type(event) for event in seen if isinstance(event, (EpochEnded, CheckpointWritten))]
-    assert kinds == [
-        *(EpochEnded, CheckpointWritten, EpochEnded, CheckpointWritten),
-        *(EpochEnded,) * 2,
-        CheckpointWritten,
-    ]
+    ended, written = EpochEnded, CheckpointWritten
+    assert kinds == [ended, written, ended, written, ended, ended, written]
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 10, 13, 20])
@@ -158,27 +166,24 @@ def test_checkpoints_by_time(samples, model, stretches, calls, tmp_path, seconds
 
 @pytest.mark.parametrize("step", [0, 3, 10, 14, 15, 16, 22])
 def test_divergence_names_step_and_epoch(samples, stretches, step):
-    """The rate explodes in that step: the state is that before it, and the epochs before are recorded."""
+    """The rate is no number in that step: the state is that before it, and the epochs before are recorded."""
 
-    class Exploding(optim.Schedule):
+    class Broken(optim.Schedule):
         def __call__(self, position: optim.Position) -> float:
-            return 1e300 if position.step == step else 1.0
+            return float("nan") if position.step == step else 1.0
 
-    X, y = samples[0] * 1e3, samples[0].sum(axis=1)
+    X, y = samples[0], samples[0].sum(axis=1)
 
     def make(schedule):
-        return Model(nn.Dense(1), optimizer=optim.Adam(1e10), schedule=schedule, dtype="float64")
+        return Model(nn.Dense(1), optimizer=optim.Adam(0.02), schedule=schedule, dtype="float64")
 
-    before, exact, spanning = make("constant"), make(Exploding()), make(Exploding())
+    before, exact, spanning = make("constant"), make(Broken()), make(Broken())
     if step:
         before.fit(X, y, epochs=9, steps=step, batch_size=5, progress=False)
     events = []
     for model, seen in ((exact, Seen(False)), (spanning, Seen(True))):
-        with pytest.raises(
-            DivergedError, match=rf"step {step + 1} \(epoch {step // 5 + 1}\).* rate was 1e\+310|step"
-        ) as caught:
+        with pytest.raises(DivergedError, match=rf"step {step + 1} \(epoch {step // 5 + 1}\)"):
             model.fit(X, y, epochs=9, batch_size=5, listeners=[seen], progress=False)
-        assert re.search(rf"step {step + 1} \(epoch {step // 5 + 1}\)", str(caught.value))
         assert seen.of(Diverged)[0].step == step
         events.append([(event.epoch, event.record) for event in seen.of(EpochEnded)])
         if step:
@@ -187,13 +192,12 @@ def test_divergence_names_step_and_epoch(samples, stretches, step):
     assert len(events[0]) == step // 5
 
 
-def test_seconds_are_shared_out(samples, model, calls):
-    started = time.monotonic()
-    history = model.fit(*samples, epochs=400, batch_size=5, progress=False)
-    took = time.monotonic() - started
-    assert len(history.seconds) == 400
+def test_seconds_are_shared_out(samples, model):
+    seen = Seen(True)
+    history = model.fit(*samples, epochs=2000, batch_size=5, listeners=[seen], progress=False)
+    assert len(history.seconds) == 2000
     assert all(seconds > 0 for seconds in history.seconds)
-    assert 0.2 * took < sum(history.seconds) < took
+    assert 0.5 * seen[-1].seconds < sum(history.seconds) <= seen[-1].seconds
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -205,6 +209,7 @@ def test_ctrl_c(samples, model, patient, tmp_path):
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
+    model.schedule = optim.Constant()  # the others depend on how many steps are planned
     seen = Seen(patient)
     timer = threading.Timer(0.5, interrupt)
     timer.start()
