@@ -136,6 +136,7 @@ def run_step(program: Program, target: Target, given: Mapping[str, Array], batch
     stepper = NativeStep(program, module, code, Team(1)).start(given, batch)
     order = np.random.default_rng(0).permutation(stepper.given.rows)
     outcome = stepper.run(0, order, {}, 0.0)
+    assert not outcome.diverged
     for at_end in EDGES:
         guards = Guards(at_end)
         inputs, plan = _plan(guards, stepper, given, order)
@@ -211,7 +212,7 @@ def operand_ranges(program: Program, n: int) -> dict[str, Array]:
         if not value.type.dtype.startswith("float"):
             return array
         if value.type.rank == 0:
-            return np.asarray(np.abs(array) * 0.1 + 0.5, array.dtype)
+            return np.asarray(0.01 if "rate" in value.name else 0.5 + 0.1 * np.abs(array), array.dtype)
         return np.abs(array) if value.name.endswith(".v") else array
 
     return {value.name: fit(value) for value in program.inputs}
