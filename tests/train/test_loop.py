@@ -11,12 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clearprop import losses, nn, ops, optim, train
 from clearprop.data import batch_order
-from clearprop.errors import DivergedError, SettingsError
+from clearprop.errors import DivergedError
 from clearprop.model import Model
 from clearprop.model.samples import given_type
 from clearprop.train import (
@@ -25,7 +23,6 @@ from clearprop.train import (
     EarlyStopping,
     EpochEnded,
     FitEnded,
-    FitSettings,
     FitStarted,
     Progressed,
     StopTraining,
@@ -249,29 +246,6 @@ class TestDivergence:
         model = Model([nn.Dense(1), nn.Function(lambda x: x * 0.0 / 0.0)], dtype="float64")
         with pytest.raises(DivergedError, match="layer function1"):
             model.fit(samples[0], samples[0][:, 0], progress=False)
-
-
-class TestSettings:
-    @pytest.mark.parametrize("name", ["epochs", "batch_size", "steps", "checkpoint_steps"])
-    @pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
-    def test_whole_positive_numbers(self, name, value):
-        with pytest.raises(SettingsError, match=rf"{name} is a whole number of at least 1, received {value!r}"):
-            FitSettings(**{name: value})
-
-    def test_others(self):
-        with pytest.raises(SettingsError, match="seed"):
-            FitSettings(seed=-1)
-        with pytest.raises(SettingsError, match="checkpoint_seconds"):
-            FitSettings(checkpoint_seconds=float("nan"))
-        with pytest.raises(SettingsError, match=r"'acuracy'.*accuracy"):
-            FitSettings(metrics=("acuracy",))
-
-    @given(st.integers(1, 500), st.integers(1, 100), st.integers(1, 9), st.none() | st.integers(1, 400))
-    def test_counting_steps(self, samples_, batch_size, epochs, steps):
-        settings = FitSettings(epochs=epochs, batch_size=batch_size, steps=steps)
-        batches = len(range(0, samples_, batch_size))
-        assert settings.steps_per_epoch(samples_) == batches
-        assert settings.total_steps(samples_) == min(epochs * batches, steps or epochs * batches)
 
 
 def test_history_reads_one_quantity(samples, model):

@@ -23,7 +23,7 @@ _SMALL = 4096
 """Bytes up to which a result is computed in memory that is kept and then copied, which takes less than new memory."""
 
 _SIZES = 8
-"""For how many batch sizes a thread keeps memory: those it met last."""
+"""For how many batch sizes a thread keeps its memory."""
 
 
 @dataclass
@@ -153,13 +153,13 @@ class NativeExecutable:
         return array if array.flags.c_contiguous else np.asarray(array, order="C")
 
     def _memory(self, n: int) -> _Memory:
-        """Return this thread's memory for batches of n; planned on the first call."""
+        """Return this thread's memory for batches of n; planned on the first call, forgotten after other sizes."""
         cache: dict[int, _Memory] = self._local.__dict__.setdefault("memory", {})
         if n not in cache:
-            if len(cache) == _SIZES:
-                del cache[next(iter(cache))]
             if n == 0:
                 check_empty_batch(self.program)
+            if len(cache) == _SIZES:
+                del cache[next(iter(cache))]
             cache[n] = self._new_memory(n)
         return cache[n]
 
