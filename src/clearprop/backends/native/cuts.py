@@ -64,8 +64,13 @@ class Cut:
 
     @property
     def panel(self) -> int:
-        """How many elements a packed panel of the second factor takes, if it is packed."""
-        return self.block * self.width * self.packs[1]
+        """How many elements the packed panels of the second factor take: two where one is copied while one is read."""
+        return self.block * self.width * (self.packs[1] + self.copies)
+
+    @property
+    def copies(self) -> bool:
+        """Whether the second factor is packed and its columns lie next to each other."""
+        return self.packs[1] and self.factors[1].strides[-1] == ONE
 
     @property
     def scratch(self) -> int:

@@ -59,6 +59,20 @@ class Panel:
     left: str
 
 
+@dataclass(frozen=True)
+class Following:
+    """The panel of the second factor that is packed next: its rows and columns, and where they are packed."""
+
+    start: str
+    row: str
+    rows: str
+    columns: str
+    to: str
+
+
+NOTHING = Following("null", "0", "0", "0", "null")
+
+
 class ProductWriter:
     """Writes one matrix product into a kernel, which computes the part %part as the worker %worker."""
 
@@ -105,9 +119,27 @@ class ProductWriter:
         def block(k: str, depth: str) -> None:
             a, b = self._at(first, rows[0], k), self._at(second, k, "0")
             terms = Block(k, depth, self._pack_rows(a, count, depth) if self.cut.packs[0] else a, b)
-            self._in_panels(columns, lambda panel: self._panel(terms, panel, result, count))
 
+            self._in_panels(columns, lambda panel: self._panel(terms, panel, result, count, (columns, second)))
+
+        if self.cut.copies:
+            self._first_panel(second, columns)
         self._in_blocks(block)
+
+    def _first_panel(self, second: Matrix, columns: tuple[str, str]) -> None:
+        """Pack the first panel of a part; each of the others is packed while the one before is used."""
+        out, width = self.out, self.cut.width
+        self.buffers = tuple(out.slot("ptr", self._scratch(place)) for place in (0, self.cut.block * width))
+        depth = out.least(self.kernel.extent(self.cut.depth), str(self.cut.block))
+        packed = Matrix(self._scratch(0), str(width * self.size), str(self.size), "0")
+        vectors, wide = width // self.lanes, out.subtract(columns[1], columns[0])
+        if self.target.masks:
+            for v in range(vectors):
+                place = str(v * self.lanes)
+                self._pack("copy", self._at(second, "0", out.add(columns[0], place)), self._at(packed, "0", place), depth, out.subtract(wide, place), (1, self.lanes))
+        else:
+            enough = out.get(f"icmp sge i64 {wide}, {width}")
+            out.when(enough, lambda: self._pack("copy", self._at(second, "0", columns[0]), packed, depth, str(self.lanes), (vectors, self.lanes)))
 
     def _matrix(self, place: Access, lead: Sequence[str]) -> Matrix:
         start = self.kernel.offset(place.offsets, place.strides[: len(lead)], lead)
@@ -183,21 +215,64 @@ class ProductWriter:
         elif int(a) > int(b):
             body()
 
-    def _panel(self, block: Block, panel: Panel, result: Matrix, count: str) -> None:
+    def _panel(
+        self, block: Block, panel: Panel, result: Matrix, count: str, whole: tuple[tuple[str, str], Matrix]
+    ) -> None:
         """Add the terms of a block to a panel of the result, tile below tile."""
         second, result = self._at(block.second, "0", panel.start), self._at(result, "0", panel.start)
-        if self.cut.packs[1] and panel.lanes > 1:
-            second = self._pack_columns(second, panel, block.depth, count)
-        start, start_row = "@zeros", "0"
-        if block.k != "0":
-            fresh = self.out.get(f"icmp eq i64 {block.k}, 0")
-            start = self.out.get(f"select i1 {fresh}, ptr @zeros, ptr {result.start}")
-            start_row = self.out.get(f"select i1 {fresh}, i64 0, i64 {result.row}")
-        first, masked = block.first, self.target.masks and panel.lanes > 1
-        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked)
+        masked, following = self.target.masks and panel.left != str(panel.lanes), NOTHING
+        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, announces=self.cut.packs[0])
+        full = panel.vectors * panel.lanes == self.cut.width
+        if self.cut.packs[1] and panel.lanes > 1 and (full or self.target.masks or not self.cut.copies):
+            packed = Matrix(self._scratch(0), str(self.cut.width * self.size), str(self.size), "0")
+            if self.cut.copies:
+                tile = replace(tile, copies=self.cut.width // self.lanes, masks=self.target.masks)
+                packed, following = self._switch(packed, block, panel, *whole)
+            else:
+                self._turn_columns(second, packed, panel, block.depth)
+            second = packed
+        self._tiles(tile, count, block.depth, (block.first, second, self._sums(block, result), result), panel.left, following)
+
+    def _switch(
+        self, packed: Matrix, block: Block, panel: Panel, columns: tuple[str, str], second: Matrix
+    ) -> tuple[Matrix, Following]:
+        """Return where this panel is packed, and what is packed meanwhile: the next one of this block or the next."""
+        out = self.out
+        here, there = self.buffers
+        current, other = out.get(f"load ptr, ptr {here}"), out.get(f"load ptr, ptr {there}")
+        out.do(f"store ptr {other}, ptr {here}")
+        out.do(f"store ptr {current}, ptr {there}")
+        start, k = out.add(panel.start, str(self.cut.width)), out.add(block.k, block.depth)
+        if not self.target.masks:
+            columns = columns[0], self._whole(*columns, self.cut.width)
+        ends = out.get(f"icmp sge i64 {start}, {columns[1]}")
+        k, start = (
+            out.get(f"select i1 {ends}, i64 {after}, i64 {here}") for after, here in ((k, block.k), (columns[0], start))
+        )
+        left = out.subtract(self.kernel.extent(self.cut.depth), k)
+        rows, wide = out.most(out.least(left, str(self.cut.block)), "0"), out.subtract(columns[1], start)
+        source = self._at(second, k, start)
+        return replace(packed, start=current), Following(source.start, source.row, rows, wide, other)
+
+    def _sums(self, block: Block, result: Matrix) -> Matrix:
+        """Return what the sums of a block start from: zeros, or those of the blocks before."""
+        zeros = Matrix("@zeros", "0", "0", "0")
+        if block.k == "0":
+            return zeros
+        fresh = self.out.get(f"icmp eq i64 {block.k}, 0")
+        start = self.out.get(f"select i1 {fresh}, ptr {zeros.start}, ptr {result.start}")
+        row, tile = (self.out.get(f"select i1 {fresh}, i64 0, i64 {step}") for step in (result.row, result.tile))
+        return Matrix(start, row, "0", tile)
+
+    def _tiles(
+        self, tile: Tile, count: str, depth: str, matrices: Sequence[Matrix], left: str, following: Following
+    ) -> None:
+        """Call a micro-kernel for so many rows of A, B, the sums to start from, and C."""
+        first, second, start, result = matrices
         factors = (f"ptr {first.start}", first.tile, first.row, first.column, f"ptr {second.start}", second.row)
-        sums = (f"ptr {start}", start_row, f"ptr {result.start}", result.row)
-        self._call(tile.name, *define_tile(tile), (count, block.depth, *factors, *sums, panel.left))
+        sums = (f"ptr {start.start}", start.row, f"ptr {result.start}", result.row)
+        others = (f"ptr {following.start}", following.row, following.rows, following.columns, f"ptr {following.to}")
+        self._call(tile.name, *define_tile(tile), (count, depth, *factors, *sums, left, *others))
 
     def _call(self, name: str, text: str, declares: frozenset[str], *arguments: tuple[str, ...]) -> None:
         self.out.helpers[name] = text
@@ -213,27 +288,12 @@ class ProductWriter:
         own = self.out.multiply("%worker", str(self.cut.scratch * self.size))
         return self.out.after(self.kernel.pointer(self.product.scratch), self.out.add(own, str(elements * self.size)))
 
-    def _pack_columns(self, matrix: Matrix, panel: Panel, depth: str, count: str) -> Matrix:
-        """Copy a panel of the second factor to one place, line after line, if it is not read in place."""
-        target, vector = self._scratch(0), self.lanes * self.size
-        packed = Matrix(target, str(panel.vectors * vector), str(self.size), "0")
-        if matrix.column == packed.column:
-            start, row = self.out.slot("ptr", matrix.start), self.out.slot("i64", matrix.row)
-
-            def copy() -> None:
-                self._pack("copy", matrix, packed, depth, panel.left, (panel.vectors, self.lanes))
-                self.out.do(f"store ptr {packed.start}, ptr {start}")
-                self.out.do(f"store i64 {packed.row}, ptr {row}")
-
-            self._when(count, str(self.cut.height), copy)
-            return replace(
-                packed, start=self.out.get(f"load ptr, ptr {start}"), row=self.out.get(f"load i64, ptr {row}")
-            )
+    def _turn_columns(self, matrix: Matrix, packed: Matrix, panel: Panel, depth: str) -> None:
+        """Pack a panel whose columns do not lie next to each other."""
         for v in range(panel.vectors):
             left = panel.left if v == panel.vectors - 1 else str(self.lanes)
             place = str(v * self.lanes)
             self._turn(self._at(matrix, "0", place), self._at(packed, "0", place), depth, left, self.lanes)
-        return packed
 
     def _pack_rows(self, matrix: Matrix, count: str, depth: str) -> Matrix:
         """Copy the first factor, tile after tile, each with its columns one after another.
