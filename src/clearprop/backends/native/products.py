@@ -2,7 +2,8 @@
 
 A part computes some rows and columns of C for all k and shares nothing with the others, so that parts may run in any
 order and on any thread. In a part k runs in blocks; within a block, the columns go in panels as wide as a register
-tile, and the micro-kernels of `tiles` walk down a panel. A factor whose strides would waste the caches is packed.
+tile, and the micro-kernels of `tiles` walk down a panel. A factor whose strides would waste the caches is packed: a
+panel of the second one line by line while the panel before is used, which hides where it comes from.
 """
 
 from __future__ import annotations
@@ -60,6 +61,16 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of C: how many rows, its columns, the second factor, and C from the first row on."""
+
+    count: str
+    columns: tuple[str, str]
+    second: Matrix
+    result: Matrix
+
+
+@dataclass(frozen=True)
 class Following:
     """The panel of the second factor that is packed next: its rows and columns, and where they are packed."""
 
@@ -70,7 +81,7 @@ class Following:
     to: str
 
 
-NOTHING = Following("null", "0", "0", "0", "null")
+_NOTHING = Following("null", "0", "0", "0", "null")
 
 
 class ProductWriter:
@@ -115,31 +126,17 @@ class ProductWriter:
         first, second = (self._matrix(place, lead) for place in self.cut.factors)
         result = self._at(self._matrix(self.result, lead), rows[0], "0")
         count = self.out.subtract(rows[1], rows[0])
+        part = Part(count, columns, second, result)
 
         def block(k: str, depth: str) -> None:
             a, b = self._at(first, rows[0], k), self._at(second, k, "0")
             terms = Block(k, depth, self._pack_rows(a, count, depth) if self.cut.packs[0] else a, b)
 
-            self._in_panels(columns, lambda panel: self._panel(terms, panel, result, count, (columns, second)))
+            self._in_panels(columns, lambda panel: self._panel(terms, panel, part))
 
         if self.cut.copies:
-            self._first_panel(second, columns)
+            self.buffers = self._first_panel(part)
         self._in_blocks(block)
-
-    def _first_panel(self, second: Matrix, columns: tuple[str, str]) -> None:
-        """Pack the first panel of a part; each of the others is packed while the one before is used."""
-        out, width = self.out, self.cut.width
-        self.buffers = tuple(out.slot("ptr", self._scratch(place)) for place in (0, self.cut.block * width))
-        depth = out.least(self.kernel.extent(self.cut.depth), str(self.cut.block))
-        packed = Matrix(self._scratch(0), str(width * self.size), str(self.size), "0")
-        vectors, wide = width // self.lanes, out.subtract(columns[1], columns[0])
-        if self.target.masks:
-            for v in range(vectors):
-                place = str(v * self.lanes)
-                self._pack("copy", self._at(second, "0", out.add(columns[0], place)), self._at(packed, "0", place), depth, out.subtract(wide, place), (1, self.lanes))
-        else:
-            enough = out.get(f"icmp sge i64 {wide}, {width}")
-            out.when(enough, lambda: self._pack("copy", self._at(second, "0", columns[0]), packed, depth, str(self.lanes), (vectors, self.lanes)))
 
     def _matrix(self, place: Access, lead: Sequence[str]) -> Matrix:
         start = self.kernel.offset(place.offsets, place.strides[: len(lead)], lead)
@@ -215,44 +212,19 @@ class ProductWriter:
         elif int(a) > int(b):
             body()
 
-    def _panel(
-        self, block: Block, panel: Panel, result: Matrix, count: str, whole: tuple[tuple[str, str], Matrix]
-    ) -> None:
+    def _panel(self, block: Block, panel: Panel, part: Part) -> None:
         """Add the terms of a block to a panel of the result, tile below tile."""
-        second, result = self._at(block.second, "0", panel.start), self._at(result, "0", panel.start)
-        masked, following = self.target.masks and panel.left != str(panel.lanes), NOTHING
+        second, result = self._at(block.second, "0", panel.start), self._at(part.result, "0", panel.start)
+        masked, following = self.target.masks and panel.left != str(panel.lanes), _NOTHING
         tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, announces=self.cut.packs[0])
-        full = panel.vectors * panel.lanes == self.cut.width
-        if self.cut.packs[1] and panel.lanes > 1 and (full or self.target.masks or not self.cut.copies):
-            packed = Matrix(self._scratch(0), str(self.cut.width * self.size), str(self.size), "0")
-            if self.cut.copies:
-                tile = replace(tile, copies=self.cut.width // self.lanes, masks=self.target.masks)
-                packed, following = self._switch(packed, block, panel, *whole)
-            else:
-                self._turn_columns(second, packed, panel, block.depth)
-            second = packed
-        self._tiles(tile, count, block.depth, (block.first, second, self._sums(block, result), result), panel.left, following)
-
-    def _switch(
-        self, packed: Matrix, block: Block, panel: Panel, columns: tuple[str, str], second: Matrix
-    ) -> tuple[Matrix, Following]:
-        """Return where this panel is packed, and what is packed meanwhile: the next one of this block or the next."""
-        out = self.out
-        here, there = self.buffers
-        current, other = out.get(f"load ptr, ptr {here}"), out.get(f"load ptr, ptr {there}")
-        out.do(f"store ptr {other}, ptr {here}")
-        out.do(f"store ptr {current}, ptr {there}")
-        start, k = out.add(panel.start, str(self.cut.width)), out.add(block.k, block.depth)
-        if not self.target.masks:
-            columns = columns[0], self._whole(*columns, self.cut.width)
-        ends = out.get(f"icmp sge i64 {start}, {columns[1]}")
-        k, start = (
-            out.get(f"select i1 {ends}, i64 {after}, i64 {here}") for after, here in ((k, block.k), (columns[0], start))
-        )
-        left = out.subtract(self.kernel.extent(self.cut.depth), k)
-        rows, wide = out.most(out.least(left, str(self.cut.block)), "0"), out.subtract(columns[1], start)
-        source = self._at(second, k, start)
-        return replace(packed, start=current), Following(source.start, source.row, rows, wide, other)
+        whole = panel.vectors * panel.lanes == self.cut.width
+        if self.cut.copies and (whole or self.target.masks):
+            tile = replace(tile, copies=self.cut.width // self.lanes, masks=self.target.masks)
+            second, following = self._switch(second, block, panel, part)
+        elif self.cut.packs[1] and not self.cut.copies and panel.lanes > 1:
+            second = self._turn_columns(second, panel, block.depth)
+        matrices = (block.first, second, self._sums(block, result), result)
+        self._tiles(tile, part.count, block.depth, matrices, panel.left, following)
 
     def _sums(self, block: Block, result: Matrix) -> Matrix:
         """Return what the sums of a block start from: zeros, or those of the blocks before."""
@@ -288,12 +260,71 @@ class ProductWriter:
         own = self.out.multiply("%worker", str(self.cut.scratch * self.size))
         return self.out.after(self.kernel.pointer(self.product.scratch), self.out.add(own, str(elements * self.size)))
 
-    def _turn_columns(self, matrix: Matrix, packed: Matrix, panel: Panel, depth: str) -> None:
+    def _packed(self) -> Matrix:
+        """Return the place of a packed panel of the second factor."""
+        return Matrix(self._scratch(0), str(self.cut.width * self.size), str(self.size), "0")
+
+    def _first_panel(self, part: Part) -> tuple[str, str]:
+        """Pack the first panel of a part, and return where the places of this panel and of the next are kept.
+
+        Each of the others is packed while the one before is used. Where there is one tile, nothing is packed.
+        """
+        out, width, lanes = self.out, self.cut.width, self.lanes
+        here, there = (out.slot("ptr", self._scratch(place)) for place in (0, self.cut.block * width))
+        depth = out.least(self.kernel.extent(self.cut.depth), str(self.cut.block))
+        wide = out.subtract(part.columns[1], part.columns[0])
+        first, packed = self._at(part.second, "0", part.columns[0]), self._packed()
+        columns = self.cut.columns.size
+
+        def full() -> None:
+            self._pack("copy", first, packed, depth, str(lanes), (width // lanes, lanes))
+
+        def some() -> None:
+            for v in range(width // lanes):
+                source, target = (self._at(matrix, "0", str(v * lanes)) for matrix in (first, packed))
+                self._pack("copy", source, target, depth, out.subtract(wide, str(v * lanes)), (1, lanes))
+
+        def either() -> None:
+            self._when(wide, str(width - 1), full)
+            if self.target.masks and not (columns.fixed and columns.coefficient % width == 0):
+                self._when(str(width), wide, some)
+
+        self._when(part.count, str(self.cut.height), either)
+        return here, there
+
+    def _switch(self, second: Matrix, block: Block, panel: Panel, part: Part) -> tuple[Matrix, Following]:
+        """Return this panel as it was packed, and what is packed meanwhile: the next of this block, or of the next."""
+        out, (here, there), columns = self.out, self.buffers, part.columns
+        current, other = out.get(f"load ptr, ptr {here}"), out.get(f"load ptr, ptr {there}")
+        out.do(f"store ptr {other}, ptr {here}")
+        out.do(f"store ptr {current}, ptr {there}")
+        start, k = out.add(panel.start, str(self.cut.width)), out.add(block.k, block.depth)
+        stop = columns[1] if self.target.masks else self._whole(*columns, self.cut.width)
+        ends = out.get(f"icmp sge i64 {start}, {stop}")
+        k, start = self._choose(ends, (k, columns[0]), (block.k, start))
+        left = out.subtract(self.kernel.extent(self.cut.depth), k)
+        several = out.get(f"icmp sgt i64 {part.count}, {self.cut.height}")
+        rows, wide = out.most(out.least(left, str(self.cut.block)), "0"), out.subtract(stop, start)
+        (rows,) = self._choose(several, (rows,), ("0",))
+        # after the last panel, the first one of the next part is asked for
+        k, start = self._choose(out.get(f"icmp sle i64 {left}, 0"), ("0", columns[1]), (k, start))
+        source, packed = self._at(part.second, k, start), self._packed()
+        (row,) = self._choose(several, (packed.row,), (second.row,))
+        current = out.get(f"select i1 {several}, ptr {current}, ptr {second.start}")
+        return replace(packed, start=current, row=row), Following(source.start, source.row, rows, wide, other)
+
+    def _choose(self, condition: str, yes: Sequence[str], no: Sequence[str]) -> list[str]:
+        """Return some i64 or others."""
+        return [self.out.get(f"select i1 {condition}, i64 {a}, i64 {b}") for a, b in zip(yes, no, strict=True)]
+
+    def _turn_columns(self, matrix: Matrix, panel: Panel, depth: str) -> Matrix:
         """Pack a panel whose columns do not lie next to each other."""
+        packed = self._packed()
         for v in range(panel.vectors):
             left = panel.left if v == panel.vectors - 1 else str(self.lanes)
             place = str(v * self.lanes)
             self._turn(self._at(matrix, "0", place), self._at(packed, "0", place), depth, left, self.lanes)
+        return packed
 
     def _pack_rows(self, matrix: Matrix, count: str, depth: str) -> Matrix:
         """Copy the first factor, tile after tile, each with its columns one after another.

@@ -7,7 +7,7 @@ the order of k, one fused multiply-add each, whatever the tile: the bits of a pr
 from __future__ import annotations
 
 import functools
-PF=CF=1
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearprop.backends.native.arithmetic import Arithmetic
@@ -42,11 +42,6 @@ class Tile:
         """The name of its micro-kernel."""
         kind = "m" * self.masked + f"c{self.copies}" * (self.copies > 0) + "a" * self.announces
         return f"tile{self.rows}x{self.vectors}x{self.lanes}{kind}.{self.dtype}"
-
-    @property
-    def line(self) -> int:
-        """The bytes of a packed line of B."""
-        return self.vectors * self.lanes * BYTES[self.dtype]
 
 
 PARAMETERS = (
@@ -96,7 +91,7 @@ class _TileWriter:
 
         def one(values: list[str]) -> list[str]:
             left, copied, *pointers = values
-            copied = self._tile(left, *pointers, count, copied)
+            copied = self._tile(left, pointers, count, copied)
             return [out.subtract(left, rows), copied, *map(out.after, pointers, steps)]
 
         first = [("i64", "%rows"), ("i64", "0"), ("ptr", "%a"), ("ptr", "%start"), ("ptr", "%c")]
@@ -104,16 +99,16 @@ class _TileWriter:
         out.do("ret void")
         return out.function(f"({PARAMETERS}) noinline nounwind")
 
-    def _tile(self, rows: str, a: str, start: str, c: str, tiles: str, copied: str) -> str:
+    def _tile(self, rows: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
         """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing.
 
         Return how many rows of B's next panel have been copied.
         """
-        out = self.out
+        out, (a, start, c) = self.out, pointers
         last = out.subtract(rows, "1")
         places = [str(r) if r == 0 else out.least(str(r), last) for r in range(self.tile.rows)]
         lines = [out.after(c, out.multiply(place, "%c_row")) for place in places]
-        if self.tile.announces and CF:
+        if self.tile.announces:
             self._announce(lines)
         sums = [
             self.kernel.take(self.tile.dtype, cell, lanes)
@@ -138,7 +133,7 @@ class _TileWriter:
 
         def piece(values: list[str]) -> list[str]:
             left, row, *rest = values
-            if PF: self._copy(row)
+            self._copy(row)
             some = out.least(left, tiles)
             typed = [(type_, text) for (type_, _), text in zip(first, rest, strict=True)]
             texts = out.fold(some, typed, lambda values: self._step(values, offsets))
@@ -155,10 +150,11 @@ class _TileWriter:
         source = out.after("%next", out.multiply(row, "%next_row"))
         target = out.after("%to", out.multiply(row, str(line)))
 
+        ahead = out.after(source, out.multiply("%next_row", str(_AHEAD)))
+        for offset in range(0, line, _LINE):
+            self._prefetch(out.after(ahead, str(offset)), "i32 0, i32 3")
+
         def copy() -> None:
-            ahead = out.after(source, out.multiply("%next_row", str(_AHEAD)))
-            for offset in range(0, line, _LINE):
-                self._prefetch(out.after(ahead, str(offset)), "i32 0, i32 3")
             for v, lanes in enumerate(self.others):
                 item = self.kernel.take(self.tile.dtype, out.after(source, str(v * size)), lanes)
                 self.kernel.put(item, out.after(target, str(v * size)), Lanes(self.tile.lanes))
@@ -169,7 +165,7 @@ class _TileWriter:
         """Ask for the lines of C that the tile below writes."""
         for line in lines:
             below = self.out.after(line, self.out.multiply("%c_row", str(self.tile.rows)))
-            for offset in range(0, self.tile.line, _LINE):
+            for offset in range(0, self.tile.vectors * self.tile.lanes * BYTES[self.tile.dtype], _LINE):
                 self._prefetch(self.out.after(below, str(offset)), "i32 1, i32 2")
 
     def _prefetch(self, line: str, how: str) -> None:
