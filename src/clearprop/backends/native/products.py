@@ -219,7 +219,7 @@ class ProductWriter:
         tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, announces=self.cut.packs[0])
         whole = panel.vectors * panel.lanes == self.cut.width
         if self.cut.copies and (whole or self.target.masks):
-            tile = replace(tile, copies=self.cut.width // self.lanes, masks=self.target.masks)
+            tile = replace(tile, copies=self.cut.width // self.lanes, masks=self._partial)
             second, following = self._switch(second, block, panel, part)
         elif self.cut.packs[1] and not self.cut.copies and panel.lanes > 1:
             second = self._turn_columns(second, panel, block.depth)
@@ -264,6 +264,12 @@ class ProductWriter:
         """Return the place of a packed panel of the second factor."""
         return Matrix(self._scratch(0), str(self.cut.width * self.size), str(self.size), "0")
 
+    @property
+    def _partial(self) -> bool:
+        """Whether a panel may be packed that is narrower than the others."""
+        columns = self.cut.columns.size
+        return self.target.masks and not (columns.fixed and columns.coefficient % self.cut.width == 0)
+
     def _first_panel(self, part: Part) -> tuple[str, str]:
         """Pack the first panel of a part, and return where the places of this panel and of the next are kept.
 
@@ -274,7 +280,6 @@ class ProductWriter:
         depth = out.least(self.kernel.extent(self.cut.depth), str(self.cut.block))
         wide = out.subtract(part.columns[1], part.columns[0])
         first, packed = self._at(part.second, "0", part.columns[0]), self._packed()
-        columns = self.cut.columns.size
 
         def full() -> None:
             self._pack("copy", first, packed, depth, str(lanes), (width // lanes, lanes))
@@ -286,7 +291,7 @@ class ProductWriter:
 
         def either() -> None:
             self._when(wide, str(width - 1), full)
-            if self.target.masks and not (columns.fixed and columns.coefficient % width == 0):
+            if self._partial:
                 self._when(str(width), wide, some)
 
         self._when(part.count, str(self.cut.height), either)
