@@ -117,7 +117,15 @@ def test_bits_do_not_depend_on_the_cut(form: str, target: str, monkeypatch: pyte
     sizes = (300, 280, 270)
     program = product(form, "float32", *sizes)
     expected = check_form(Native(target).compile(program), form, "float32", sizes)
-    for name, value in (("_PARTS", 9), ("_SMALL", 10**9), ("_TERMS", 32), ("_PANELS", 1), ("_TERMS_PACKED", 64)):
+    for name, value in (
+        ("_PARTS", 9),
+        ("_SMALL", 10**9),
+        ("_TERMS", 32),
+        ("_PANELS", 1),
+        ("_SHARES", 1),
+        ("_ROWS", 24),
+        ("_TERMS_PACKED", 64),
+    ):
         monkeypatch.setattr(cuts, name, value)
         got = check_form(Native(target).compile(program), form, "float32", sizes)
         np.testing.assert_array_equal(got, expected)

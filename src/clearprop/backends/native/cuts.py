@@ -25,13 +25,16 @@ _SMALL = 1_000_000
 _PARTS = 4
 """How many parts a larger one has at least, where its rows and columns allow it."""
 
-_PANELS = 8
-"""The most panels of columns in a part."""
+_SHARES = 8
+"""About how many parts of columns a product has whose first factor is read in place; of two panels at least."""
+
+_PANELS = 16
+"""The most panels of columns in a part whose first factor is packed, for it is packed again in each."""
 
 _TERMS, _TERMS_PACKED = 512, 256
 """About how many terms a block has; fewer where both factors are packed and share the second cache."""
 
-_ROWS = 264
+_ROWS = 528
 """The most rows in a part whose first factor is packed: a multiple of every tile's height."""
 
 _NARROW = 512
@@ -64,8 +67,13 @@ class Cut:
 
     @property
     def panel(self) -> int:
-        """How many elements a packed panel of the second factor takes, if it is packed."""
-        return self.block * self.width * self.packs[1]
+        """How many elements the packed panels of the second factor take: two where one is copied while one is read."""
+        return self.block * self.width * (self.packs[1] + self.copies)
+
+    @property
+    def copies(self) -> bool:
+        """Whether the second factor is packed and its columns lie next to each other."""
+        return self.packs[1] and self.factors[1].strides[-1] == ONE
 
     @property
     def scratch(self) -> int:
@@ -124,7 +132,7 @@ def _parts(sizes: tuple[Extent, Extent, Extent], packs_first: bool, height: int,
     if small and not packs_first:
         return 0, 0
     panels = max(-(-columns // width), 1)
-    across = _PANELS if packs_first else max(panels // _PANELS, 1)
+    across = _PANELS if packs_first else max(panels // _SHARES, min(panels // _PARTS, 2), 1)
     wanted = -(-_PARTS // -(-panels // across))
     if packs_first:
         wanted = max(wanted, -(-rows // _ROWS))

@@ -2,7 +2,8 @@
 
 A part computes some rows and columns of C for all k and shares nothing with the others, so that parts may run in any
 order and on any thread. In a part k runs in blocks; within a block, the columns go in panels as wide as a register
-tile, and the micro-kernels of `tiles` walk down a panel. A factor whose strides would waste the caches is packed.
+tile, and the micro-kernels of `tiles` walk down a panel. A factor whose strides would waste the caches is packed: a
+panel of the second one line by line while the panel before is used, which hides where it comes from.
 """
 
 from __future__ import annotations
@@ -59,6 +60,30 @@ class Panel:
     left: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of C: how many rows, its columns, the second factor, and C from the first row on."""
+
+    count: str
+    columns: tuple[str, str]
+    second: Matrix
+    result: Matrix
+
+
+@dataclass(frozen=True)
+class Following:
+    """The panel of the second factor that is packed next: its rows and columns, and where they are packed."""
+
+    start: str
+    row: str
+    rows: str
+    columns: str
+    to: str
+
+
+_NOTHING = Following("null", "0", "0", "0", "null")
+
+
 class ProductWriter:
     """Writes one matrix product into a kernel, which computes the part %part as the worker %worker."""
 
@@ -101,12 +126,16 @@ class ProductWriter:
         first, second = (self._matrix(place, lead) for place in self.cut.factors)
         result = self._at(self._matrix(self.result, lead), rows[0], "0")
         count = self.out.subtract(rows[1], rows[0])
+        part = Part(count, columns, second, result)
 
         def block(k: str, depth: str) -> None:
             a, b = self._at(first, rows[0], k), self._at(second, k, "0")
             terms = Block(k, depth, self._pack_rows(a, count, depth) if self.cut.packs[0] else a, b)
-            self._in_panels(columns, lambda panel: self._panel(terms, panel, result, count))
 
+            self._in_panels(columns, lambda panel: self._panel(terms, panel, part))
+
+        if self.cut.copies:
+            self.buffers = self._first_panel(part)
         self._in_blocks(block)
 
     def _matrix(self, place: Access, lead: Sequence[str]) -> Matrix:
@@ -183,21 +212,39 @@ class ProductWriter:
         elif int(a) > int(b):
             body()
 
-    def _panel(self, block: Block, panel: Panel, result: Matrix, count: str) -> None:
+    def _panel(self, block: Block, panel: Panel, part: Part) -> None:
         """Add the terms of a block to a panel of the result, tile below tile."""
-        second, result = self._at(block.second, "0", panel.start), self._at(result, "0", panel.start)
-        if self.cut.packs[1] and panel.lanes > 1:
-            second = self._pack_columns(second, panel, block.depth, count)
-        start, start_row = "@zeros", "0"
-        if block.k != "0":
-            fresh = self.out.get(f"icmp eq i64 {block.k}, 0")
-            start = self.out.get(f"select i1 {fresh}, ptr @zeros, ptr {result.start}")
-            start_row = self.out.get(f"select i1 {fresh}, i64 0, i64 {result.row}")
-        first, masked = block.first, self.target.masks and panel.lanes > 1
-        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked)
+        second, result = self._at(block.second, "0", panel.start), self._at(part.result, "0", panel.start)
+        masked, following = self.target.masks and panel.left != str(panel.lanes), _NOTHING
+        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, announces=self.cut.packs[0])
+        whole = panel.vectors * panel.lanes == self.cut.width
+        if self.cut.copies and (whole or self.target.masks):
+            tile = replace(tile, copies=self.cut.width // self.lanes, masks=self._partial)
+            second, following = self._switch(second, block, panel, part)
+        elif self.cut.packs[1] and not self.cut.copies and panel.lanes > 1:
+            second = self._turn_columns(second, panel, block.depth)
+        matrices = (block.first, second, self._sums(block, result), result)
+        self._tiles(tile, part.count, block.depth, matrices, panel.left, following)
+
+    def _sums(self, block: Block, result: Matrix) -> Matrix:
+        """Return what the sums of a block start from: zeros, or those of the blocks before."""
+        zeros = Matrix("@zeros", "0", "0", "0")
+        if block.k == "0":
+            return zeros
+        fresh = self.out.get(f"icmp eq i64 {block.k}, 0")
+        start = self.out.get(f"select i1 {fresh}, ptr {zeros.start}, ptr {result.start}")
+        row, tile = (self.out.get(f"select i1 {fresh}, i64 0, i64 {step}") for step in (result.row, result.tile))
+        return Matrix(start, row, "0", tile)
+
+    def _tiles(
+        self, tile: Tile, count: str, depth: str, matrices: Sequence[Matrix], left: str, following: Following
+    ) -> None:
+        """Call a micro-kernel for so many rows of A, B, the sums to start from, and C."""
+        first, second, start, result = matrices
         factors = (f"ptr {first.start}", first.tile, first.row, first.column, f"ptr {second.start}", second.row)
-        sums = (f"ptr {start}", start_row, f"ptr {result.start}", result.row)
-        self._call(tile.name, *define_tile(tile), (count, block.depth, *factors, *sums, panel.left))
+        sums = (f"ptr {start.start}", start.row, f"ptr {result.start}", result.row)
+        others = (f"ptr {following.start}", following.row, following.rows, following.columns, f"ptr {following.to}")
+        self._call(tile.name, *define_tile(tile), (count, depth, *factors, *sums, left, *others))
 
     def _call(self, name: str, text: str, declares: frozenset[str], *arguments: tuple[str, ...]) -> None:
         self.out.helpers[name] = text
@@ -213,22 +260,71 @@ class ProductWriter:
         own = self.out.multiply("%worker", str(self.cut.scratch * self.size))
         return self.out.after(self.kernel.pointer(self.product.scratch), self.out.add(own, str(elements * self.size)))
 
-    def _pack_columns(self, matrix: Matrix, panel: Panel, depth: str, count: str) -> Matrix:
-        """Copy a panel of the second factor to one place, line after line, if it is not read in place."""
-        target, vector = self._scratch(0), self.lanes * self.size
-        packed = Matrix(target, str(panel.vectors * vector), str(self.size), "0")
-        if matrix.column == packed.column:
-            start, row = self.out.slot("ptr", matrix.start), self.out.slot("i64", matrix.row)
+    def _packed(self) -> Matrix:
+        """Return the place of a packed panel of the second factor."""
+        return Matrix(self._scratch(0), str(self.cut.width * self.size), str(self.size), "0")
 
-            def copy() -> None:
-                self._pack("copy", matrix, packed, depth, panel.left, (panel.vectors, self.lanes))
-                self.out.do(f"store ptr {packed.start}, ptr {start}")
-                self.out.do(f"store i64 {packed.row}, ptr {row}")
+    @property
+    def _partial(self) -> bool:
+        """Whether a panel may be packed that is narrower than the others."""
+        columns = self.cut.columns.size
+        return self.target.masks and not (columns.fixed and columns.coefficient % self.cut.width == 0)
 
-            self._when(count, str(self.cut.height), copy)
-            return replace(
-                packed, start=self.out.get(f"load ptr, ptr {start}"), row=self.out.get(f"load i64, ptr {row}")
-            )
+    def _first_panel(self, part: Part) -> tuple[str, str]:
+        """Pack the first panel of a part, and return where the places of this panel and of the next are kept.
+
+        Each of the others is packed while the one before is used. Where there is one tile, nothing is packed.
+        """
+        out, width, lanes = self.out, self.cut.width, self.lanes
+        here, there = (out.slot("ptr", self._scratch(place)) for place in (0, self.cut.block * width))
+        depth = out.least(self.kernel.extent(self.cut.depth), str(self.cut.block))
+        wide = out.subtract(part.columns[1], part.columns[0])
+        first, packed = self._at(part.second, "0", part.columns[0]), self._packed()
+
+        def full() -> None:
+            self._pack("copy", first, packed, depth, str(lanes), (width // lanes, lanes))
+
+        def some() -> None:
+            for v in range(width // lanes):
+                source, target = (self._at(matrix, "0", str(v * lanes)) for matrix in (first, packed))
+                self._pack("copy", source, target, depth, out.subtract(wide, str(v * lanes)), (1, lanes))
+
+        def either() -> None:
+            self._when(wide, str(width - 1), full)
+            if self._partial:
+                self._when(str(width), wide, some)
+
+        self._when(part.count, str(self.cut.height), either)
+        return here, there
+
+    def _switch(self, second: Matrix, block: Block, panel: Panel, part: Part) -> tuple[Matrix, Following]:
+        """Return this panel as it was packed, and what is packed meanwhile: the next of this block, or of the next."""
+        out, (here, there), columns = self.out, self.buffers, part.columns
+        current, other = out.get(f"load ptr, ptr {here}"), out.get(f"load ptr, ptr {there}")
+        out.do(f"store ptr {other}, ptr {here}")
+        out.do(f"store ptr {current}, ptr {there}")
+        start, k = out.add(panel.start, str(self.cut.width)), out.add(block.k, block.depth)
+        stop = columns[1] if self.target.masks else self._whole(*columns, self.cut.width)
+        ends = out.get(f"icmp sge i64 {start}, {stop}")
+        k, start = self._choose(ends, (k, columns[0]), (block.k, start))
+        left = out.subtract(self.kernel.extent(self.cut.depth), k)
+        several = out.get(f"icmp sgt i64 {part.count}, {self.cut.height}")
+        rows, wide = out.most(out.least(left, str(self.cut.block)), "0"), out.subtract(stop, start)
+        (rows,) = self._choose(several, (rows,), ("0",))
+        # after the last panel, the first one of the next part is asked for
+        k, start = self._choose(out.get(f"icmp sle i64 {left}, 0"), ("0", columns[1]), (k, start))
+        source, packed = self._at(part.second, k, start), self._packed()
+        (row,) = self._choose(several, (packed.row,), (second.row,))
+        current = out.get(f"select i1 {several}, ptr {current}, ptr {second.start}")
+        return replace(packed, start=current, row=row), Following(source.start, source.row, rows, wide, other)
+
+    def _choose(self, condition: str, yes: Sequence[str], no: Sequence[str]) -> list[str]:
+        """Return some i64 or others."""
+        return [self.out.get(f"select i1 {condition}, i64 {a}, i64 {b}") for a, b in zip(yes, no, strict=True)]
+
+    def _turn_columns(self, matrix: Matrix, panel: Panel, depth: str) -> Matrix:
+        """Pack a panel whose columns do not lie next to each other."""
+        packed = self._packed()
         for v in range(panel.vectors):
             left = panel.left if v == panel.vectors - 1 else str(self.lanes)
             place = str(v * self.lanes)

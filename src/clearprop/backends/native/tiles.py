@@ -7,6 +7,7 @@ the order of k, one fused multiply-add each, whatever the tile: the bits of a pr
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearprop.backends.native.arithmetic import Arithmetic
@@ -17,27 +18,47 @@ from clearprop.backends.native.regions import Kernel, Lanes
 
 @dataclass(frozen=True)
 class Tile:
-    """The shape of a register tile: rows, vectors of columns and their lanes, and whether the last one is masked."""
+    """A register tile and what its micro-kernel does besides.
+
+    Attributes:
+        rows, vectors, lanes, dtype: the shape: rows, and vectors of columns and their lanes.
+        masked: whether the last vector has columns beyond C; a masked load takes the place of a multiply-add.
+        copies: how many vectors B's next panel has that is packed meanwhile, line by line; zero for none.
+        masks: whether that may be a part of a vector.
+        announces: whether the next tile's lines of C are asked for, which come from memory.
+    """
 
     rows: int
     vectors: int
     lanes: int
     dtype: str
-    masked: bool
+    masked: bool = False
+    copies: int = 0
+    masks: bool = True
+    announces: bool = False
 
     @property
     def name(self) -> str:
         """The name of its micro-kernel."""
-        return f"tile{self.rows}x{self.vectors}x{self.lanes}.{self.dtype}"
+        kind = "m" * self.masked + f"c{self.copies}" * (self.copies > 0) + "a" * self.announces
+        return f"tile{self.rows}x{self.vectors}x{self.lanes}{kind}.{self.dtype}"
 
 
 PARAMETERS = (
     "i64 %rows, i64 %depth, ptr %a, i64 %a_tile, i64 %a_row, i64 %a_column, ptr %b, i64 %b_row, "
-    "ptr %start, i64 %start_row, ptr %c, i64 %c_row, i64 %left"
+    "ptr %start, i64 %start_row, ptr %c, i64 %c_row, i64 %left, "
+    "ptr %next, i64 %next_row, i64 %next_rows, i64 %next_columns, ptr %to"
 )
 """Of a micro-kernel: how many rows of C (any number) and how many k; the first elements and the strides in bytes of
 A (from tile to tile, from row to row, from k to k), of B (from k to k), of what the sums start from and of C (from row
-to row); and how many columns the last vector has."""
+to row); how many columns the last vector has; and of B's next panel the first element, the stride in bytes from row
+to row, how many rows and columns, and where its lines are packed."""
+
+_LINE = 64
+"""Bytes: what a cache brings at once."""
+
+_AHEAD = 4
+"""How many rows before a row is copied it is asked for."""
 
 
 @functools.cache
@@ -54,27 +75,41 @@ class _TileWriter:
         self.arithmetic = Arithmetic(self.out)
         whole = Lanes(tile.lanes)
         mask = tail_mask(self.out, "0", "%left", tile.lanes) if tile.masked else ""
+        self.others = [self._mask(v) for v in range(tile.copies)]
         self.lanes = [*[whole] * (tile.vectors - 1), Lanes(tile.lanes, mask)]
+
+    def _mask(self, vector: int) -> Lanes:
+        """Return the lanes of a vector of B's next panel."""
+        left = self.out.subtract("%next_columns", str(vector * self.tile.lanes))
+        return Lanes(self.tile.lanes, tail_mask(self.out, "0", left, self.tile.lanes) if self.tile.masks else "")
 
     def text(self) -> str:
         out, rows = self.out, str(self.tile.rows)
         steps = ["%a_tile", out.multiply("%start_row", rows), out.multiply("%c_row", rows)]
 
-        def one(values: list[str]) -> list[str]:
-            left, *pointers = values
-            self._tile(left, *pointers)
-            return [out.subtract(left, rows), *map(out.after, pointers, steps)]
-
         count = out.divide(out.add("%rows", str(self.tile.rows - 1)), rows)
-        out.fold(count, [("i64", "%rows"), ("ptr", "%a"), ("ptr", "%start"), ("ptr", "%c")], one)
+
+        def one(values: list[str]) -> list[str]:
+            left, copied, *pointers = values
+            copied = self._tile(left, pointers, count, copied)
+            return [out.subtract(left, rows), copied, *map(out.after, pointers, steps)]
+
+        first = [("i64", "%rows"), ("i64", "0"), ("ptr", "%a"), ("ptr", "%start"), ("ptr", "%c")]
+        out.fold(count, first, one)
         out.do("ret void")
         return out.function(f"({PARAMETERS}) noinline nounwind")
 
-    def _tile(self, rows: str, a: str, start: str, c: str) -> None:
-        """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing."""
-        out = self.out
+    def _tile(self, rows: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
+        """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing.
+
+        Return how many rows of B's next panel have been copied.
+        """
+        out, (a, start, c) = self.out, pointers
         last = out.subtract(rows, "1")
         places = [str(r) if r == 0 else out.least(str(r), last) for r in range(self.tile.rows)]
+        lines = [out.after(c, out.multiply(place, "%c_row")) for place in places]
+        if self.tile.announces:
+            self._announce(lines)
         sums = [
             self.kernel.take(self.tile.dtype, cell, lanes)
             for place in places
@@ -82,10 +117,59 @@ class _TileWriter:
         ]
         offsets = [out.multiply(place, "%a_row") for place in places]
         first = [("ptr", a), ("ptr", "%b"), *((item.type, item.text) for item in sums)]
-        _, _, *texts = out.fold("%depth", first, lambda values: self._step(values, offsets))
-        lines = [out.after(c, out.multiply(place, "%c_row")) for place in places]
-        for text, (cell, lanes) in zip(texts, (cell for line in lines for cell in self._cells(line)), strict=True):
+        if self.tile.copies:
+            copied, texts = self._pieces(first, offsets, tiles, copied)
+        else:
+            texts = out.fold("%depth", first, lambda values: self._step(values, offsets))
+        for text, (cell, lanes) in zip(texts[2:], (cell for line in lines for cell in self._cells(line)), strict=True):
             self.kernel.put(self._register(text), cell, lanes)
+        return copied
+
+    def _pieces(
+        self, first: list[tuple[str, str]], offsets: list[str], tiles: str, copied: str
+    ) -> tuple[str, list[str]]:
+        """Walk over k in pieces, before each of which one row is copied: evenly, and all of them by the last tile."""
+        out = self.out
+
+        def piece(values: list[str]) -> list[str]:
+            left, row, *rest = values
+            self._copy(row)
+            some = out.least(left, tiles)
+            typed = [(type_, text) for (type_, _), text in zip(first, rest, strict=True)]
+            texts = out.fold(some, typed, lambda values: self._step(values, offsets))
+            return [out.subtract(left, some), out.add(row, "1"), *texts]
+
+        pieces = out.divide(out.subtract(out.add("%depth", tiles), "1"), tiles)
+        _, copied, *texts = out.fold(pieces, [("i64", "%depth"), ("i64", copied), *first], piece)
+        return copied, texts
+
+    def _copy(self, row: str) -> None:
+        """Copy a row of B's next panel, if it has so many, and ask for one that is copied later."""
+        out, size = self.out, self.tile.lanes * BYTES[self.tile.dtype]
+        line = self.tile.copies * size
+        source = out.after("%next", out.multiply(row, "%next_row"))
+        target = out.after("%to", out.multiply(row, str(line)))
+
+        ahead = out.after(source, out.multiply("%next_row", str(_AHEAD)))
+        for offset in range(0, line, _LINE):
+            self._prefetch(out.after(ahead, str(offset)), "i32 0, i32 3")
+
+        def copy() -> None:
+            for v, lanes in enumerate(self.others):
+                item = self.kernel.take(self.tile.dtype, out.after(source, str(v * size)), lanes)
+                self.kernel.put(item, out.after(target, str(v * size)), Lanes(self.tile.lanes))
+
+        out.when(out.get(f"icmp slt i64 {row}, %next_rows"), copy)
+
+    def _announce(self, lines: list[str]) -> None:
+        """Ask for the lines of C that the tile below writes."""
+        for line in lines:
+            below = self.out.after(line, self.out.multiply("%c_row", str(self.tile.rows)))
+            for offset in range(0, self.tile.vectors * self.tile.lanes * BYTES[self.tile.dtype], _LINE):
+                self._prefetch(self.out.after(below, str(offset)), "i32 1, i32 2")
+
+    def _prefetch(self, line: str, how: str) -> None:
+        self.out.call("void", "llvm.prefetch.p0", [f"ptr {line}", *how.split(", "), "i32 1"])
 
     def _step(self, values: list[str], offsets: list[str]) -> list[str]:
         """Add the terms of one k to the sums."""
