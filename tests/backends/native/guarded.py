@@ -194,7 +194,7 @@ def operand_ranges(program: Program, n: int) -> dict[str, Array]:
             return array
         if value.type.rank == 0:
             return np.asarray(0.01 if "rate" in value.name else 0.5 + 0.1 * np.abs(array), array.dtype)
-        return np.abs(array) if value.name.endswith(".v") else array
+        return np.abs(array) if value.name.endswith(".v") else np.asarray(0.25 * array, array.dtype)
 
     return {value.name: fit(value) for value in program.inputs}
 
