@@ -1,18 +1,100 @@
 """Optimisers and schedules. They write programs and never run them."""
 
+from collections.abc import Callable
+from typing import cast
+
 from clearprop.description import choose
-from clearprop.optim.adam import Adam
+from clearprop.optim.accumulation import Accumulation
+from clearprop.optim.adabelief import AdaBelief
+from clearprop.optim.adafactor import Adafactor
+from clearprop.optim.adagrad import AdaDelta, AdaGrad
+from clearprop.optim.adam import Adam, AdamW, AMSGrad
+from clearprop.optim.adamax import AdaMax
+from clearprop.optim.averaging import ExponentialAverage, WeightAverage
+from clearprop.optim.clipping import ClipByNorm, ClipByValue
+from clearprop.optim.cycles import CosineRestarts, Cyclic, OneCycle
+from clearprop.optim.decays import (
+    Constant,
+    Cosine,
+    ExponentialDecay,
+    InverseSquareRoot,
+    InverseTimeDecay,
+    LinearDecay,
+    MultiStep,
+    PolynomialDecay,
+    Step,
+)
+from clearprop.optim.lion import Lion
+from clearprop.optim.lookahead import Lookahead
+from clearprop.optim.muon import Muon
+from clearprop.optim.nadam import Nadam
 from clearprop.optim.optimizer import Optimizer
-from clearprop.optim.schedules import SCHEDULES, Constant, Cosine, Position, Schedule, Step, schedule
+from clearprop.optim.parameter_groups import ParameterGroups
+from clearprop.optim.phases import FunctionOfStep, Phases, Warmup
+from clearprop.optim.plateau import ReduceOnPlateau
+from clearprop.optim.radam import RAdam
+from clearprop.optim.rmsprop import RMSprop
+from clearprop.optim.rprop import Rprop
+from clearprop.optim.schedule import Position, Schedule
+from clearprop.optim.schedule_free import ScheduleFree
 from clearprop.optim.sgd import SGD, Momentum, Nesterov
+from clearprop.optim.trust_ratio import LAMB, LARS
+from clearprop.optim.weight_decay import WeightDecay
+from clearprop.optim.wrapper import Wrapper
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
     "momentum": Momentum,
     "nesterov": Nesterov,
+    "adagrad": AdaGrad,
+    "adadelta": AdaDelta,
+    "rmsprop": RMSprop,
     "adam": Adam,
+    "adamw": AdamW,
+    "amsgrad": AMSGrad,
+    "adamax": AdaMax,
+    "nadam": Nadam,
+    "radam": RAdam,
+    "adabelief": AdaBelief,
+    "adafactor": Adafactor,
+    "lion": Lion,
+    "rprop": Rprop,
+    "lars": LARS,
+    "lamb": LAMB,
+    "muon": Muon,
 }
 """The optimisers by name."""
+
+WRAPPERS: dict[str, type[Wrapper]] = {
+    "clip_by_value": ClipByValue,
+    "clip_by_norm": ClipByNorm,
+    "accumulation": Accumulation,
+    "exponential_average": ExponentialAverage,
+    "weight_average": WeightAverage,
+    "lookahead": Lookahead,
+    "weight_decay": WeightDecay,
+    "parameter_groups": ParameterGroups,
+    "schedule_free": ScheduleFree,
+}
+"""What goes around an optimiser, by name."""
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "step": Step,
+    "multi_step": MultiStep,
+    "exponential": ExponentialDecay,
+    "inverse_time": InverseTimeDecay,
+    "inverse_square_root": InverseSquareRoot,
+    "polynomial": PolynomialDecay,
+    "linear": LinearDecay,
+    "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
+    "cyclic": Cyclic,
+    "one_cycle": OneCycle,
+    "warmup": Warmup,
+    "reduce_on_plateau": ReduceOnPlateau,
+}
+"""The schedules by name; `Phases` and `FunctionOfStep` have no defaults, and so no names."""
 
 
 def optimizer(choice: str | Optimizer) -> Optimizer:
@@ -20,19 +102,65 @@ def optimizer(choice: str | Optimizer) -> Optimizer:
     return choose(choice, Optimizer, OPTIMIZERS, "optimiser")
 
 
+def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:
+    """Return the schedule of a name, one as it is, or any function of the step as a schedule."""
+    if isinstance(choice, (str, Schedule, type)) or not callable(choice):
+        return cast(Schedule, choose(choice, Schedule, SCHEDULES, "schedule"))
+    return FunctionOfStep(choice)
+
+
 __all__ = [
+    "LAMB",
+    "LARS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "WRAPPERS",
+    "AMSGrad",
+    "Accumulation",
+    "AdaBelief",
+    "AdaDelta",
+    "AdaGrad",
+    "AdaMax",
+    "Adafactor",
     "Adam",
+    "AdamW",
+    "ClipByNorm",
+    "ClipByValue",
     "Constant",
     "Cosine",
+    "CosineRestarts",
+    "Cyclic",
+    "ExponentialAverage",
+    "ExponentialDecay",
+    "FunctionOfStep",
+    "InverseSquareRoot",
+    "InverseTimeDecay",
+    "LinearDecay",
+    "Lion",
+    "Lookahead",
     "Momentum",
+    "MultiStep",
+    "Muon",
+    "Nadam",
     "Nesterov",
+    "OneCycle",
     "Optimizer",
+    "ParameterGroups",
+    "Phases",
+    "PolynomialDecay",
     "Position",
+    "RAdam",
+    "RMSprop",
+    "ReduceOnPlateau",
+    "Rprop",
     "Schedule",
+    "ScheduleFree",
     "Step",
+    "Warmup",
+    "WeightAverage",
+    "WeightDecay",
+    "Wrapper",
     "optimizer",
     "schedule",
 ]

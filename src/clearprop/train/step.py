@@ -48,6 +48,7 @@ class StepPrograms:
         slots: parameters -> the optimiser's first slots.
         hyper: the default of every hyper-parameter by input name, the learning rate and the layers' included.
         slot_names: the names of all slots.
+        evaluated: the parameters that are evaluated by a slot (an average of theirs), and the slot's name.
     """
 
     objective: Program
@@ -55,6 +56,7 @@ class StepPrograms:
     slots: Program
     hyper: Mapping[str, float]
     slot_names: tuple[str, ...]
+    evaluated: Mapping[str, str]
 
     @property
     def readable(self) -> Program:
@@ -67,8 +69,9 @@ def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Sign
     objective, layer_hyper = build_objective(network, loss, signature)
     derived = derive(objective, signature.trainable, of="objective")
     slots = _slots_program(optimizer, signature)
+    evaluated = optimizer.evaluated(signature.trainable)
     step = _step_program(derived, optimizer, signature, slots)
-    return StepPrograms(objective, step, slots, optimizer.hyper() | layer_hyper, slots.output_names)
+    return StepPrograms(objective, step, slots, optimizer.hyper() | layer_hyper, slots.output_names, evaluated)
 
 
 def build_objective(
@@ -142,12 +145,8 @@ def _parameters(signature: Signature) -> dict[str, Tensor]:
 def _slots_program(optimizer: Optimizer, signature: Signature) -> Program:
     with ops.tracing("slots") as builder:
         parameters = _parameters(signature)
-        outputs = {
-            f"{name}.{slot}": tensor.value
-            for name in signature.trainable
-            for slot, tensor in optimizer.init(parameters[name]).items()
-        }
-        return builder.finish(outputs.items())
+        first = optimizer.init_all({name: parameters[name] for name in signature.trainable})
+        return builder.finish((name, tensor.value) for name, tensor in first.items())
 
 
 def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, slots: Program) -> Program:
@@ -160,29 +159,13 @@ def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, 
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
-            hyper |= optimizer.prepare(hyper)
+            gradients = {name: tensors[derived.output(f"grad.{name}")] for name in signature.trainable}
+            parameters = {name: inputs[name] for name in signature.trainable}
+            new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
-        for name in signature.trainable:
-            gradient = tensors[derived.output(f"grad.{name}")]
-            outputs |= _update(optimizer, name, inputs[name], gradient, state, hyper)
+        outputs |= new | slots_after
         outputs["health"] = _health([outputs[name] for name in signature.trainable])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
-
-
-def _update(
-    optimizer: Optimizer,
-    name: str,
-    parameter: Tensor,
-    gradient: Tensor,
-    state: Mapping[str, Tensor],
-    hyper: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """Write the update of one parameter; its outputs are named after what they replace."""
-    layer, _, letter = name.rpartition(".")
-    own = {key.removeprefix(f"{name}."): slot for key, slot in state.items() if key.startswith(f"{name}.")}
-    with ops.current_builder().at(layer=layer, quantity=f"update {letter}"):
-        new, slots = optimizer.update(parameter, gradient, own, hyper)
-    return {name: new} | {f"{name}.{slot}": tensor for slot, tensor in slots.items()}
 
 
 def _health(parameters: list[Tensor]) -> Tensor:

@@ -1,0 +1,155 @@
+"""Schedules that fall: constant, in steps, and smooth decays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from clearprop.errors import SettingsError
+from clearprop.optim.optimizer import check_count, check_flag
+from clearprop.optim.schedule import Position, Schedule, check_factor, check_positive
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """1 throughout."""
+
+    def __call__(self, position: Position) -> float:
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """factor^floor(epoch / every): drops once every so many epochs."""
+
+    factor: float = 0.1
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        check_positive("factor", self.factor)
+        check_count("every", self.every)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor to the power of the number of drops so far."""
+        return float(self.factor ** (position.epoch // self.every))
+
+
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    """factor^(number of `epochs` that are over): drops when each of the given epochs begins, counted from 0."""
+
+    epochs: tuple[int, ...] = (30, 60, 90)
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        epochs = tuple(self.epochs)
+        object.__setattr__(self, "epochs", epochs)
+        check_positive("factor", self.factor)
+        for epoch in epochs:
+            check_count("each of epochs", epoch)
+        if not epochs or any(a >= b for a, b in pairwise(epochs)):
+            raise SettingsError(f"epochs are whole numbers that grow, such as (30, 60), received {epochs!r}")
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor to the power of the number of drops so far."""
+        return float(self.factor ** sum(epoch <= position.epoch for epoch in self.epochs))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """factor^e, with e the epochs done: smooth from step to step, or whole epochs with `staircase` (PyTorch)."""
+
+    factor: float = 0.95
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive("factor", self.factor)
+        check_flag("staircase", self.staircase)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor to the power of the epochs done."""
+        return float(self.factor ** (position.epoch if self.staircase else position.epochs))
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(Schedule):
+    """1 / (1 + rate e), with e the epochs done: smooth, or whole epochs with `staircase` (Robbins and Monro, 1951)."""
+
+    rate: float = 0.1
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        check_factor("rate", self.rate)
+        check_flag("staircase", self.staircase)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor."""
+        return 1.0 / (1.0 + self.rate * (position.epoch if self.staircase else position.epochs))
+
+
+@dataclass(frozen=True)
+class InverseSquareRoot(Schedule):
+    """sqrt(steps / max(step, steps)): 1 for so many steps, then falling as 1 / sqrt(step).
+
+    After a warm-up of as many steps it is the schedule of Vaswani et al. (2017).
+    """
+
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor."""
+        return math.sqrt(self.steps / max(position.step, self.steps))
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(Schedule):
+    """final + (1 - final) (1 - step / total)^power, over the whole fit."""
+
+    power: float = 1.0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive("power", self.power)
+        check_factor("final", self.final, 0, 1)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor; after the last step it stays at `final`."""
+        return float(self.final + (1.0 - self.final) * (1.0 - position.done) ** self.power)
+
+
+@dataclass(frozen=True)
+class LinearDecay(Schedule):
+    """1 - (1 - final) step / total: a straight line over the whole fit."""
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_factor("final", self.final, 0, 1)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor; after the last step it stays at `final`."""
+        return 1.0 - (1.0 - self.final) * position.done
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """final + (1 - final) (1 + cos(pi step / total)) / 2 (Loshchilov and Hutter, 2017, without restarts)."""
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_factor("final", self.final, 0, 1)
+
+    def __call__(self, position: Position) -> float:
+        """Return the factor; after the last step it stays at `final`."""
+        return cosine(position.done, 1.0, self.final)
+
+
+def cosine(done: float, start: float, end: float) -> float:
+    """Half a wave of the cosine from `start` (done is 0) to `end` (done is 1)."""
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))

@@ -1,0 +1,110 @@
+"""The schedule contract: what the learning rate is multiplied by as training goes on."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clearprop.errors import SettingsError
+
+Memory = Any
+"""What a schedule remembers of the epochs so far: numbers, and tuples of them."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands.
+
+    Attributes:
+        step: the step from 0.
+        steps_per_epoch: the steps of an epoch.
+        total_steps: the steps of the whole fit, unless it ends early.
+        memory: what the schedule's `observe` made of the epochs so far.
+    """
+
+    step: int
+    steps_per_epoch: int
+    total_steps: int
+    memory: Memory = ()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch from 0."""
+        return self.step // max(self.steps_per_epoch, 1)
+
+    @property
+    def epochs(self) -> float:
+        """The epochs done, with the part of the one at hand."""
+        return self.step / max(self.steps_per_epoch, 1)
+
+    @property
+    def done(self) -> float:
+        """The part of the whole fit that is done, from 0 to 1."""
+        return min(self.step / max(self.total_steps, 1), 1.0)
+
+    def steps(self, epochs: float) -> int:
+        """Return the steps of so many epochs."""
+        return round(epochs * max(self.steps_per_epoch, 1))
+
+    def part(self, start: int, end: int, memory: Memory) -> Position:
+        """Return this position within the steps from `start` to `end`."""
+        return replace(self, step=self.step - start, total_steps=end - start, memory=memory)
+
+
+class Schedule(ABC):
+    """A factor on the optimiser's learning rate, and on that of each of its groups.
+
+    A pure function of the position. One that depends on what the epochs gave (the validation loss) folds their records
+    into a memory with `first` and `observe`; as that is a pure function of the history, a resumed fit has the same.
+    """
+
+    @abstractmethod
+    def __call__(self, position: Position) -> float:
+        """Return the factor at a position."""
+
+    def others(self, position: Position) -> dict[str, float]:
+        """Return values of other hyper-parameters, such as `momentum`; none by default."""
+        return {}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The quantities of an epoch's record that it needs."""
+        return ()
+
+    def first(self) -> Memory:
+        """Return the memory before the first epoch."""
+        return ()
+
+    def observe(self, memory: Memory, record: Mapping[str, float]) -> Memory:
+        """Return the memory after one more epoch, from its record."""
+        return memory
+
+    def values(self, position: Position, settings: Mapping[str, float]) -> dict[str, float]:
+        """Return those of an optimiser's hyper-parameters that change, at a position.
+
+        Every `learning_rate`, that of a group too, is multiplied by the factor; the `others` are replaced.
+        """
+        factor, others = self(position), self.others(position)
+        values = {}
+        for name, value in settings.items():
+            last = name.rpartition(".")[2]
+            if last == "learning_rate":
+                values[name] = value * factor
+            elif last in others:
+                values[name] = others[last]
+        return values
+
+
+def check_factor(name: str, value: float, low: float = 0.0, high: float = math.inf) -> None:
+    """Raise `SettingsError` unless low <= value <= high, and it is finite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or value == math.inf:
+        raise SettingsError(f"{name} is a number from {low:g} to {high:g}, received {value!r}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `SettingsError` unless the value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise SettingsError(f"{name} is a number above 0, received {value!r}")
