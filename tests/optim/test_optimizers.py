@@ -94,7 +94,7 @@ def convergent(name: str) -> optim.Optimizer:
     if name in optim.WRAPPERS:
         inner = optim.ScheduleFree(optim.SGD(0.1)) if name == "schedule_free" else None
         options = {"decay": 0.9} if name == "exponential_average" else {"decay": 0.0} if name == "weight_decay" else {}
-        options |= {"start": 700} if name == "weight_average" else {}
+        options |= {"start": 1500} if name == "weight_average" else {}
         return inner or optim.WRAPPERS[name](optim.Adam(0.1), **options)
     options = {"weight_decay": 0.0} if "weight_decay" in optim.OPTIMIZERS[name]().hyper() else {}
     options |= {"other": optim.Adam(0.1)} if name == "muon" else {}
@@ -105,7 +105,7 @@ def convergent(name: str) -> optim.Optimizer:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_finds_the_bottom_of_a_parabola(name):
     optimizer, start = convergent(name), {"w": np.array([-4.0, 7.0])}
-    *_, last = states(optimizer, parabola, start, 1000, **falling(optimizer, 1000))
+    *_, last = states(optimizer, parabola, start, 2000, **falling(optimizer, 2000))
     np.testing.assert_allclose(shown(optimizer, last, start)["w"], [3.0, 3.0], atol=5e-3)
 
 

@@ -301,7 +301,8 @@ def test_all_parameters_may_be_frozen(samples, model):
 def test_every_loss_and_optimizer_learns(samples, loss, optimizer):
     X, y = samples
     units, target = {"cross_entropy": (3, y), "binary_cross_entropy": (1, y > 0)}.get(loss, (1, X[:, 0]))
-    rate = 0.02 if optimizer == "adam" else 0.1 if optimizer == "sgd" else 0.02
+    rates = {"sgd": 0.1, "adagrad": 0.1, "adadelta": 10.0, "radam": 0.1, "adafactor": 0.1, "lars": 5.0}
+    rate = rates.get(optimizer, 0.02)
     model = Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.OPTIMIZERS[optimizer](rate))
     history = model.fit(X, target, epochs=40, batch_size=8, progress=False)
     assert history["loss"][-1] < 0.6 * history["loss"][0]
