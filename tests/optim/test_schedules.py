@@ -131,12 +131,20 @@ def test_formulas(schedule, formula):
 def test_one_cycle_moves_the_momentum_the_other_way():
     settings = {"learning_rate": 0.5, "momentum": 0.9, "group1.learning_rate": 0.1, "group1.beta1": 0.9, "beta2": 0.99}
     schedule = OneCycle(0.5, 0.1, 0.0, "linear", momentum_low=0.8, momentum_high=0.9)
-    peak = schedule.values(at(39), settings)
+    peak = {name: value for name, (value,) in schedule.values(at(39), 1, settings).items()}
     assert peak == {"learning_rate": 0.5, "momentum": 0.8, "group1.learning_rate": 0.1, "group1.beta1": 0.8}
-    assert schedule.values(at(79), settings)["momentum"] == pytest.approx(0.9)
+    assert schedule.values(at(70), 10, settings)["momentum"][9] == pytest.approx(0.9)
     assert OneCycle(cycle_momentum=False).others(at(3)) == {}
     assert Warmup(schedule, 1).others(at(5)) == schedule.others(at(0))
-    assert Phases([(schedule, 2), (Constant(), None)]).others(at(30)) == {}
+    phases = Phases([(schedule, 2), (Constant(), None)])
+    assert phases.others(at(30)) == {}
+    assert phases.values(at(19), 2, {"momentum": 0.7})["momentum"] == [pytest.approx(0.9), 0.7]
+    assert Constant().values(at(3), 2, settings) == {"learning_rate": [0.5] * 2, "group1.learning_rate": [0.1] * 2}
+
+
+@every
+def test_factors_of_many_steps_are_those_of_each(schedule):
+    assert schedule.factors(at(7), 80) == [schedule(at(step)) for step in range(7, 87)]
 
 
 def fold(schedule: Schedule, values: list[float]) -> list[float]:

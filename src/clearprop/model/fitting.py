@@ -110,6 +110,8 @@ def make_training(
         programs.hyper,
         Key(model.seed).child("training").words(),
         model.schedule,
+        model.optimizer.hyper(),
+        programs.evaluated,
     )
     if resume and folder is None:
         raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")

@@ -40,6 +40,7 @@ from clearprop.train import (
     build_objective,
     build_prediction,
     build_step,
+    copies,
     evaluate,
     measure,
     output_type,
@@ -60,8 +61,8 @@ class Model:
     Args:
         network: a layer, or layers one after another.
         loss: a loss or its name: "squared_error", "cross_entropy", "binary_cross_entropy".
-        optimizer: an optimiser or its name: "sgd", "momentum", "nesterov", "adam".
-        schedule: what the learning rate is multiplied by: a schedule or its name.
+        optimizer: an optimiser or its name, such as "adam" (`optim.OPTIMIZERS` lists them).
+        schedule: what the learning rate is multiplied by: a schedule, its name, or any function of the step.
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of the first weights, the order of the samples, and the random numbers in training.
         frozen: patterns of parameters that training leaves as they are, such as "dense1.*" or "*.b".
@@ -82,7 +83,7 @@ class Model:
         loss: str | Loss = "squared_error",
         optimizer: str | Optimizer = "adam",
         *,
-        schedule: str | Schedule = "constant",
+        schedule: str | Schedule | Callable[[int], float] = "constant",
         dtype: str = "float32",
         seed: int = 0,
         frozen: Sequence[str] = (),
@@ -226,7 +227,7 @@ class Model:
         finally:
             if shown is not None:
                 shown.close()
-            self.parameters = {name: array.copy() for name, array in training.state.parameters.items()}
+            self.parameters = training.result or copies(training.evaluated)
             if folder is not None:
                 folder.finish(self, training.state.history)
 

@@ -92,6 +92,11 @@ class OneCycle(Schedule):
         """Return the factor."""
         return self._between(position, self.start, 1.0, self.final)
 
+    @property
+    def moves_others(self) -> bool:
+        """Whether momentum goes the other way."""
+        return self.cycle_momentum
+
     def others(self, position: Position) -> dict[str, float]:
         """Return the momentum, under the names that optimisers have for it."""
         if not self.cycle_momentum:

@@ -19,6 +19,10 @@ class Constant(Schedule):
         """Return 1."""
         return 1.0
 
+    def factors(self, first: Position, count: int) -> list[float]:
+        """Return ones."""
+        return [1.0] * count
+
 
 @dataclass(frozen=True)
 class Step(Schedule):

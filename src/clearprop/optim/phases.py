@@ -40,6 +40,11 @@ class Phases(Schedule):
         schedule, within = self._at(position)
         return schedule(within)
 
+    @property
+    def moves_others(self) -> bool:
+        """Whether any of them does."""
+        return any(schedule.moves_others for schedule, _ in self.phases)
+
     def others(self, position: Position) -> dict[str, float]:
         """Return those of the phase at hand."""
         schedule, within = self._at(position)
@@ -108,6 +113,11 @@ class Warmup(Schedule):
         if position.step < steps:
             return self.start + (1.0 - self.start) * position.step / steps
         return self.schedule(self._after(position))
+
+    @property
+    def moves_others(self) -> bool:
+        """Whether the schedule does."""
+        return self.schedule.moves_others
 
     def others(self, position: Position) -> dict[str, float]:
         """Return the schedule's, which stand at their first values during the warm-up."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from clearprop.errors import SettingsError
 
@@ -14,8 +13,7 @@ Memory = Any
 """What a schedule remembers of the epochs so far: numbers, and tuples of them."""
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where training stands.
 
     Attributes:
@@ -51,7 +49,7 @@ class Position:
 
     def part(self, start: int, end: int, memory: Memory) -> Position:
         """Return this position within the steps from `start` to `end`."""
-        return replace(self, step=self.step - start, total_steps=end - start, memory=memory)
+        return self._replace(step=self.step - start, total_steps=end - start, memory=memory)
 
 
 class Schedule(ABC):
@@ -64,6 +62,15 @@ class Schedule(ABC):
     @abstractmethod
     def __call__(self, position: Position) -> float:
         """Return the factor at a position."""
+
+    def factors(self, first: Position, count: int) -> list[float]:
+        """Return the factors at a position and the steps after it."""
+        return [self(position) for position in _from(first, count)]
+
+    @property
+    def moves_others(self) -> bool:
+        """Tell whether it changes other hyper-parameters than learning rates."""
+        return False
 
     def others(self, position: Position) -> dict[str, float]:
         """Return values of other hyper-parameters, such as `momentum`; none by default."""
@@ -82,20 +89,24 @@ class Schedule(ABC):
         """Return the memory after one more epoch, from its record."""
         return memory
 
-    def values(self, position: Position, settings: Mapping[str, float]) -> dict[str, float]:
-        """Return those of an optimiser's hyper-parameters that change, at a position.
+    def values(self, first: Position, count: int, settings: Mapping[str, float]) -> dict[str, list[float]]:
+        """Return those of an optimiser's hyper-parameters that change, at a position and the steps after it.
 
         Every `learning_rate`, that of a group too, is multiplied by the factor; the `others` are replaced.
         """
-        factor, others = self(position), self.others(position)
-        values = {}
-        for name, value in settings.items():
-            last = name.rpartition(".")[2]
-            if last == "learning_rate":
-                values[name] = value * factor
-            elif last in others:
-                values[name] = others[last]
+        factors = self.factors(first, count)
+        named = [(name, name.rpartition(".")[2], value) for name, value in settings.items()]
+        values = {name: [value * f for f in factors] for name, last, value in named if last == "learning_rate"}
+        if self.moves_others:
+            others = [self.others(position) for position in _from(first, count)]
+            for name, last, value in named:
+                if any(last in now for now in others):
+                    values[name] = [now.get(last, value) for now in others]
         return values
+
+
+def _from(first: Position, count: int) -> list[Position]:
+    return [first._replace(step=step) for step in range(first.step, first.step + count)]
 
 
 def check_factor(name: str, value: float, low: float = 0.0, high: float = math.inf) -> None:

@@ -14,7 +14,7 @@ from clearprop.train.events import (
 from clearprop.train.loop import CheckpointFile, Compiled, Samples, Training, evaluate, measure
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.settings import EarlyStopping, FitSettings, History
-from clearprop.train.state import FitState, read_checkpoint, write_checkpoint
+from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
 from clearprop.train.step import (
     Signature,
     StepPrograms,
@@ -51,6 +51,7 @@ __all__ = [
     "build_prediction",
     "build_step",
     "compute",
+    "copies",
     "evaluate",
     "measure",
     "output_type",

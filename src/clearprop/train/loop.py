@@ -30,7 +30,7 @@ from clearprop.train.events import (
 from clearprop.train.metrics import compute
 from clearprop.train.settings import FitSettings, History
 from clearprop.train.signals import StopRequest, stop_on_signals
-from clearprop.train.state import FitState, copies, write_checkpoint
+from clearprop.train.state import Arrays, FitState, copies, write_checkpoint
 
 Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
@@ -55,13 +55,19 @@ class Samples:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters."""
+    """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters.
+
+    `scheduled` are those of the optimiser, which the schedule may change; `evaluated` the slots by which parameters are
+    evaluated (averages of theirs) instead of by themselves.
+    """
 
     step: CompiledStep
     evaluation: Callable[[], Executable]
     hyper: Mapping[str, float]
     key: Array
     schedule: Schedule
+    scheduled: Mapping[str, float]
+    evaluated: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,12 @@ class CheckpointFile:
 
 
 class Training:
-    """One fit, from its state to its end; made anew for every fit."""
+    """One fit, from its state to its end; made anew for every fit.
+
+    Attributes:
+        state: where training stands.
+        result: the parameters that the fit leaves when it has ended: as they are evaluated, or the best epoch's.
+    """
 
     def __init__(
         self,
@@ -94,13 +105,17 @@ class Training:
         self.checkpoint = checkpoint
         self.steps_per_epoch = settings.steps_per_epoch(len(train))
         self.total_steps = settings.total_steps(len(train))
+        self.result: Arrays = {}
         self.stop = StopRequest()
         self.stepper = self._stepper()
         self._pace = _STRETCH_SECONDS
         self._last_checkpoint = time.monotonic()
         self._last_report = (time.monotonic(), 0)
         self._samples_done = 0
-        self._check_early_stopping()
+        self._check_watched()
+        self._memory = compiled.schedule.first()
+        for record in state.history.epochs:
+            self._memory = compiled.schedule.observe(self._memory, record)
 
     def run(self) -> History:
         """Train until the last step, early stopping, a request to stop, or a non-finite loss.
@@ -144,6 +159,7 @@ class Training:
         state.history.epochs.append(record)
         state.history.seconds.append(time.monotonic() - started)
         best = self._watch(record)
+        self._memory = self.compiled.schedule.observe(self._memory, record)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
         self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))
         if self._patience_is_over():
@@ -154,7 +170,7 @@ class Training:
         """Run steps on the next batches; the state changes only as long as the results are finite."""
         state, size = self.state, self.settings.batch_size
         rows = order[state.batch * size : (state.batch + count) * size]
-        varying = {"learning_rate": self.learning_rates(count)}
+        varying = self.varying(count)
         started = time.perf_counter()
         stretch = self.stepper.run(state.step, rows, varying, state.loss_sum)
         state.loss_sum = stretch.loss_sum
@@ -186,10 +202,17 @@ class Training:
         state.slots = {name: stepper.state[name] for name in state.slots}
         return stepper
 
-    def learning_rates(self, count: int = 1) -> Array:
-        """Return the learning rates of the next steps."""
-        position = Position(self.state.step, self.steps_per_epoch, self.total_steps)
-        return self.compiled.hyper["learning_rate"] * np.array(self.compiled.schedule.factors(position, count))
+    def varying(self, count: int = 1) -> dict[str, Array]:
+        """Return the hyper-parameters that the schedule changes, for the next steps."""
+        position = Position(self.state.step, self.steps_per_epoch, self.total_steps, self._memory)
+        values = self.compiled.schedule.values(position, count, self.compiled.scheduled)
+        return {name: np.array(numbers, np.float64) for name, numbers in values.items()}
+
+    @property
+    def evaluated(self) -> Arrays:
+        """The parameters as they are evaluated: their averages, where the optimiser keeps them."""
+        state = self.state
+        return state.parameters | {name: state.slots[slot] for name, slot in self.compiled.evaluated.items()}
 
     def order(self, epoch: int) -> Array:
         """Return the order in which an epoch takes the samples."""
@@ -215,25 +238,25 @@ class Training:
         state = self.state
         record = {"epoch": float(state.epoch + 1), "loss": state.loss_sum / samples}
         if self.settings.metrics:
-            _, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.train)
+            _, prediction = evaluate(self.compiled.evaluation(), self.evaluated, self.train)
             record |= measure(self.settings.metrics, self.train, prediction)
         if self.validation is not None:
-            loss, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.validation)
+            loss, prediction = evaluate(self.compiled.evaluation(), self.evaluated, self.validation)
             metrics = measure(self.settings.metrics, self.validation, prediction)
             record |= {f"val_{name}": value for name, value in ({"loss": loss} | metrics).items()}
         return record
 
-    def _check_early_stopping(self) -> None:
-        watch = self.settings.early_stopping
-        if watch is None:
-            return
+    def _check_watched(self) -> None:
+        """Raise `SettingsError` where early stopping or the schedule watches what is not recorded."""
+        stopping = self.settings.early_stopping
+        watched = [] if stopping is None else [("early stopping", stopping.metric)]
+        watched += [("the schedule", name) for name in self.compiled.schedule.watched]
         names = ["loss", *self.settings.metrics]
         names += [f"val_{name}" for name in names] if self.validation is not None else []
-        if watch.metric not in names:
-            hint = "" if self.validation is not None else "; give validation data to watch a val_ quantity"
-            raise SettingsError(
-                f"early stopping cannot watch {watch.metric!r}: the fit records {', '.join(names)}{hint}"
-            )
+        for who, name in watched:
+            if name not in names:
+                hint = "" if self.validation is not None else "; give validation data to watch a val_ quantity"
+                raise SettingsError(f"{who} cannot watch {name!r}: the fit records {', '.join(names)}{hint}")
 
     def _watch(self, record: Mapping[str, float]) -> bool:
         """Keep the best epoch's weights; tell whether this is the best one so far."""
@@ -244,7 +267,7 @@ class Training:
         if not watch.improves(value, state.best_value):
             state.waited += 1
             return False
-        state.best_value, state.waited, state.best = value, 0, copies(state.parameters)
+        state.best_value, state.waited, state.best = value, 0, copies(self.evaluated)
         state.history.best_epoch = state.epoch + 1
         return True
 
@@ -252,15 +275,17 @@ class Training:
         state, watch = self.state, self.settings.early_stopping
         state.history.reason = reason
         self.save()
+        self.result = copies(self.evaluated)
         if watch is not None and watch.restore_best and state.best and reason in ("finished", "early stopping"):
-            state.parameters = dict(state.best)
+            self.result = dict(state.best)
         history = state.history
         seconds = time.monotonic() - started
         self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
 
     def _why(self, rows: Array) -> str:
-        rate = float(self.learning_rates()[0])
-        inputs = self.stepper.inputs(self.state.step, rows, {"learning_rate": rate})
+        varying = {name: float(values[0]) for name, values in self.varying().items()}
+        rate = varying["learning_rate"]
+        inputs = self.stepper.inputs(self.state.step, rows, varying)
         where = first_non_finite(self.compiled.step.program, inputs)
         return (
             f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
@@ -291,7 +316,7 @@ class Training:
         self._last_report = (now, self._samples_done)
         state = self.state
         loss = state.loss_sum / samples
-        rate = float(self.learning_rates()[0])
+        rate = float(self.varying()["learning_rate"][0])
         self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))
 
     def _publish(self, event: Event) -> None:
