@@ -224,7 +224,7 @@ def test_resume_needs_a_run_and_a_checkpoint(tmp_path):
 
 def test_a_fresh_run_in_the_folder_of_another_does_not_leave_its_checkpoint(tmp_path, monkeypatch):
     fit(tmp_path)
-    monkeypatch.setattr("clearprop.train.loop.write_checkpoint", lambda *args: None)
+    monkeypatch.setattr("clearprop.train.fit.write_checkpoint", lambda *args: None)
     monkeypatch.setattr(Run, "finish", lambda *args: None)
     fit(tmp_path)
     assert not Run(tmp_path).checkpoint.exists()

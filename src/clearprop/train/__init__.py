@@ -11,7 +11,8 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.loop import CheckpointFile, Compiled, Samples, Training, evaluate, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, measure
+from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.settings import EarlyStopping, FitSettings, History
 from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
@@ -34,6 +35,7 @@ __all__ = [
     "EarlyStopping",
     "EpochEnded",
     "Event",
+    "Fit",
     "FitEnded",
     "FitSettings",
     "FitStarted",
