@@ -28,6 +28,14 @@ class Loss(ABC):
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the loss of every sample, of shape (n,)."""
 
+    def residual(self, output: Tensor, target: Tensor) -> Tensor:
+        """Write, for a loss that is a sum of squares, what is squared: (n, ...), per sample adding up to the loss.
+
+        Raises:
+            SettingsError: this loss is none.
+        """
+        raise SettingsError(f"{self!r} is no sum of squares, which Levenberg-Marquardt needs: take SquaredError")
+
     def predict(self, output: Tensor) -> Tensor:
         """Write what `Model.predict` gives from the network's output; the output itself by default."""
         return output

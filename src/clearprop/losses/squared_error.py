@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from clearprop import ops
-from clearprop.ir import Type
+from clearprop.ir import Type, dims_product
 from clearprop.losses.loss import Loss, check_over, over_outputs, same_shape
 from clearprop.ops import Tensor
 
@@ -31,3 +32,9 @@ class SquaredError(Loss):
         """Write scale mean_j (output_j - target_j)^2, of shape (n,)."""
         total = over_outputs(ops.square(output - target), self.over)
         return total if self.scale == 1.0 else self.scale * total
+
+    def residual(self, output: Tensor, target: Tensor) -> Tensor:
+        """Write sqrt(scale) (output - target), over the root of the number of outputs when their mean is taken."""
+        axes = tuple(range(1, output.rank))
+        share = self.scale / dims_product(output.shape[axis] for axis in axes)[0] if self.over == "mean" else self.scale
+        return (output - target) * math.sqrt(share)

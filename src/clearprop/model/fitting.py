@@ -16,16 +16,20 @@ from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredErro
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
 from clearprop.model.saving import PARTS
+from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
 from clearprop.train import (
     CheckpointFile,
     Compiled,
     EarlyStopping,
+    Fit,
     FitSettings,
     FitState,
     Samples,
+    Task,
     Training,
     read_checkpoint,
+    whole_batch_fit,
 )
 
 if TYPE_CHECKING:
@@ -100,9 +104,22 @@ def make_training(
     settings: FitSettings,
     folder: Run | None,
     resume: bool,
-) -> Training:
-    """Compile the step and give it its first state, or the checkpoint's when the run goes on."""
+) -> Fit:
+    """Compile what the fit runs and give it its first state, or the checkpoint's when the run goes on."""
     model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
+    file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
+    resumed = _resumed(model, file) if resume else None
+    if isinstance(model.optimizer, WholeBatch):
+        y = given_type(train.y, model.dtype)
+        task = Task(
+            model.network,
+            model.loss,
+            model.signature(y, train.weight is not None),
+            model.compiled_evaluation(train),
+            model.backend,
+        )
+        state = resumed or FitState(dict(model.parameters), {})
+        return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
     programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
@@ -113,17 +130,24 @@ def make_training(
         model.optimizer.hyper(),
         programs.evaluated,
     )
-    if resume and folder is None:
-        raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
-    file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
-    if resume and file is not None:
-        if not file.path.exists():
-            raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
-        state = read_checkpoint(file.path, file.guard)
-    else:
+    if resumed is None:
         slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
-        state = FitState(dict(model.parameters), slots)
-    return Training(compiled, state, settings, train, validation, checkpoint=file)
+        resumed = FitState(dict(model.parameters), slots)
+    return Training(compiled, resumed, settings, train, validation, checkpoint=file)
+
+
+def _resumed(model: Model, file: CheckpointFile | None) -> FitState:
+    """Return the state that a run was left in."""
+    if file is None:
+        raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
+    if isinstance(model.optimizer, SciPyMinimizer):
+        raise SettingsError(
+            f"{type(model.optimizer).__name__} cannot go on where it was stopped, because SciPy keeps its state to "
+            "itself: leave out resume=True, and the model goes on from the weights it has"
+        )
+    if not file.path.exists():
+        raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
+    return read_checkpoint(file.path, file.guard)
 
 
 def _guard(model: Model, train: Samples, validation: Samples | None, settings: FitSettings) -> dict[str, Any]:

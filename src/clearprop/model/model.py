@@ -24,7 +24,7 @@ from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Layer, Sequential
-from clearprop.optim import Optimizer, Schedule
+from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.optim import schedule as schedule_of
 from clearprop.randomness import Key
@@ -81,7 +81,7 @@ class Model:
         self,
         network: Layer | Sequence[Layer],
         loss: str | Loss = "squared_error",
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | Optimizer | WholeBatch = "adam",
         *,
         schedule: str | Schedule | Callable[[int], float] = "constant",
         dtype: str = "float32",
@@ -337,7 +337,13 @@ class Model:
         return Signature(types, self.trainable, Type(dtype, (Batch(), *shape)), y, weighted)
 
     def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
-        """Write the programs of a training step."""
+        """Write the programs of a training step.
+
+        Raises:
+            SettingsError: the optimiser takes no steps on batches.
+        """
+        if isinstance(self.optimizer, WholeBatch):
+            raise SettingsError(f"{brief(self.optimizer)} takes all samples at once and has no training step")
         return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted))
 
     def compiled_evaluation(self, samples: Samples) -> Executable:

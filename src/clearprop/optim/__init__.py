@@ -40,6 +40,15 @@ from clearprop.optim.schedule_free import ScheduleFree
 from clearprop.optim.sgd import SGD, Momentum, Nesterov
 from clearprop.optim.trust_ratio import LAMB, LARS
 from clearprop.optim.weight_decay import WeightDecay
+from clearprop.optim.whole_batch import (
+    LBFGS,
+    BayesianRegularization,
+    ConjugateGradient,
+    LevenbergMarquardt,
+    NewtonCG,
+    SciPyMinimizer,
+    WholeBatch,
+)
 from clearprop.optim.wrapper import Wrapper
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -78,6 +87,15 @@ WRAPPERS: dict[str, type[Wrapper]] = {
 }
 """What goes around an optimiser, by name."""
 
+WHOLE_BATCH: dict[str, type[WholeBatch]] = {
+    "lbfgs": LBFGS,
+    "conjugate_gradient": ConjugateGradient,
+    "newton_cg": NewtonCG,
+    "levenberg_marquardt": LevenbergMarquardt,
+    "bayesian_regularization": BayesianRegularization,
+}
+"""The optimisers that need all of the data at every iteration, by name."""
+
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "step": Step,
@@ -97,9 +115,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 """The schedules by name; `Phases` and `FunctionOfStep` have no defaults, and so no names."""
 
 
-def optimizer(choice: str | Optimizer) -> Optimizer:
+def optimizer(choice: str | Optimizer | WholeBatch) -> Optimizer | WholeBatch:
     """Return the optimiser of a name, or one as it is."""
-    return choose(choice, Optimizer, OPTIMIZERS, "optimiser")
+    if isinstance(choice, WholeBatch):
+        return choice
+    known: dict[str, type[Optimizer | WholeBatch]] = {**OPTIMIZERS, **WHOLE_BATCH}
+    return choose(choice, Optimizer, known, "optimiser")
 
 
 def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:
@@ -112,9 +133,11 @@ def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:
 __all__ = [
     "LAMB",
     "LARS",
+    "LBFGS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "WHOLE_BATCH",
     "WRAPPERS",
     "AMSGrad",
     "Accumulation",
@@ -125,8 +148,10 @@ __all__ = [
     "Adafactor",
     "Adam",
     "AdamW",
+    "BayesianRegularization",
     "ClipByNorm",
     "ClipByValue",
+    "ConjugateGradient",
     "Constant",
     "Cosine",
     "CosineRestarts",
@@ -136,6 +161,7 @@ __all__ = [
     "FunctionOfStep",
     "InverseSquareRoot",
     "InverseTimeDecay",
+    "LevenbergMarquardt",
     "LinearDecay",
     "Lion",
     "Lookahead",
@@ -144,6 +170,7 @@ __all__ = [
     "Muon",
     "Nadam",
     "Nesterov",
+    "NewtonCG",
     "OneCycle",
     "Optimizer",
     "ParameterGroups",
@@ -156,10 +183,12 @@ __all__ = [
     "Rprop",
     "Schedule",
     "ScheduleFree",
+    "SciPyMinimizer",
     "Step",
     "Warmup",
     "WeightAverage",
     "WeightDecay",
+    "WholeBatch",
     "Wrapper",
     "optimizer",
     "schedule",

@@ -19,20 +19,13 @@ UNIT = (0.0, 1.0)
 """Where the rates of moving averages lie."""
 
 
-class Optimizer(ABC):
-    """A rule that turns a gradient into new parameters.
+class Settings:
+    """A frozen dataclass whose fields are checked when it is made.
 
-    Subclasses are frozen dataclasses, `learning_rate` among their fields. A field declared `float` is a
-    hyper-parameter: a float64 scalar of the program, given when it runs, so that changing one never recompiles.
-    Other fields (bool, int, str) decide what the program is. Fields are checked when an optimiser is made: numbers
-    against `ranges` ([low, high); [0, inf) for those not named), whole numbers to be at least 1, words to be among
-    `choices`.
-
-    Most optimisers treat each parameter alike and for itself: they write `init` and `update`. Those that see all
-    gradients at once, or wrap another optimiser, write `init_all` and `apply` in their place.
+    Numbers lie in their `ranges` ([low, high); [0, inf) for those not named), whole numbers are at least 1, and words
+    are among their `choices`.
     """
 
-    learning_rate: float
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -47,6 +40,20 @@ class Optimizer(ABC):
                 check_flag(field.name, value)
             elif field.name in self.choices:
                 check_choice(field.name, value, self.choices[field.name])
+
+
+class Optimizer(Settings, ABC):
+    """A rule that turns a gradient into new parameters.
+
+    Subclasses are frozen dataclasses, `learning_rate` among their fields. A field declared `float` is a
+    hyper-parameter: a float64 scalar of the program, given when it runs, so that changing one never recompiles.
+    Other fields (bool, int, str) decide what the program is.
+
+    Most optimisers treat each parameter alike and for itself: they write `init` and `update`. Those that see all
+    gradients at once, or wrap another optimiser, write `init_all` and `apply` in their place.
+    """
+
+    learning_rate: float
 
     @property
     def parts(self) -> tuple[Optimizer, ...]:

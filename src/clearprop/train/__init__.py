@@ -25,6 +25,7 @@ from clearprop.train.step import (
     build_step,
     output_type,
 )
+from clearprop.train.whole_batch import Task, whole_batch_fit
 
 __all__ = [
     "METRICS",
@@ -47,6 +48,7 @@ __all__ = [
     "Signature",
     "StepPrograms",
     "StopTraining",
+    "Task",
     "Training",
     "build_evaluation",
     "build_objective",
@@ -58,5 +60,6 @@ __all__ = [
     "measure",
     "output_type",
     "read_checkpoint",
+    "whole_batch_fit",
     "write_checkpoint",
 ]

@@ -84,10 +84,8 @@ def build_objective(
     """
     context = Context(training=training)
     with ops.tracing("objective") as builder, applying(context):
-        x = ops.placeholder("x", signature.x, Note("", "x"))
-        y = ops.placeholder("y", signature.y, Note("", "y"))
-        weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
-        output = network.apply(_parameters(signature), x)
+        parameters, x, y, weight = sample_inputs(signature)
+        output = network.apply(parameters, x)
         with builder.at(quantity="loss"):
             per_sample = ops.label(loss.per_sample(output, y), "loss")
         with builder.at(quantity="cost"):
@@ -128,6 +126,14 @@ def output_type(network: Layer, parameters: Mapping[str, Type], x: Type) -> Type
     with ops.tracing("output"), applying(Context(training=False)):
         output = network.apply(_parameters(signature), ops.placeholder("x", x))
     return output.type
+
+
+def sample_inputs(signature: Signature) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor | None]:
+    """Declare samples, weights (if there are any) and parameters as inputs of the program being traced."""
+    x = ops.placeholder("x", signature.x, Note("", "x"))
+    y = ops.placeholder("y", signature.y, Note("", "y"))
+    weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
+    return _parameters(signature), x, y, weight
 
 
 def _weight_type(signature: Signature) -> Type:
