@@ -1,7 +1,7 @@
 """Optimisers and schedules. They write programs and never run them."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from clearprop.description import choose
 from clearprop.optim.accumulation import Accumulation
@@ -119,8 +119,8 @@ def optimizer(choice: str | Optimizer | WholeBatch) -> Optimizer | WholeBatch:
     """Return the optimiser of a name, or one as it is."""
     if isinstance(choice, WholeBatch):
         return choice
-    known: dict[str, type[Optimizer | WholeBatch]] = {**OPTIMIZERS, **WHOLE_BATCH}
-    return choose(choice, Optimizer, known, "optimiser")
+    known: dict[str, Any] = {**OPTIMIZERS, **WHOLE_BATCH}
+    return cast(Optimizer, choose(choice, Optimizer, known, "optimiser"))
 
 
 def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:

@@ -11,8 +11,8 @@ from clearprop.optim.optimizer import Settings
 class WholeBatch(Settings):
     """An optimiser that sees the objective over all samples as one function of all parameters.
 
-    One epoch of `Model.fit` is one iteration; `batch_size`, `shuffle` and the schedule have no effect, and there must be
-    no random numbers in the network (dropout). The fit ends when the optimiser has converged, at the latest after
+    One epoch of `Model.fit` is one iteration; `batch_size`, `shuffle` and the schedule have no effect, and there must
+    be no random numbers in the network (dropout). The fit ends when the optimiser has converged, at the latest after
     `epochs` iterations.
     """
 
@@ -96,8 +96,8 @@ class LevenbergMarquardt(WholeBatch):
     """Damped Gauss-Newton for squared errors (Levenberg, 1944; Marquardt, 1963), the heir to MATLAB's trainlm.
 
     With residuals r and their Jacobian J, derived from the program: (J'J + mu D^2) d = -J'r;  w <- w + d if that
-    lowers |r|^2, and then mu <- shrink mu; else mu <- grow mu and again. D holds the largest norms so far of J's columns
-    (More, 1978), so that the scale of a parameter does not matter. The equations are solved by least squares on
+    lowers |r|^2, and then mu <- shrink mu; else mu <- grow mu and again. D holds the largest norms so far of J's
+    columns (More, 1978), so that the scale of a parameter does not matter. The equations are solved by least squares on
     [J; sqrt(mu) D], never by J'J itself. One epoch is one accepted step.
 
     For networks of up to a few thousand parameters: J has a row for each output of each sample.

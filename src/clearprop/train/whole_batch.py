@@ -31,6 +31,8 @@ from clearprop.train.whole_batch_programs import (
 )
 
 Array = np.ndarray[Any, Any]
+_LARGEST, _SMALLEST = 1e100, 1e-300
+"""Where damping ends, and what stands in the place of a norm of 0."""
 
 
 @dataclass(frozen=True)
@@ -207,32 +209,45 @@ class LevenbergMarquardtFit(_WholeBatchFit):
         return columns
 
     def run_epoch(self) -> str:
-        """Take steps with more and more damping, until one lowers the objective."""
-        started, slots, optimizer = time.monotonic(), self.state.slots, self.optimizer
+        """Take one step that lowers the objective; at its minimum, the Bayesian penalty may still have to settle."""
+        started, slots, tolerance = time.monotonic(), self.state.slots, self.optimizer.tolerance
         w = self.vector
         r = self.residuals(w)
         if not np.isfinite(r).all():
             return self.accept(w, float("nan"), started)
         jacobian = self.jacobian(w, len(r))
-        penalty = float(slots["weight_penalty"])
         slots["scale"] = np.maximum(slots["scale"], np.linalg.norm(jacobian, axis=0))
         scale = np.where(slots["scale"] > 0, slots["scale"], 1.0)
-        now, mu = _squares(r, w, penalty), float(slots["damping"])
+        penalty = float(slots["weight_penalty"])
+        step = self._search(jacobian, r, w, scale)
+        if self.stop.reason and not step.any():
+            return self.stop.reason
+        moved = self.residuals(w + step)
+        more = self._regularise(jacobian, moved, w + step)
+        settled = abs(float(slots["weight_penalty"]) - penalty) <= tolerance * penalty
+        if settled and not step.any():
+            return "converged"
+        now = _squares(r, w, penalty)
+        fall = now - _squares(moved, w + step, penalty)
+        small = np.linalg.norm(scale * step) < tolerance * np.linalg.norm(scale * w) or fall < tolerance**2 * now
+        reason = self.accept(w + step, float(moved @ moved), started, **more)
+        return "converged" if small and settled and reason == "finished" else reason
+
+    def _search(self, jacobian: Array, r: Array, w: Array, scale: Array) -> Array:
+        """Return the first step that lowers the objective, with more and more damping; zeros if none does."""
+        slots, optimizer = self.state.slots, self.optimizer
+        penalty, mu = float(slots["weight_penalty"]), float(slots["damping"])
+        now = _squares(r, w, penalty)
         while not self.stop.reason:
             step = _damped_step(jacobian, r, w, scale, mu, penalty)
-            moved = self.residuals(w + step)
-            fall = now - _squares(moved, w + step, penalty)
-            size = np.linalg.norm(scale * step) / max(np.linalg.norm(scale * w), 1e-300)
-            slots["damping"] = np.array(mu * (optimizer.shrink if fall > 0 else optimizer.grow))
-            if fall > 0:
-                more = self._regularise(jacobian, moved, w + step)
-                reason = self.accept(w + step, float(moved @ moved), started, **more)
-                small = size < optimizer.tolerance or fall < optimizer.tolerance**2 * now
-                return "converged" if small and reason == "finished" else reason
-            if size < optimizer.tolerance or not np.isfinite(mu):
-                return "converged"
+            lower = _squares(self.residuals(w + step), w + step, penalty) < now
+            slots["damping"] = np.array(mu * (optimizer.shrink if lower else optimizer.grow))
+            if lower:
+                return step
+            if np.linalg.norm(scale * step) < optimizer.tolerance * np.linalg.norm(scale * w) or mu > _LARGEST:
+                break
             mu = float(slots["damping"])
-        return self.stop.reason
+        return np.zeros_like(w)
 
     def _regularise(self, jacobian: Array, r: Array, w: Array) -> dict[str, float]:
         """Set the weight penalty alpha / beta anew, and return what the epoch records of it."""
@@ -240,15 +255,15 @@ class LevenbergMarquardtFit(_WholeBatchFit):
             return {}
         before = float(self.state.slots["weight_penalty"])
         values = np.linalg.svd(jacobian, compute_uv=False) ** 2
-        effective = float(np.sum(values / (values + before))) if before else float(min(jacobian.shape))
+        effective = float(np.sum(values / (values + before))) if before else float(len(values))
         free = max(len(r) - effective, 1e-3)
-        penalty = effective * float(r @ r) / (free * max(float(w @ w), 1e-300))
+        penalty = effective * float(r @ r) / (free * max(float(w @ w), _SMALLEST))
         self.state.slots["weight_penalty"] = np.array(penalty)
         return {"effective_parameters": effective, "weight_penalty": penalty}
 
     def _zero(self) -> Array:
         value = self._product.program.input(COTANGENT)
-        shape = (len(self.train), *(dim for dim in value.type.shape[1:] if isinstance(dim, int)))
+        shape = (len(self.train), *(int(str(dim)) for dim in value.type.shape[1:]))
         return np.zeros(shape, value.type.dtype)
 
     def _places(self) -> list[tuple[str, int, int]]:
