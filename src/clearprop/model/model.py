@@ -20,6 +20,7 @@ from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, prepare, stopping
+from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
@@ -230,6 +231,19 @@ class Model:
             self.parameters = training.result or copies(training.evaluated)
             if folder is not None:
                 folder.finish(self, training.state.history)
+
+    def find_learning_rate(
+        self,
+        features: Any,
+        target: Any,
+        *,
+        low: float = 1e-6,
+        high: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+    ) -> RateTest:
+        """Run a learning-rate range test (Smith, 2017) on a copy: steps with rates that grow from `low` to `high`."""
+        return rate_test(self, features, target, low, high, steps, batch_size)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically; `cp.load` reads it back. See `model.saving.save`."""

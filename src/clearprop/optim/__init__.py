@@ -120,7 +120,7 @@ def optimizer(choice: str | Optimizer | WholeBatch) -> Optimizer | WholeBatch:
     if isinstance(choice, WholeBatch):
         return choice
     known: dict[str, Any] = {**OPTIMIZERS, **WHOLE_BATCH}
-    return cast(Optimizer, choose(choice, Optimizer, known, "optimiser"))
+    return choose(choice, Optimizer, known, "optimiser")
 
 
 def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:
