@@ -233,14 +233,7 @@ class Model:
                 folder.finish(self, training.state.history)
 
     def find_learning_rate(
-        self,
-        features: Any,
-        target: Any,
-        *,
-        low: float = 1e-6,
-        high: float = 10.0,
-        steps: int = 100,
-        batch_size: int = 32,
+        self, features: Any, target: Any, low: float = 1e-6, high: float = 10.0, steps: int = 100, batch_size: int = 32
     ) -> RateTest:
         """Run a learning-rate range test (Smith, 2017) on a copy: steps with rates that grow from `low` to `high`."""
         return rate_test(self, features, target, low, high, steps, batch_size)
@@ -351,11 +344,7 @@ class Model:
         return Signature(types, self.trainable, Type(dtype, (Batch(), *shape)), y, weighted)
 
     def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
-        """Write the programs of a training step.
-
-        Raises:
-            SettingsError: the optimiser takes no steps on batches.
-        """
+        """Write the programs of a training step; `SettingsError` if the optimiser takes no steps on batches."""
         if isinstance(self.optimizer, WholeBatch):
             raise SettingsError(f"{brief(self.optimizer)} takes all samples at once and has no training step")
         return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted))

@@ -32,7 +32,7 @@ class RateTest:
         rates: the learning rate of each step, growing by the same factor.
         losses: the cost of each step's batch.
         smoothed: its exponential average, without the bias of its start.
-        suggestion: the rate at which the smoothed loss falls fastest, by the logarithm of the rate, before its minimum.
+        suggestion: a tenth of the rate at which the smoothed loss is smallest.
     """
 
     rates: Array
@@ -82,10 +82,14 @@ class RateTest:
 
 
 def rate_test(
-    model: Model, features: Any, target: Any, low: float, high: float, steps: int, batch_size: int, sample_weight: Any
+    model: Model, features: Any, target: Any, low: float, high: float, steps: int, batch_size: int
 ) -> RateTest:
-    """Run a learning-rate range test on a copy of a model; see `Model.find_learning_rate`."""
-    if not isinstance(model.optimizer, Optimizer) or model.optimizer.learning_rate <= 0:
+    """Run a learning-rate range test: steps on batches, with rates that grow by the same factor from `low` to `high`.
+
+    It runs on a copy: the model's weights, optimiser, schedule and random numbers stay exactly as they were.
+    """
+    optimizer = model.optimizer
+    if not isinstance(optimizer, Optimizer) or optimizer.learning_rate <= 0:
         raise SettingsError("a range test needs an optimiser of steps with a learning rate above 0")
     if not 0 < low < high < math.inf:
         raise SettingsError(f"the rates run from low to high, 0 < low < high, received {low!r} and {high!r}")
@@ -94,8 +98,8 @@ def rate_test(
     trial = copy.copy(model)
     trial.parameters, trial._executables = dict(model.parameters), {}
     rates = np.geomspace(low, high, steps)
-    trial.schedule = FunctionOfStep(lambda step: float(rates[step]) / model.optimizer.learning_rate)
-    train, _ = prepare(trial, features, target, 0.0, None, sample_weight, None)
+    trial.schedule = FunctionOfStep(lambda step: float(rates[step]) / optimizer.learning_rate)
+    train, _ = prepare(trial, features, target, 0.0, None, None, None)
     settings = FitSettings(epochs=steps, steps=steps, batch_size=batch_size, seed=model.seed)
     training = make_training(trial, train, None, settings, None, resume=False)
     assert isinstance(training, Training)  # make_training gives one for an optimiser of steps
@@ -134,10 +138,6 @@ def _smoothed(losses: Array) -> Array:
 
 def _result(rates: Array, losses: list[float]) -> RateTest:
     if len(losses) < 2:
-        raise SettingsError(
-            f"the loss is not finite at the smallest rate, {rates[0]:g}: begin lower, or scale the data"
-        )
+        raise SettingsError(f"the loss is not finite at the rate {rates[0]:g}: begin lower, or scale the data")
     seen, smooth = rates[: len(losses)], _smoothed(np.array(losses))
-    lowest = max(int(np.argmin(smooth)), 1)
-    slope = np.diff(smooth[: lowest + 1])
-    return RateTest(seen, np.array(losses), smooth, float(seen[int(np.argmin(slope))]))
+    return RateTest(seen, np.array(losses), smooth, float(seen[int(np.argmin(smooth))]) / 10)
