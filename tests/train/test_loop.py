@@ -297,13 +297,10 @@ def test_all_parameters_may_be_frozen(samples, model):
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-@pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
-def test_every_loss_and_optimizer_learns(samples, loss, optimizer):
+def test_every_loss_learns(samples, loss):
     X, y = samples
     units, target = {"cross_entropy": (3, y), "binary_cross_entropy": (1, y > 0)}.get(loss, (1, X[:, 0]))
-    rates = {"sgd": 0.1, "adagrad": 0.1, "adadelta": 10.0, "radam": 0.1, "adafactor": 0.1, "lars": 5.0}
-    rate = rates.get(optimizer, 0.02)
-    model = Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.OPTIMIZERS[optimizer](rate))
+    model = Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.Adam(0.02))
     history = model.fit(X, target, epochs=40, batch_size=8, progress=False)
     assert history["loss"][-1] < 0.6 * history["loss"][0]
 

@@ -33,6 +33,21 @@ def test_native_follows_the_reference(name):
         np.testing.assert_allclose(models[1].parameters[key], array, rtol=1e-7, atol=1e-10, err_msg=key)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_learns(name, loss):
+    rates = {"sgd": 0.1, "adagrad": 0.1, "adadelta": 10.0, "radam": 0.1, "adafactor": 0.1, "lars": 5.0}
+    kind = (optim.OPTIMIZERS | optim.WRAPPERS)[name]
+    options = {"decay": 0.9} if name == "exponential_average" else {}
+    optimizer = kind(rates.get(name, 0.02)) if name in optim.OPTIMIZERS else kind(optim.Adam(0.05), **options)
+    model = Model([nn.Dense(6, "tanh"), nn.Dense(2)], loss, optimizer)
+    target = np.hstack([Y, -Y]) if loss == "squared_error" else (Y[:, 0] > 0).astype(int)
+    before = Model([nn.Dense(6, "tanh"), nn.Dense(2)], loss, optimizer)
+    before.init((3,))
+    model.fit(X, target, epochs=60, batch_size=6, progress=False)
+    assert model.evaluate(X, target)["loss"] < 0.5 * before.evaluate(X, target)["loss"]
+
+
 @BACKENDS
 def test_evaluation_and_the_fitted_model_use_the_average(backend):
     """The mean of the weights after every step, and not the last ones."""

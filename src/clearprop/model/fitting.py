@@ -12,6 +12,7 @@ from clearprop.compile import choose_backend, compile_program, compile_step
 from clearprop.data import Encoding, split
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
+from clearprop.ir import Program
 from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
@@ -28,6 +29,7 @@ from clearprop.train import (
     Samples,
     Task,
     Training,
+    build_objective,
     read_checkpoint,
     whole_batch_fit,
 )
@@ -148,6 +150,19 @@ def _resumed(model: Model, file: CheckpointFile | None) -> FitState:
     if not file.path.exists():
         raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
     return read_checkpoint(file.path, file.guard)
+
+
+def objective_for_check(model: Model, samples: Samples, sample_weight: Any) -> tuple[Program, dict[str, Array]]:
+    """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
+    y = given_type(samples.y, model.dtype)
+    signature = model.signature(y, sample_weight is not None, "float64")
+    program, hyper = build_objective(model.network, model.loss, signature)
+    arrays: dict[str, Any] = {"x": samples.x, "y": samples.y} | model.parameters | hyper
+    if sample_weight is not None:
+        arrays["weight"] = sample_weight
+    arrays |= {"key": Key(model.seed).child("training").words(), "step": 0}
+    wanted = {value.name: value.type.dtype for value in program.inputs}
+    return program, {name: np.array(arrays[name], dtype=dtype) for name, dtype in wanted.items()}
 
 
 def _guard(model: Model, train: Samples, validation: Samples | None, settings: FitSettings) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
-from clearprop.model.fitting import make_training, prepare, stopping
+from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
@@ -38,7 +38,6 @@ from clearprop.train import (
     Signature,
     StepPrograms,
     build_evaluation,
-    build_objective,
     build_prediction,
     build_step,
     copies,
@@ -197,16 +196,9 @@ class Model:
             DivergedError: the loss became non-finite; the model has the last good weights.
             DataError, SettingsError, ShapeError: something does not fit; nothing was changed.
         """
+        names, stop = (metrics,) if isinstance(metrics, str) else tuple(metrics), stopping(early_stopping)
         settings = FitSettings(
-            epochs,
-            steps,
-            batch_size,
-            shuffle,
-            self.seed,
-            (metrics,) if isinstance(metrics, str) else tuple(metrics),
-            stopping(early_stopping),
-            checkpoint_steps,
-            checkpoint_seconds,
+            epochs, steps, batch_size, shuffle, self.seed, names, stop, checkpoint_steps, checkpoint_seconds
         )
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
@@ -360,17 +352,7 @@ class Model:
         self, features: Any, target: Any, sample_weight: Any = None
     ) -> tuple[Program, dict[str, Array]]:
         """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
-        samples = self.samples(features, target)
-        y = given_type(samples.y, self.dtype)
-        program, hyper = build_objective(
-            self.network, self.loss, self.signature(y, sample_weight is not None, "float64")
-        )
-        arrays: dict[str, Any] = {"x": samples.x, "y": samples.y} | self.parameters | hyper
-        if sample_weight is not None:
-            arrays["weight"] = sample_weight
-        arrays |= {"key": Key(self.seed).child("training").words(), "step": 0}
-        wanted = {value.name: value.type.dtype for value in program.inputs}
-        return program, {name: np.array(arrays[name], dtype=dtype) for name, dtype in wanted.items()}
+        return objective_for_check(self, self.samples(features, target), sample_weight)
 
     def output_type(self) -> Type:
         """Return the type of the network's output for a batch.
