@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clearprop import losses, nn, optim
+from clearprop.compile import compile_program
 from clearprop.data import batch_order
 from clearprop.ir import Batch, Type
 from clearprop.model import Model, load
@@ -27,8 +28,7 @@ def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool
     step_function = namespace["training_step"]
     programs = model.step_programs(model.output_type() if y.ndim > 1 else CLASS_INDICES, weighted=False)
     state = {name: array.copy() for name, array in model.parameters.items()}
-    for name in programs.slot_names:
-        state[name] = np.zeros_like(state[name.rpartition(".")[0]])
+    state |= compile_program(programs.slots, "reference")(model.parameters)
     objectives = []
     hyper, key, step = dict(programs.hyper), Key(model.seed).child("training").words(), 0
     steps_per_epoch = -(-len(X) // batch_size)
@@ -37,7 +37,8 @@ def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool
         for start in range(0, len(X), batch_size):
             rows = order[start : start + batch_size]
             position = optim.Position(step, steps_per_epoch, epochs * steps_per_epoch)
-            hyper["learning_rate"] = programs.hyper["learning_rate"] * model.schedule(position)
+            varying = model.schedule.values(position, 1, model.optimizer.hyper())
+            hyper |= {name: value for name, (value,) in varying.items()}
             given = {"x": X[rows], "y": y[rows], "key": key, "step": step} | hyper | state
             named = {name.replace(".", "_"): value for name, value in given.items()}
             wanted = step_function.__code__.co_varnames[: step_function.__code__.co_argcount]

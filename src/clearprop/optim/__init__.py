@@ -28,7 +28,7 @@ from clearprop.optim.lion import Lion
 from clearprop.optim.lookahead import Lookahead
 from clearprop.optim.muon import Muon
 from clearprop.optim.nadam import Nadam
-from clearprop.optim.optimizer import Optimizer
+from clearprop.optim.optimizer import Optimizer, slots_of
 from clearprop.optim.parameter_groups import ParameterGroups
 from clearprop.optim.phases import FunctionOfStep, Phases, Warmup
 from clearprop.optim.plateau import ReduceOnPlateau
@@ -192,4 +192,5 @@ __all__ = [
     "Wrapper",
     "optimizer",
     "schedule",
+    "slots_of",
 ]

@@ -16,7 +16,7 @@ from clearprop.ir import Note, Program, Type
 from clearprop.losses import Loss, cost
 from clearprop.nn import Context, Layer, applying
 from clearprop.ops import Tensor
-from clearprop.optim import Optimizer
+from clearprop.optim import Optimizer, slots_of
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, 
             parameters = {name: inputs[name] for name in signature.trainable}
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
-        outputs |= new | slots_after
+        for name in signature.trainable:
+            outputs |= {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
         outputs["health"] = _health([outputs[name] for name in signature.trainable])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
