@@ -222,3 +222,14 @@ def test_names():
     assert optim.optimizer(optim.Adam(0.5)) == optim.Adam(0.5)
     with pytest.raises(SettingsError, match=r"'adamv'.*sgd, momentum, nesterov,.*adam, adamw"):
         optim.optimizer("adamv")
+
+
+@every_case
+def test_native_follows_the_reference(name):
+    """Every optimiser in every convention, as machine code, with all of its slots."""
+    optimizer = CASES[name]
+    runs = [states(optimizer, bowl, START, 10, backend, **rates(optimizer)) for backend in ("reference", "native")]
+    for first, second in zip(*runs, strict=True):
+        assert first.keys() == second.keys()
+        for key, array in first.items():
+            np.testing.assert_allclose(second[key], array, rtol=1e-9, atol=1e-12, err_msg=key)
