@@ -13,7 +13,7 @@ from clearprop import losses, nn, ops, optim
 from clearprop.description import build, describe
 from clearprop.errors import FileFormatError, SettingsError
 
-BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.Schedule)
+BASES = (nn.Layer, nn.Initializer, nn.Penalty, nn.Constraint, losses.Loss, optim.Optimizer, optim.Schedule)
 KNOWN: dict[str, Any] = {
     name: thing
     for module in (nn, losses, optim)
@@ -26,8 +26,25 @@ def cube(x: ops.Tensor) -> ops.Tensor:
     return x * x * x
 
 
+def gap(output: ops.Tensor, target: ops.Tensor) -> ops.Tensor:
+    return ops.abs(output - target)
+
+
 ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "Dense": ((4,), {"activation": nn.LeakyReLU(0.1), "weights": nn.Kaiming(), "penalty": (nn.L1(), nn.L2(0.5))}),
+    "Dense": (
+        (4,),
+        {
+            "activation": nn.LeakyReLU(0.1),
+            "weights": nn.Kaiming(gain="tanh"),
+            "penalty": (nn.L1(), nn.L2(0.5)),
+            "constraint": (nn.NonNegative(), nn.MaxNorm(2.0)),
+            "weight_noise": nn.Dropout(0.25),
+        },
+    ),
+    "ActivityPenalty": ((nn.ElasticNet(0.5),), {"name": "quiet"}),
+    "Given": (([[1.0, 2.0], [3.0, 4.5]],), {}),
+    "Quantile": (((0.25, 0.75),), {"crossing": True}),
+    "FunctionLoss": ((gap,), {}),
     "Sequential": ((nn.Dense(3, "relu", name="a"), nn.Dropout(0.25), nn.Sequential(nn.Tanh(name="t"))), {"name": "s"}),
     "Parallel": ((nn.Dense(3), nn.Dense(3)), {"join": "add", "name": "p"}),
     "Residual": ((nn.Dense(3),), {"shortcut": nn.Dense(3)}),
@@ -42,7 +59,7 @@ def instances() -> list[Any]:
 @pytest.mark.parametrize("thing", instances(), ids=lambda thing: type(thing).__name__)
 def test_round_trip(thing):
     description = json.loads(json.dumps(describe(thing)))
-    again = build(description, KNOWN | {"cube": cube})
+    again = build(description, KNOWN | {"cube": cube, "gap": gap})
     assert again == thing
     assert type(again) is type(thing)
     assert hash(again) == hash(thing)

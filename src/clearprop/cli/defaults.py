@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from clearprop.cli.choices import Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
+from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss
 from clearprop.train import METRICS
 
-LOSSES = {"classification": "cross_entropy", "regression": "squared_error"}
+USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
+TABLE_LOSSES = tuple(
+    name for name, kind in LOSSES.items() if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin))
+)
+"""The losses that fit one output a class or a target, which is what the command builds."""
 TEST_METRICS = {
     "classification": ("accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
@@ -81,10 +86,10 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
 
 def _loss(loss: str, task: str) -> str:
     if loss == "auto":
-        return LOSSES[task]
-    if (loss == "squared_error") != (task == "regression"):
+        return USUAL_LOSS[task]
+    if LOSSES[loss].task != task:
         raise SettingsError(
-            f"--loss {loss} does not fit {task}: leave it out, or choose {LOSSES[task]}, or change --task"
+            f"--loss {loss} does not fit {task}: leave it out, or choose {USUAL_LOSS[task]}, or change --task"
         )
     return loss
 

@@ -13,6 +13,7 @@ from clearprop.cli.defaults import complete, sized
 from clearprop.data import Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.errors import DataError
+from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.model import Model
 from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
 from clearprop.optim import OPTIMIZERS, Optimizer, Schedule, Step, schedule
@@ -150,7 +151,7 @@ def _network(encoding: Encoding, choices: Choices) -> list[Layer]:
         layers.append(Dense(width, choices.activation, penalty=penalty))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
-    binary = choices.loss == "binary_cross_entropy"
+    binary = issubclass(LOSSES[choices.loss], BinaryLoss)
     return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
 
 

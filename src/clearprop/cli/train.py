@@ -10,11 +10,10 @@ import click
 from click.core import ParameterSource
 
 from clearprop.cli.choices import Choices, Source
-from clearprop.cli.defaults import SIZES
+from clearprop.cli.defaults import SIZES, TABLE_LOSSES
 from clearprop.cli.options import Finite, Names, Widths, backend_option, read_config, text_file_options
 from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
-from clearprop.losses import LOSSES
 from clearprop.nn import ACTIVATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES
 
@@ -66,7 +65,7 @@ def _sizes() -> str:
     type=click.Choice(list(SCHEDULES)),
     help="Of the learning rate; step drops it to a tenth after each third of the epochs.  [default: cosine]",
 )
-@click.option("--loss", type=click.Choice(["auto", *LOSSES]), default="auto", show_default=True)
+@click.option("--loss", type=click.Choice(["auto", *TABLE_LOSSES]), default="auto", show_default=True)
 @click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
 @click.option("--validation", type=_UNIT, metavar="R", help="The part that chooses the best epoch.  [default: by size]")
 @click.option("--test", type=_UNIT, default=0.2, show_default=True, metavar="R", help="The part held out for the end.")

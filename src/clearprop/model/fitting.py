@@ -13,7 +13,7 @@ from clearprop.data import Encoding, split
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.ir import Program
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
+from clearprop.model.first_values import start_from_data
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
 from clearprop.model.saving import PARTS
@@ -63,7 +63,7 @@ def prepare(
     target = np.asarray(target)
     _check_lengths(features, target, sample_weight)
     if validation_split:
-        by_class = target if isinstance(model.loss, (CrossEntropy, BinaryCrossEntropy)) else len(target)
+        by_class = target if model.loss.task == "classification" else len(target)
         if target.ndim > 1:
             by_class = len(target)
         rows, held_out = split(by_class, validation_split, seed=model.seed)
@@ -71,8 +71,11 @@ def prepare(
         features, target = _rows(features, rows), target[rows]
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
     if is_table(features) and model.encoding is None:
-        model.encoding = Encoding.fit(features, target, task=_task(model.loss), dtype=model.dtype)
+        model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
+    new = not model.parameters
     train = model.samples(features, target)
+    if new:
+        start_from_data(model, train.x, train.y)
     weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
     validation = None if validation_data is None else model.samples(*validation_data)
     return Samples(train.x, train.y, weight, train.decode), validation
@@ -86,13 +89,6 @@ def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:
         raise DataError("there are no samples to train on")
     if sample_weight is not None and np.shape(sample_weight) != (len(target),):
         raise SettingsError(f"sample_weight must hold {len(target)} numbers, received shape {np.shape(sample_weight)}")
-
-
-def _task(loss: Loss) -> str:
-    """Return what a target is to the loss, so that whole numbers are not taken for classes, or the reverse."""
-    if isinstance(loss, (CrossEntropy, BinaryCrossEntropy)):
-        return "classification"
-    return "regression" if isinstance(loss, SquaredError) else "auto"
 
 
 def _rows(features: Any, rows: Array) -> Any:
@@ -117,7 +113,7 @@ def make_training(
             model.network,
             model.loss,
             model.signature(y, train.weight is not None),
-            model.compiled_evaluation(train),
+            lambda: model.compiled_evaluation(train),
             model.backend,
         )
         state = resumed or FitState(dict(model.parameters), {})

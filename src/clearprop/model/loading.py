@@ -15,7 +15,16 @@ from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import PARTS
 
-_BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.WholeBatch, optim.Schedule)
+_BASES = (
+    nn.Layer,
+    nn.Initializer,
+    nn.Penalty,
+    nn.Constraint,
+    losses.Loss,
+    optim.Optimizer,
+    optim.WholeBatch,
+    optim.Schedule,
+)
 
 
 def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:

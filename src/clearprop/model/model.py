@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from clearprop.losses import BinaryLoss, ClassLoss, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
@@ -25,6 +25,7 @@ from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Layer, Sequential
+from clearprop.ops import Tensor
 from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.optim import schedule as schedule_of
@@ -60,7 +61,7 @@ class Model:
 
     Args:
         network: a layer, or layers one after another.
-        loss: a loss or its name: "squared_error", "cross_entropy", "binary_cross_entropy".
+        loss: a loss, its name, such as "squared_error" or "cross_entropy", or a function of (output, target).
         optimizer: an optimiser or its name, such as "adam" (`optim.OPTIMIZERS` lists them).
         schedule: what the learning rate is multiplied by: a schedule, its name, or any function of the step.
         dtype: "float32" or "float64", of parameters and arithmetic.
@@ -80,7 +81,7 @@ class Model:
     def __init__(
         self,
         network: Layer | Sequence[Layer],
-        loss: str | Loss = "squared_error",
+        loss: str | Loss | Callable[[Tensor, Tensor], Tensor] = "squared_error",
         optimizer: str | Optimizer | WholeBatch = "adam",
         *,
         schedule: str | Schedule | Callable[[int], float] = "constant",
@@ -242,21 +243,21 @@ class Model:
         """
         prediction = self._predict(self._input(features))
         if self.encoding is not None and self.encoding.task == "regression":
-            return self.encoding.decode(prediction)
+            return self.loss.in_units(prediction, self.encoding.decode)
         return prediction
 
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of binary cross-entropy, each is a question of its own, and its answer is 0 or 1.
+        Of several outputs of a loss such as binary cross-entropy, each is a question of its own, and its answer is 0 or 1.
 
         Raises:
-            SettingsError: the loss is not a cross-entropy, so that there are no classes.
+            SettingsError: the loss is not one of classes or of yes-or-no questions.
         """
-        if not isinstance(self.loss, (CrossEntropy, BinaryCrossEntropy)):
+        if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(self._input(features))
-        if isinstance(self.loss, BinaryCrossEntropy):
+        if isinstance(self.loss, BinaryLoss):
             if self.encoding is not None:
                 return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
             answers = (prediction > 0.5).astype(np.int64)
@@ -302,7 +303,7 @@ class Model:
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""
         output = self.output_type()
-        classes = isinstance(self.loss, CrossEntropy) and not self.soft_target
+        classes = isinstance(self.loss, ClassLoss) and not self.soft_target
         return self.step_programs(Type("int64", output.shape[:-1]) if classes else output, self.weighted)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:

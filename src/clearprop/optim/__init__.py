@@ -28,7 +28,7 @@ from clearprop.optim.lion import Lion
 from clearprop.optim.lookahead import Lookahead
 from clearprop.optim.muon import Muon
 from clearprop.optim.nadam import Nadam
-from clearprop.optim.optimizer import Optimizer, slots_of
+from clearprop.optim.optimizer import Optimizer, at_parameter, slots_of
 from clearprop.optim.parameter_groups import ParameterGroups
 from clearprop.optim.phases import FunctionOfStep, Phases, Warmup
 from clearprop.optim.plateau import ReduceOnPlateau
@@ -192,5 +192,6 @@ __all__ = [
     "Wrapper",
     "optimizer",
     "schedule",
+    "at_parameter",
     "slots_of",
 ]

@@ -7,7 +7,7 @@ the inputs they replace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clearprop import ops
@@ -16,7 +16,7 @@ from clearprop.ir import Note, Program, Type
 from clearprop.losses import Loss, cost
 from clearprop.nn import Context, Layer, applying
 from clearprop.ops import Tensor
-from clearprop.optim import Optimizer, slots_of
+from clearprop.optim import Optimizer, at_parameter, slots_of
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,14 @@ class StepPrograms:
 
 def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Signature) -> StepPrograms:
     """Write the objective, derive it, add the optimiser's update."""
-    objective, layer_hyper = build_objective(network, loss, signature)
+    context = Context(training=True)
+    objective = write_objective(network, loss, signature, context)
     derived = derive(objective, signature.trainable, of="objective")
     slots = _slots_program(optimizer, signature)
     evaluated = optimizer.evaluated(signature.trainable)
-    step = _step_program(derived, optimizer, signature, slots)
-    return StepPrograms(objective, step, slots, optimizer.hyper() | layer_hyper, slots.output_names, evaluated)
+    with applying(context):
+        step = _step_program(derived, optimizer, signature, slots, context.after_update)
+    return StepPrograms(objective, step, slots, optimizer.hyper() | context.hyper, slots.output_names, evaluated)
 
 
 def build_objective(
@@ -83,11 +85,16 @@ def build_objective(
         The program, and the default of each hyper-parameter that the layers take.
     """
     context = Context(training=training)
+    return write_objective(network, loss, signature, context), context.hyper
+
+
+def write_objective(network: Layer, loss: Loss, signature: Signature, context: Context) -> Program:
+    """Write the objective as `build_objective` does; what the layers tell the trace is left in the context."""
     with ops.tracing("objective") as builder, applying(context):
         parameters, x, y, weight = sample_inputs(signature)
         output = network.apply(parameters, x)
         with builder.at(quantity="loss"):
-            per_sample = ops.label(loss.per_sample(output, y), "loss")
+            per_sample = ops.label(_mixed(loss, output, y, context), "loss")
         with builder.at(quantity="cost"):
             outputs = {"cost": ops.label(cost(per_sample, weight), "cost")}
         objective = outputs["cost"]
@@ -99,7 +106,17 @@ def build_objective(
             with builder.at(quantity="objective"):
                 objective = ops.label(outputs["cost"] + outputs["penalty"], "objective")
         outputs = {"objective": objective} | outputs
-        return builder.finish((name, tensor.value) for name, tensor in outputs.items()), context.hyper
+        return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def _mixed(loss: Loss, output: Tensor, y: Tensor, context: Context) -> Tensor:
+    """Write the loss of every sample, mixed with that for the target of its partner where a layer mixed the two."""
+    per_sample = loss.per_sample(output, y)
+    if context.mix is None:
+        return per_sample
+    weight, partner = context.mix
+    own = ops.astype(weight, per_sample.dtype)
+    return own * per_sample + (1.0 - own) * loss.per_sample(output, ops.take(y, partner))
 
 
 def build_prediction(network: Layer, loss: Loss, signature: Signature) -> Program:
@@ -155,7 +172,14 @@ def _slots_program(optimizer: Optimizer, signature: Signature) -> Program:
         return builder.finish((name, tensor.value) for name, tensor in first.items())
 
 
-def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, slots: Program) -> Program:
+def _step_program(
+    derived: Program,
+    optimizer: Optimizer,
+    signature: Signature,
+    slots: Program,
+    after_update: Mapping[str, Sequence[Callable[[Tensor], Tensor]]],
+) -> Program:
+    evaluated = optimizer.evaluated(signature.trainable)
     with ops.tracing("training_step") as builder:
         tensors = {value: Tensor(builder.input(value.name, value.type, value.note)) for value in derived.inputs}
         replay(derived, tensors)
@@ -170,7 +194,12 @@ def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, 
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
         for name in signature.trainable:
-            outputs |= {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
+            own = {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
+            for change in after_update.get(name, ()):
+                with at_parameter(name):
+                    for key in dict.fromkeys((name, evaluated.get(name, name))):
+                        own[key] = change(own[key])
+            outputs |= own
         outputs["health"] = _health([outputs[name] for name in signature.trainable])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,14 @@ from clearprop.train.diagnose import first_non_finite
 from clearprop.train.fit import CheckpointFile, Fit, Samples
 from clearprop.train.settings import FitSettings
 from clearprop.train.state import Arrays, FitState
-from clearprop.train.step import Signature, build_objective
+from clearprop.train.step import Signature
 from clearprop.train.whole_batch_programs import (
     COTANGENT,
     DIRECTION,
     build_hessian_product,
     build_jacobian_product,
     build_residuals,
+    build_whole_objective,
 )
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +43,7 @@ class Task:
     network: Layer
     loss: Loss
     signature: Signature
-    evaluation: Executable
+    evaluation: Callable[[], Executable]
     backend: str
 
 
@@ -63,11 +64,11 @@ class _WholeBatchFit(Fit):
         self.steps_per_epoch, self.total_steps = 1, min(settings.epochs, settings.steps or settings.epochs)
         self.task, self.optimizer = task, optimizer
         self.names = task.signature.trainable
-        self.objective, hyper = build_objective(task.network, task.loss, task.signature)
+        self.objective, hyper = build_whole_objective(task.network, task.loss, task.signature)
         if "key" in self.objective.input_names:
             raise SettingsError(
                 f"{type(optimizer).__name__} minimises one function, and this network draws random numbers: leave "
-                "dropout and noise out, or take an optimiser of steps, such as Adam"
+                "dropout, noise and mixup out, or take an optimiser of steps, such as Adam"
             )
         if not self.names:
             raise SettingsError("every parameter is frozen: there is nothing to train")

@@ -11,10 +11,27 @@ from clearprop.ir import Program, Type
 from clearprop.losses import Loss
 from clearprop.nn import Context, Layer, applying
 from clearprop.ops import Tensor
-from clearprop.train.step import Signature, sample_inputs
+from clearprop.train.step import Signature, sample_inputs, write_objective
 
 DIRECTION, COTANGENT = "direction.", "cotangent"
 """What leads the names of the inputs that hold a direction, and the input that a Jacobian is derived by."""
+
+
+def build_whole_objective(network: Layer, loss: Loss, signature: Signature) -> tuple[Program, dict[str, float]]:
+    """Write the objective, and return the hyper-parameters of the layers beside it, as `build_objective` does.
+
+    Raises:
+        SettingsError: a layer has a constraint, which these optimisers would step over between their updates.
+    """
+    context = Context(training=True)
+    objective = write_objective(network, loss, signature, context)
+    if context.after_update:
+        named = ", ".join(context.after_update)
+        raise SettingsError(
+            f"an optimiser of all samples at once does not keep constraints, and {named} has one: leave the "
+            "constraint out, or take an optimiser of steps, such as Adam"
+        )
+    return objective, context.hyper
 
 
 def build_hessian_product(objective: Program, wrt: Sequence[str]) -> Program:
