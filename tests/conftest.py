@@ -1,4 +1,7 @@
-"""What every test shares."""
+"""What every test shares: settings, and the tables in `tables/` that several folders go over."""
+
+import sys
+from pathlib import Path
 
 import atexit
 import os
@@ -6,6 +9,8 @@ import shutil
 import tempfile
 
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent / "tables"))
 
 # A shared machine may be slow at any moment: a deadline would make a test fail by chance.
 settings.register_profile("clearprop", deadline=None, print_blob=True)

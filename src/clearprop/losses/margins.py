@@ -16,8 +16,8 @@ from clearprop.settings import choice, real, whole
 class Hinge(BinaryLoss):
     """max(0, margin - s z) with s = 2 t - 1 for the answers t, 0 or 1 (Cortes and Vapnik, 1995).
 
-    With margin 0 it is the perceptron's: its gradient is the rule of Rosenblatt (1958). `predict` gives (z + 1) / 2, the
-    score in units of the answer: 1/2 is undecided. It is no probability. The derivative at the margin is 0.
+    With margin 0 it is the perceptron's: its gradient is the rule of Rosenblatt (1958). `predict` gives (z + 1) / 2,
+    the score in units of the answer: 1/2 is undecided. It is no probability. The derivative at the margin is 0.
     """
 
     margin: float = real(1.0, "[0, inf)")

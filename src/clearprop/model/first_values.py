@@ -21,8 +21,8 @@ _SAMPLES = 4096
 def start_from_data(model: Model, x: Array, target: Array) -> None:
     """Let every `DataDriven` initialiser of a new model see the first 4096 samples, and the targets of all.
 
-    One after another, in the order of the network: each sees what its layer gives with those before it in place. This is
-    evaluated by the reference backend, so that a model starts alike for every backend.
+    One after another, in the order of the network: each sees what its layer gives with those before it in place. This
+    is evaluated by the reference backend, so that a model starts alike for every backend.
     """
     context = Context(training=False)
     with ops.tracing("first_values") as builder, applying(context):

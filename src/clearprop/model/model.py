@@ -249,7 +249,7 @@ class Model:
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of a loss such as binary cross-entropy, each is a question of its own, and its answer is 0 or 1.
+        Of several outputs of binary cross-entropy and its kin, each is a question of its own, answered by 0 or 1.
 
         Raises:
             SettingsError: the loss is not one of classes or of yes-or-no questions.
