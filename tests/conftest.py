@@ -1,12 +1,11 @@
 """What every test shares: settings, and the tables in `tables/` that several folders go over."""
 
-import sys
-from pathlib import Path
-
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 
 from hypothesis import settings
 

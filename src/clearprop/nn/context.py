@@ -78,10 +78,10 @@ def hyper(name: str, default: float) -> Tensor:
     context = current_context()
     builder = ops.current_builder()
     taken = {value.name: value for value in builder.inputs}
-    path, count = f"{builder.scope.layer}.{name}", 1
+    path, count = _path(name), 1
     while path in taken and context.hyper.get(path) != default:
         count += 1
-        path = f"{builder.scope.layer}.{name}_{count}"
+        path = _path(f"{name}_{count}")
     if path in taken:
         return Tensor(taken[path])
     context.hyper[path] = default
@@ -130,6 +130,7 @@ def mix_loss(weight: Tensor, partner: Tensor) -> None:
     context.mix = (weight, partner)
 
 
-def _path(parameter: str) -> str:
+def _path(name: str) -> str:
+    """The name of a part of the layer at hand."""
     layer = ops.current_builder().scope.layer
-    return f"{layer}.{parameter}" if layer else parameter
+    return f"{layer}.{name}" if layer else name

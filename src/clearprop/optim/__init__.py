@@ -190,8 +190,8 @@ __all__ = [
     "WeightDecay",
     "WholeBatch",
     "Wrapper",
+    "at_parameter",
     "optimizer",
     "schedule",
-    "at_parameter",
     "slots_of",
 ]
