@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as f
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
-Tensor = torch.Tensor
 Activation = tuple[str, dict[str, Any], Callable[[Tensor], Tensor]]
 Loss = tuple[str, dict[str, Any], str, Callable[[Tensor, Tensor], Tensor], str]
 

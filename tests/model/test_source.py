@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
-from loss_table import samples
+from loss_table import samples, shaped
 
-from clearprop import losses, nn, ops, optim
+from clearprop import losses, nn, optim
 from clearprop.compile import compile_program
 from clearprop.data import batch_order
 from clearprop.ir import Batch, Type
@@ -19,11 +18,6 @@ from clearprop.randomness import Key
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(23, 4))
 CLASSES = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0.5)
-
-
-def cut(shape: tuple[int, ...]) -> nn.Layer:
-    """What brings six outputs to the shape of an output that a loss takes."""
-    return nn.Function(lambda z: ops.reshape(z[:, : math.prod(shape)], (z.shape[0], *shape)))
 
 
 def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool) -> tuple[dict[str, Any], list[float]]:
@@ -62,7 +56,7 @@ def test_two_layers_with_dropout_and_penalties(loss, optimizer):
         nn.Dense(5, "tanh", penalty=(nn.L2(1e-2), nn.L1(1e-3))),
         nn.Dropout(0.25),
         nn.Dense(12, penalty=nn.L2(1e-2)),
-        cut(output),
+        shaped(output),
     ]
     rate = optim.OPTIMIZERS[optimizer](0.02)
     model = Model(network, loss, rate, schedule=optim.Cosine(0.1), dtype="float64", seed=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import scipy.special
 import scipy.stats
 import sklearn.metrics
 
-from clearprop import losses, ops
+from clearprop import losses, nn, ops
 
 Array = np.ndarray[Any, Any]
 
@@ -234,6 +235,11 @@ CASES: list[Case] = [
     Case(L.Contrastive(4.0), ITEMS[:, :2], ALIKE, lambda z, y: contrastive(z, y, 4.0)),
     Case(L.FunctionLoss(fourth_power), LOGITS, VALUES, lambda z, y: ((z - y) ** 4).mean(1)),
 ]
+
+
+def shaped(output: tuple[int, ...]) -> nn.Layer:
+    """A layer that brings twelve numbers a sample to an output of a shape."""
+    return nn.Function(lambda z: ops.reshape(z[:, : math.prod(output)], (z.shape[0], *output)))
 
 
 def samples(name: str, n: int, seed: int = 0) -> tuple[tuple[int, ...], Array]:

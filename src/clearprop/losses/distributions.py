@@ -60,10 +60,14 @@ class Quantile(Loss):
         count = len(self.quantiles)
         if output.rank < 2 or output.shape[-1] != count:
             raise ShapeError(f"{self!r} needs {count} outputs, (n, {count}), and the network gives {output}")
-        wanted = output.with_shape(output.shape[:-1])
+        wanted = self.usual_target(output)
         if given.shape not in (wanted.shape, (*wanted.shape, 1)):
             raise ShapeError(f"{self!r} of outputs {output} takes a target {wanted}, received {given}")
         return wanted
+
+    def usual_target(self, output: Type) -> Type:
+        """A target (n, ...) for outputs (n, ..., quantiles)."""
+        return output.with_shape(output.shape[:-1])
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the mean pinball loss over the quantiles, of shape (n,)."""
@@ -109,10 +113,14 @@ class GaussianLikelihood(Loss):
         last = output.shape[-1] if output.rank > 1 else 1
         if not isinstance(last, int) or last % 2:
             raise ShapeError(f"{self!r} needs two outputs a target, (n, 2 k), and the network gives {output}")
-        wanted = output.with_shape((*output.shape[:-1], last // 2))
+        wanted = self.usual_target(output)
         if given.shape != wanted.shape and not (last == 2 and given.shape == wanted.shape[:-1]):
             raise ShapeError(f"{self!r} of outputs {output} takes a target {wanted}, received {given}")
         return wanted
+
+    def usual_target(self, output: Type) -> Type:
+        """A target (n, ..., k) for outputs (n, ..., 2 k)."""
+        return output.with_shape((*output.shape[:-1], _half(output)))
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write (log v + (t - m)^2 / v) / 2, reduced over the targets, of shape (n,)."""
@@ -133,6 +141,10 @@ class GaussianLikelihood(Loss):
         return np.concatenate([means, np.asarray(decode(mean + std)).reshape(rows) - means], axis=-1)
 
     def _halves(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        last = output.shape[-1]
-        half = last // 2 if isinstance(last, int) else 0
+        half = _half(output.type)
         return output[..., :half], ops.name(ops.softplus(output[..., half:]) + self.least, "variance")
+
+
+def _half(output: Type) -> int:
+    last = output.shape[-1]
+    return last // 2 if isinstance(last, int) else 0

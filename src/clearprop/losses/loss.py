@@ -39,6 +39,10 @@ class Loss(ABC):
             ShapeError: no target like the given one fits the output; the message says what would.
         """
 
+    def usual_target(self, output: Type) -> Type:
+        """Return the type of the targets that an output usually meets: the output's own by default."""
+        return output
+
     @abstractmethod
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the loss of every sample, of shape (n,)."""
@@ -104,6 +108,10 @@ class ClassLoss(Loss):
         indices = f"class indices {Type('int64', output.shape[:-1])}"
         wanted = " or ".join([indices] * self.hard + [f"probabilities {output}"] * self.soft)
         raise ShapeError(f"{self.words} of scores {output} takes {wanted}, received {given}")
+
+    def usual_target(self, output: Type) -> Type:
+        """Class indices, if it takes them."""
+        return Type("int64", output.shape[:-1]) if self.hard else output
 
     @property
     def words(self) -> str:

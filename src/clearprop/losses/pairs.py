@@ -30,10 +30,14 @@ class ItemsLoss(Loss):
                 f"{self!r} compares {self.items} items a sample, outputs (n, {self.items}, d), and the network gives "
                 f"{output}; give samples of shape ({self.items}, features)"
             )
-        wanted = output.with_shape(output.shape[:1])
+        wanted = self.usual_target(output)
         if given.shape not in (wanted.shape, (*wanted.shape, 1)):
             raise ShapeError(f"{self!r} takes one number a sample as the target, {wanted}, received {given}")
         return wanted
+
+    def usual_target(self, output: Type) -> Type:
+        """A target (n,)."""
+        return output.with_shape(output.shape[:1])
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the loss of every sample, of shape (n,)."""

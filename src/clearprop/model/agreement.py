@@ -31,8 +31,8 @@ def check_target(loss: Loss, target: Array) -> None:
     if len(odd):
         place = tuple(odd[0].tolist())
         raise DataError(
-            f"{type(loss).__name__} takes probabilities from 0 to 1, and the target at index {place} is {target[place]}: "
-            "give class indices as whole numbers, or (binary) renumber two classes as 0 and 1"
+            f"{type(loss).__name__} takes probabilities from 0 to 1, and the target at index {place} is "
+            f"{target[place]}: give class indices as whole numbers, or (binary) renumber two classes as 0 and 1"
         )
     if isinstance(loss, ClassLoss):
         _check_sums(target)

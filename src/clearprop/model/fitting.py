@@ -104,21 +104,15 @@ def make_training(
     resume: bool,
 ) -> Fit:
     """Compile what the fit runs and give it its first state, or the checkpoint's when the run goes on."""
-    model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
+    model.target, model.weighted = given_type(train.y, model.dtype), train.weight is not None
     file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
     resumed = _resumed(model, file) if resume else None
     if isinstance(model.optimizer, WholeBatch):
-        y = given_type(train.y, model.dtype)
-        task = Task(
-            model.network,
-            model.loss,
-            model.signature(y, train.weight is not None),
-            lambda: model.compiled_evaluation(train),
-            model.backend,
-        )
+        signature = model.signature(model.target, model.weighted)
+        task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
         state = resumed or FitState(dict(model.parameters), {})
         return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
-    programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
+    programs = model.step_programs(model.target, model.weighted)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),

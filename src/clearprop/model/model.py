@@ -16,7 +16,7 @@ from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryLoss, ClassLoss, Loss
+from clearprop.losses import BinaryLoss, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
@@ -72,7 +72,7 @@ class Model:
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
-        soft_target, weighted: whether the last fit had probabilities as targets, and weights.
+        target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
 
     Raises:
         SettingsError: an argument has a value that is not allowed.
@@ -106,7 +106,7 @@ class Model:
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
         self.encoding: Encoding | None = None
-        self.soft_target = False
+        self.target: Type | None = None
         self.weighted = False
         self._executables: dict[Any, Executable] = {}
         check_final_activation(self.network, self.loss)
@@ -302,9 +302,8 @@ class Model:
 
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""
-        output = self.output_type()
-        classes = isinstance(self.loss, ClassLoss) and not self.soft_target
-        return self.step_programs(Type("int64", output.shape[:-1]) if classes else output, self.weighted)
+        y = self.loss.usual_target(self.output_type()) if self.target is None else self.target
+        return self.step_programs(y, self.weighted)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
         """Return encoded samples, of the types that the network and the loss take.
