@@ -7,6 +7,7 @@ import inspect
 import numpy as np
 import pytest
 import scipy.stats
+from noise_table import SOURCES
 
 from clearprop import losses, nn
 from clearprop.backends.reference import Reference
@@ -28,6 +29,7 @@ NOISY = {
 
 def test_every_kind_has_a_name():
     assert set(nn.NOISE.values()) == NOISY
+    assert set(SOURCES) == set(nn.NOISE)
 
 
 @pytest.mark.parametrize("name", nn.NOISE)
