@@ -83,6 +83,7 @@ def kinds() -> dict[str, Kind]:
         "activity": [(nn.ActivityPenalty(nn.L1()), "NumPy"), (nn.KLSparsity(), "SciPy")],
         "optimisers": [],
     }
+    checked = {title: sources(cases) for title, cases in found.items()}
     members: dict[str, tuple[Names, tuple[type, ...]]] = {
         "activations": (nn.ACTIVATIONS, exported(nn, nn.Activation, nn.ACTIVATIONS)),
         "initialisers": (nn.INITIALIZERS, exported(nn, nn.Initializer, nn.INITIALIZERS)),
@@ -93,13 +94,9 @@ def kinds() -> dict[str, Kind]:
         "noise": (nn.NOISE, tuple(nn.NOISE.values())),
         "optimisers": (optim.OPTIMIZERS, tuple(optim.OPTIMIZERS.values())),
     }
-    torch = {"activations": "activations", "losses": "losses", "optimisers": "optimizers"}
-    return {
-        title: Kind(
-            names, classes, sources(found[title]) | {"PyTorch": golden(torch[title]) if title in torch else set()}
-        )
-        for title, (names, classes) in members.items()
-    }
+    for title, name in (("activations", "activations"), ("losses", "losses"), ("optimisers", "optimizers")):
+        checked[title]["PyTorch"] = golden(name)
+    return {title: Kind(*members[title], checked[title]) for title in members}
 
 
 def counts() -> str:
@@ -160,7 +157,7 @@ def pages() -> dict[Path, str]:
 def out_of_date() -> list[str]:
     """Return what is wrong with the pages: tables that differ, members without a panel in the plots."""
     wrong = [
-        f"{path.relative_to(ROOT)}: a table is out of date"
+        f"{path.name}: a table is out of date"
         for path, text in pages().items()
         if path.read_text(encoding="utf-8") != text
     ]

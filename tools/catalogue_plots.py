@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 Curves = tuple[Array, Array]
 WIDTH, HEIGHT, COLUMNS = 150, 130, 5
 REACH = 4.0
-X = np.linspace(-REACH, REACH, 161)
+X = np.linspace(-REACH, REACH, 81)
 
 
 def curves(function: Callable[[ops.Tensor], ops.Tensor]) -> Curves:
@@ -79,7 +79,7 @@ def _path(y: Array) -> str:
     words, pen = [], False
     for place, (x, height) in enumerate(zip(X, y, strict=True)):
         inside = abs(height) <= REACH
-        jumps = place > 0 and abs(height - y[place - 1]) > 0.3
+        jumps = place > 0 and abs(height - y[place - 1]) > 0.6
         if inside:
             point = f"{WIDTH / 2 + x * across:.1f} {HEIGHT / 2 + 8 - height * down:.1f}"
             words.append(("L" if pen and not jumps else "M") + point)
