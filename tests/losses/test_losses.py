@@ -15,6 +15,7 @@ from loss_table import BITS, CASES, LABELS, LOGITS, SOFT, VALUES, fourth_power, 
 
 from clearprop import losses, ops
 from clearprop.backends.reference import Reference
+from clearprop.description import brief
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.grad import derive
 from clearprop.ir import Batch, Type
@@ -56,7 +57,7 @@ def test_every_loss_has_a_case():
         assert losses.loss(name) == kind()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.loss}{case.z.shape}{case.y.dtype}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{brief(case.loss)}{case.z.shape}{case.y.dtype}")
 class TestAgainstReference:
     def test_each_sample_and_their_mean(self, case):
         outputs = run(case.loss, case.z, case.y)

@@ -238,8 +238,8 @@ class Model:
     def predict(self, features: Any) -> Array:
         """Return the prediction for each sample.
 
-        Probabilities (n, classes) or (n, 1) with a cross-entropy; else the network's output, brought back to the
-        target's units when the model was fitted to a table.
+        What the loss makes of the network's output: probabilities with a cross-entropy, rates, quantiles, or the output
+        itself; in the target's units when the model was fitted to a table.
         """
         prediction = self._predict(self._input(features))
         if self.encoding is not None and self.encoding.task == "regression":
@@ -323,8 +323,7 @@ class Model:
         wanted = self.loss.target_type(output, given_type(y, self.dtype))
         fitted = fit_target(y, wanted, output)
         check_target(self.loss, fitted)
-        regression = self.encoding is not None and self.encoding.task == "regression"
-        decode = self.encoding.decode if regression and self.encoding is not None else None
+        decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
         return Samples(x, fitted, weight, decode)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
