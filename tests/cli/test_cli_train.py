@@ -163,3 +163,19 @@ def test_a_metric_that_fails_in_training_leaves_no_run(call, tmp_path, monkeypat
     result = call("train", path, "--target", "a", "--metrics", "accuracy", status=2)
     assert "regression" in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "activation"),
+    [("diabetes", "huber", "mish"), ("breast-cancer", "hinge", "prelu"), ("iris", "focal", "elu")],
+)
+def test_losses_and_activations_of_the_catalogue(call, tmp_path, quick, name, loss, activation):
+    call("train", name, *quick, "--loss", loss, "--activation", activation, "--out", "run")
+    model = load(tmp_path / "run")
+    assert type(model.loss).__name__.lower() == loss
+    assert model.network.layers[0].activation == activation
+
+
+@pytest.mark.parametrize("loss", ["quantile", "triplet", "poisson", "kl_divergence"])
+def test_losses_that_a_table_does_not_fit_are_not_offered(call, quick, loss):
+    assert f"'{loss}' is not one of" in call("train", "diabetes", *quick, "--loss", loss, status=2).stderr

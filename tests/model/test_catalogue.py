@@ -102,6 +102,11 @@ class TestTables:
         assert abs((mean - self.Y).mean()) < 10
         assert 10 < std.mean() < 35
 
+    @pytest.mark.parametrize("x", [X, TABLE], ids=["array", "table"])
+    def test_counts_are_not_negative(self, x):
+        with pytest.raises(DataError, match=r"Poisson takes counts of at least 0.*give an array"):
+            trained([nn.Dense(1)], "poisson", x, X[:, 0])
+
     def test_counts(self):
         counts = RNG.poisson(np.exp(0.5 + X[:, 0]))
         model = trained([nn.Dense(1, biases=nn.TargetMean())], "poisson", X, counts, epochs=150)

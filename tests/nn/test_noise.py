@@ -136,7 +136,7 @@ class TestMixup:
     def test_weights_are_beta_and_partners_uniform(self, apply, alpha):
         applied = apply(nn.Mixup(alpha), np.eye(5), training=True)
         weights, shifts = [], np.zeros(5)
-        for step in range(3000):
+        for step in range(1000):
             mixed = applied.outputs(step=np.asarray(step, np.int64))["result"]
             weights.append(mixed[0, 0])
             shifts[1 + int(np.argmax(mixed[0, 1:]))] += 1

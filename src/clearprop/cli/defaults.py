@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from clearprop.cli.choices import Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
-from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss
+from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.train import METRICS
 
 USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
 TABLE_LOSSES = tuple(
-    name for name, kind in LOSSES.items() if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin))
+    name
+    for name, kind in LOSSES.items()
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
 )
-"""The losses that fit one output a class or a target, which is what the command builds."""
+"""The losses that fit one output a class or a standardised target, which is what the command builds."""
 TEST_METRICS = {
     "classification": ("accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),

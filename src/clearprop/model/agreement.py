@@ -16,6 +16,7 @@ from clearprop.losses import (
     Focal,
     KLDivergence,
     Loss,
+    Poisson,
 )
 from clearprop.nn import Dense, Sequential, Sigmoid, Softmax, activation
 
@@ -24,7 +25,13 @@ _SUM_TOLERANCE = 1e-3
 
 
 def check_target(loss: Loss, target: Array) -> None:
-    """Raise `DataError` where a loss of classes or answers is given targets that are no probabilities."""
+    """Raise `DataError` where targets are no probabilities, or no counts, and the loss takes such."""
+    if isinstance(loss, Poisson) and (target < 0).any():
+        place = tuple(np.argwhere(target < 0)[0].tolist())
+        raise DataError(
+            f"Poisson takes counts of at least 0, and the target at index {place} is {target[place]}; with a table "
+            "targets are standardised, so give an array of features and the counts"
+        )
     if not isinstance(loss, ClassLoss | BinaryLoss) or target.dtype.kind != "f":
         return
     odd = np.argwhere((target < 0) | (target > 1))
