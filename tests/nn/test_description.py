@@ -100,3 +100,14 @@ def test_descriptions_that_do_not_fit(description):
 def test_what_cannot_be_described_is_refused():
     with pytest.raises(SettingsError, match="cannot be written"):
         describe(nn.Function(object()))  # type: ignore[arg-type]
+
+
+def test_no_two_classes_share_a_name():
+    """A file names a class by its bare name, whichever module it is in."""
+    names = [
+        name
+        for module in (nn, losses, optim)
+        for name in module.__all__
+        if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES)
+    ]
+    assert len(names) == len(set(names))
