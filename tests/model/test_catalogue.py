@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+from loss_table import samples, shaped
 
 from clearprop import losses, nn, ops, optim
 from clearprop.errors import DataError, SettingsError
@@ -27,6 +28,15 @@ def trained(network: list[Any], loss: Any, x: Any, y: Any, epochs: int = 40) -> 
 def cubed(output: ops.Tensor, target: ops.Tensor) -> ops.Tensor:
     error = ops.abs(output - target)
     return error * error * error
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_every_loss_learns(loss):
+    """Samples by heart: targets have nothing to do with x, and the loss falls by a good part of itself."""
+    output, y = samples(loss, 24)
+    model = Model([nn.Dense(48, "tanh"), nn.Dense(12), shaped(output)], loss, optim.Adam(0.02), backend="reference")
+    history = model.fit(X[:24], y, epochs=60, batch_size=8, progress=False)
+    assert history["loss"][-1] < history["loss"][0] - 0.3 * abs(history["loss"][0])
 
 
 class TestClasses:
