@@ -30,11 +30,13 @@ class Allowed:
         words: what the message says it is, such as "lies in [0, 1)".
         holds: whether a value is allowed.
         wrong: some values that are not.
+        choices: the words among which it is one; empty for other kinds of values.
     """
 
     words: str
     holds: Callable[[Any], bool]
     wrong: tuple[Any, ...]
+    choices: tuple[str, ...] = ()
 
 
 def field(allowed: Allowed, default: Any = dataclasses.MISSING) -> Any:
@@ -44,17 +46,24 @@ def field(allowed: Allowed, default: Any = dataclasses.MISSING) -> Any:
 
 def real(default: float, interval: str) -> Any:
     """Return a field that holds a finite number in an interval such as "[0, 1)" or "(-inf, inf)"."""
-    low, high = (float(end) for end in interval[1:-1].split(","))
+    low, high = _ends(interval)
+    outside = [end for end in (low - 1, low, high, high + 1) if not within(end, interval)]
+    wrong = (*outside, math.nan, math.inf, True, "1", None)
+    return field(Allowed(f"lies in {interval}", lambda value: within(value, interval), wrong), default)
 
-    def holds(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return False
-        return (low <= value if interval[0] == "[" else low < value) and (
-            value <= high if interval[-1] == "]" else value < high
-        )
 
-    outside = [end for end in (low - 1, low, high, high + 1) if not holds(end)]
-    return field(Allowed(f"lies in {interval}", holds, (*outside, math.nan, math.inf, True, "1", None)), default)
+def within(value: Any, interval: str) -> bool:
+    """Tell whether a value is a finite number in an interval such as "[0, 1)"."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    low, high = _ends(interval)
+    above = low <= value if interval[0] == "[" else low < value
+    return above and (value <= high if interval[-1] == "]" else value < high)
+
+
+def _ends(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
 
 
 def whole(default: Any, least: int) -> Any:
@@ -71,9 +80,8 @@ def choice(default: str, *others: str) -> Any:
     """Return a field that holds one of some words, the first by default."""
     words = (default, *others)
     named = ", ".join(map(repr, words[:-1])) + f" or {words[-1]!r}"
-    return field(
-        Allowed(f"is {named}", lambda value: isinstance(value, str) and value in words, ("?", 1, None)), default
-    )
+    allowed = Allowed(f"is {named}", lambda value: isinstance(value, str) and value in words, ("?", 1, None), words)
+    return field(allowed, default)
 
 
 def flag(default: bool) -> Any:

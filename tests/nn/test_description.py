@@ -13,12 +13,25 @@ from clearprop import losses, nn, ops, optim
 from clearprop.description import build, describe
 from clearprop.errors import FileFormatError, SettingsError
 
-BASES = (nn.Layer, nn.Initializer, nn.Penalty, nn.Constraint, losses.Loss, optim.Optimizer, optim.Schedule)
+BASES = (
+    nn.Layer,
+    nn.Initializer,
+    nn.Penalty,
+    nn.Constraint,
+    losses.Loss,
+    optim.Optimizer,
+    optim.WholeBatch,
+    optim.Schedule,
+)
+CONTRACTS = (optim.Wrapper, optim.WholeBatch, optim.SciPyMinimizer)
+"""Bases that no method marks as abstract."""
 KNOWN: dict[str, Any] = {
     name: thing
     for module in (nn, losses, optim)
     for name in module.__all__
-    if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES) and not inspect.isabstract(thing)
+    if inspect.isclass(thing := getattr(module, name))
+    and issubclass(thing, BASES)
+    and not (inspect.isabstract(thing) or thing in CONTRACTS)
 }
 
 
@@ -28,6 +41,10 @@ def cube(x: ops.Tensor) -> ops.Tensor:
 
 def gap(output: ops.Tensor, target: ops.Tensor) -> ops.Tensor:
     return ops.abs(output - target)
+
+
+def halved(step: int) -> float:
+    return 0.5**step
 
 
 ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
@@ -49,6 +66,9 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Parallel": ((nn.Dense(3), nn.Dense(3)), {"join": "add", "name": "p"}),
     "Residual": ((nn.Dense(3),), {"shortcut": nn.Dense(3)}),
     "Function": ((cube,), {"name": "cubed"}),
+    "FunctionOfStep": ((halved,), {}),
+    "Phases": (([(optim.Constant(), 2), (optim.Warmup(optim.Cosine(0.1)), None)],), {}),
+    "ParameterGroups": ((optim.Adam(), [("*.b", optim.SGD(0.1))]), {}),
 }
 
 
@@ -59,7 +79,7 @@ def instances() -> list[Any]:
 @pytest.mark.parametrize("thing", instances(), ids=lambda thing: type(thing).__name__)
 def test_round_trip(thing):
     description = json.loads(json.dumps(describe(thing)))
-    again = build(description, KNOWN | {"cube": cube, "gap": gap})
+    again = build(description, KNOWN | {"cube": cube, "gap": gap, "halved": halved})
     assert again == thing
     assert type(again) is type(thing)
     assert hash(again) == hash(thing)

@@ -33,29 +33,36 @@ from clearprop.optim import (
     WeightAverage,
     WeightDecay,
 )
+from clearprop.settings import limits
 
 BETAS = {"beta1": 0.5, "beta2": 0.75, "epsilon": 0.1}
 GROUPS = (("*.b", Momentum(0.01)), ("layer.*", Adam(0.02)))
 
+
+def forms(kind: type[optim.Optimizer], name: str) -> tuple[str, ...]:
+    """The words that a setting may be."""
+    return limits(kind)[name].choices
+
+
 CASES: dict[str, optim.Optimizer] = {
     **{f"{name} by default": kind() for name, kind in (optim.OPTIMIZERS | optim.WRAPPERS).items()},
     "sgd": SGD(0.03),
-    **{f"momentum, {form}": Momentum(0.03, 0.5, form) for form in Momentum.choices["velocity"]},
-    **{f"nesterov, {form}": Nesterov(0.03, 0.5, form) for form in Nesterov.choices["velocity"]},
-    **{f"adagrad, {form}": AdaGrad(0.1, 0.1, form, 0.2) for form in AdaGrad.choices["epsilon_form"]},
+    **{f"momentum, {form}": Momentum(0.03, 0.5, form) for form in forms(Momentum, "velocity")},
+    **{f"nesterov, {form}": Nesterov(0.03, 0.5, form) for form in forms(Nesterov, "velocity")},
+    **{f"adagrad, {form}": AdaGrad(0.1, 0.1, form, 0.2) for form in forms(AdaGrad, "epsilon_form")},
     "adadelta": AdaDelta(0.5, 0.7, 0.01),
-    **{f"rmsprop, {form}": RMSprop(0.03, 0.7, 0.1, epsilon_form=form) for form in RMSprop.choices["epsilon_form"]},
+    **{f"rmsprop, {form}": RMSprop(0.03, 0.7, 0.1, epsilon_form=form) for form in forms(RMSprop, "epsilon_form")},
     "rmsprop, centred": RMSprop(0.03, 0.7, 0.1, centred=True),
     "rmsprop, with momentum": RMSprop(0.03, 0.7, 0.1, momentum=0.5),
     "rmsprop, all": RMSprop(0.03, 0.7, 0.1, 0.5, True, "inside"),
-    **{f"adam, {form}": Adam(0.03, **BETAS, epsilon_form=form) for form in Adam.choices["epsilon_form"]},
+    **{f"adam, {form}": Adam(0.03, **BETAS, epsilon_form=form) for form in forms(Adam, "epsilon_form")},
     "adamw": AdamW(0.03, **BETAS, weight_decay=0.2),
-    **{f"amsgrad, {form}": AMSGrad(0.03, **BETAS, maximum=form) for form in AMSGrad.choices["maximum"]},
+    **{f"amsgrad, {form}": AMSGrad(0.03, **BETAS, maximum=form) for form in forms(AMSGrad, "maximum")},
     "amsgrad, inside": AMSGrad(0.03, **BETAS, epsilon_form="inside", maximum="corrected"),
-    **{f"adamax, {form}": AdaMax(0.03, **BETAS, epsilon_form=form) for form in AdaMax.choices["epsilon_form"]},
+    **{f"adamax, {form}": AdaMax(0.03, **BETAS, epsilon_form=form) for form in forms(AdaMax, "epsilon_form")},
     **{
         f"nadam, {form}": Nadam(0.03, **BETAS, momentum_decay=0.1, momentum_form=form)
-        for form in Nadam.choices["momentum_form"]
+        for form in forms(Nadam, "momentum_form")
     },
     "radam": RAdam(0.03, 0.5, 0.99, 0.1),
     "radam, outside": RAdam(0.03, 0.5, 0.99, 0.1, epsilon_form="outside"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from clearprop import ops, optim
 from clearprop.description import build, describe
 from clearprop.errors import SettingsError
 from clearprop.optim.wrapper import inside
+from clearprop.settings import limits
 
 REGISTRY = optim.OPTIMIZERS | optim.WRAPPERS
 KINDS = [
@@ -48,7 +48,9 @@ def test_every_convention_has_a_case():
     """Every word that a choice offers, and both sides of every flag."""
     seen = {(type(part), f.name, getattr(part, f.name)) for optimizer in CASES.values() for part in inside(optimizer)
             for f in dataclasses.fields(part) if f.type in ("str", "bool")}  # fmt: skip
-    wanted = {(kind, name, word) for kind in KINDS for name, words in kind.choices.items() for word in words}
+    wanted = {
+        (kind, name, word) for kind in KINDS for name, allowed in limits(kind).items() for word in allowed.choices
+    }
     wanted |= {(k, f.name, flag) for k in KINDS for f in dataclasses.fields(k) if f.type == "bool" for flag in (0, 1)}
     inherited = {(kind, name, word) for kind, name, word in wanted if name == "epsilon_form" and kind is not optim.Adam}
     assert wanted - seen <= {item for item in inherited if issubclass(item[0], optim.Adam)}
@@ -163,22 +165,18 @@ def test_a_gradient_of_zero_stays(name):
 
 
 @every
-def test_every_field_is_checked(kind):
+def test_optimisers_of_others_take_optimisers(kind):
     for field in dataclasses.fields(kind):
-        wrong = {
-            "float": (-0.1, math.nan, math.inf, "0.1", True, None),
-            "int": (0, -1, 1.5, True, "3"),
-            "bool": (1, "yes", None),
-            "str": ("elsewhere", "", 1),
-            "Optimizer": ("adam", None, optim.Constant()),
-        }.get(field.type, ())
         name = "wraps an optimiser" if field.name == "optimizer" else field.name
-        for value in wrong:
-            with pytest.raises(SettingsError, match=rf"{name}.* {'received'}"):
+        for value in ("adam", None, optim.Constant()) if field.type == "Optimizer" else ():
+            with pytest.raises(SettingsError, match=rf"{name}.* received"):
                 kind(**{field.name: value})
-    for name in {"momentum", "beta1", "beta2", "rho", "beta"} & {field.name for field in dataclasses.fields(kind)}:
-        with pytest.raises(SettingsError, match=rf"{name} lies in \[0.0, 1.0\), received 1.0"):
-            kind(**{name: 1.0})
+
+
+@every
+def test_rates_of_averages_lie_below_1(kind):
+    for name in {"momentum", "beta1", "beta2", "rho", "beta"} & set(limits(kind)):
+        assert limits(kind)[name].words == "lies in [0, 1)"
 
 
 @pytest.mark.parametrize("groups", [["*.b"], [("*.b",)], [(optim.SGD(), "*.b")], [("*.b", "sgd")]])

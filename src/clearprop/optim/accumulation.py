@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
-from clearprop.optim.optimizer import Optimizer, Slots, Tensors, whole, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, whole_part, zeros_like
 from clearprop.optim.wrapper import Wrapper
+from clearprop.settings import whole
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Accumulation(Wrapper):
     """
 
     optimizer: Optimizer = field(default_factory=Adam)
-    every: int = 4
+    every: int = whole(4, 1)
 
     def init(self, parameter: Tensor) -> Slots:
         """The sum of gradients, zero."""
@@ -28,7 +29,7 @@ class Accumulation(Wrapper):
 
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
         """Write the inner optimiser on the mean gradient, and choose between its results and what was before."""
-        inner_t = whole((hyper["t"] + (self.every - 1.0)) / float(self.every))
+        inner_t = whole_part((hyper["t"] + (self.every - 1.0)) / float(self.every))
         due = hyper["t"] == inner_t * float(self.every)
         gathered = {name: slots[f"{name}.gathered"] + gradient for name, gradient in gradients.items()}
         mean = {name: total * (1.0 / self.every) for name, total in gathered.items()}

@@ -8,6 +8,7 @@ from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Slots, Tensors, average, scaled
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class AdaBelief(Adam):
     Epsilon stands in both places, as in the paper's Algorithm 2; `epsilon_form` moves the second (see `Adam`).
     """
 
-    epsilon: float = 1e-16
+    epsilon: float = real(1e-16, "[0, inf)")
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Tensors, hyper: Tensors) -> tuple[Tensor, Slots]:
         """Write the new moments and w less the corrected step."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import flag, real
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Adafactor(Optimizer):
     adding it to g^2.
     """
 
-    learning_rate: float = 0.01
-    decay: float = 0.8
-    clip: float = 1.0
-    tiny: float = 1e-30
-    smallest: float = 1e-3
-    weight_decay: float = 0.0
-    relative: bool = True
+    learning_rate: float = real(0.01, "[0, inf)")
+    decay: float = real(0.8, "[0, inf)")
+    clip: float = real(1.0, "[0, inf)")
+    tiny: float = real(1e-30, "[0, inf)")
+    smallest: float = real(1e-3, "[0, inf)")
+    weight_decay: float = real(0.0, "[0, inf)")
+    relative: bool = flag(True)
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write beta, and min(rate, t^-1/2)."""

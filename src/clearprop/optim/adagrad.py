@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,10 @@ class AdaGrad(Optimizer):
     sqrt(v + epsilon) (Keras, optax). `initial` is the first v: 0 (PyTorch); Keras and optax take 0.1.
     """
 
-    learning_rate: float = 0.01
-    epsilon: float = 1e-10
-    epsilon_form: str = "outside"
-    initial: float = 0.0
-    choices: ClassVar = {"epsilon_form": ("outside", "inside")}
+    learning_rate: float = real(0.01, "[0, inf)")
+    epsilon: float = real(1e-10, "[0, inf)")
+    epsilon_form: str = choice("outside", "inside")
+    initial: float = real(0.0, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """The sum of squares, at first `initial`."""
@@ -42,10 +41,9 @@ class AdaDelta(Optimizer):
     w <- w - rate d (Zeiler, 2012). The paper has no rate, which is the default of 1 (PyTorch's too; Keras' is 0.001).
     """
 
-    learning_rate: float = 1.0
-    rho: float = 0.9
-    epsilon: float = 1e-6
-    ranges: ClassVar = {"rho": UNIT}
+    learning_rate: float = real(1.0, "[0, inf)")
+    rho: float = real(0.9, "[0, 1)")
+    epsilon: float = real(1e-6, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """The mean squares of gradients and of steps, zero."""

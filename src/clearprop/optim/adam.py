@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,11 @@ class Adam(Optimizer):
     the root (optax' eps_root). The bias corrections are computed in float64.
     """
 
-    learning_rate: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    epsilon_form: str = "outside"
-    ranges: ClassVar = {"beta1": UNIT, "beta2": UNIT}
-    choices: ClassVar = {"epsilon_form": ("outside", "uncorrected", "inside")}
+    learning_rate: float = real(0.001, "[0, inf)")
+    beta1: float = real(0.9, "[0, 1)")
+    beta2: float = real(0.999, "[0, 1)")
+    epsilon: float = real(1e-8, "[0, inf)")
+    epsilon_form: str = choice("outside", "uncorrected", "inside")
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write rate / (1 - beta1^t) and 1 / (1 - beta2^t)."""
@@ -66,7 +64,7 @@ class AdamW(Adam):
     scheduled rate (PyTorch, Keras, optax; the paper multiplies it by the schedule alone).
     """
 
-    weight_decay: float = 0.01
+    weight_decay: float = real(0.01, "[0, inf)")
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Tensors, hyper: Tensors) -> tuple[Tensor, Slots]:
         """Write the new moments, and the decayed w less the corrected step."""
@@ -82,8 +80,7 @@ class AMSGrad(Adam):
     (PyTorch, Keras), or "corrected", of v / (1 - beta2^t) (optax). The paper corrects neither m nor v.
     """
 
-    maximum: str = "moment"
-    choices: ClassVar = Adam.choices | {"maximum": ("moment", "corrected")}
+    maximum: str = choice("moment", "corrected")
 
     def init(self, parameter: Tensor) -> Slots:
         """The moments and the largest second moment, zero."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,11 @@ class AdaMax(Optimizer):
     m / (u + epsilon) with u <- max(beta2 u, |g|) (Keras). The paper has none.
     """
 
-    learning_rate: float = 0.002
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    epsilon_form: str = "gradient"
-    ranges: ClassVar = {"beta1": UNIT, "beta2": UNIT}
-    choices: ClassVar = {"epsilon_form": ("gradient", "outside")}
+    learning_rate: float = real(0.002, "[0, inf)")
+    beta1: float = real(0.9, "[0, 1)")
+    beta2: float = real(0.999, "[0, 1)")
+    epsilon: float = real(1e-8, "[0, inf)")
+    epsilon_form: str = choice("gradient", "outside")
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write rate / (1 - beta1^t)."""

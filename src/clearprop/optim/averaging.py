@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, scaled, whole
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, scaled, whole_part
 from clearprop.optim.sgd import SGD
 from clearprop.optim.wrapper import Wrapper, trained_values
+from clearprop.settings import choice, real, whole
 
 
 class _Average(Wrapper):
@@ -50,10 +50,8 @@ class ExponentialAverage(_Average):
     """
 
     optimizer: Optimizer = field(default_factory=Adam)
-    decay: float = 0.999
-    start: str = "copy"
-    ranges: ClassVar = {"decay": UNIT}
-    choices: ClassVar = {"start": ("copy", "warm")}
+    decay: float = real(0.999, "[0, 1)")
+    start: str = choice("copy", "warm")
 
     def keep(self, hyper: Tensors) -> Tensor:
         """The decay, 0 at the first step or warmed up."""
@@ -73,12 +71,12 @@ class WeightAverage(_Average):
     """
 
     optimizer: Optimizer = field(default_factory=SGD)
-    start: int = 1
-    every: int = 1
+    start: int = whole(1, 1)
+    every: int = whole(1, 1)
 
     def keep(self, hyper: Tensors) -> Tensor:
         """n / (n + 1) when weights are taken in, 1 in between, 0 before the start."""
         past = (hyper["t"] - float(self.start)) / float(self.every)
-        n = whole(ops.maximum(past, 0.0))
+        n = whole_part(ops.maximum(past, 0.0))
         kept = ops.where(past == n, n / (n + 1.0), 1.0)
         return ops.where(past < 0.0, 0.0, kept)

@@ -9,6 +9,7 @@ from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Optimizer, Slots, Tensors, scaled
 from clearprop.optim.wrapper import Wrapper
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class ClipByValue(Wrapper):
     """g <- min(max(g, -limit), limit), elementwise; then the inner optimiser."""
 
     optimizer: Optimizer = field(default_factory=Adam)
-    limit: float = 1.0
+    limit: float = real(1.0, "[0, inf)")
 
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
         """Write the clipped gradients and the inner optimiser on them."""
@@ -35,8 +36,8 @@ class ClipByNorm(Wrapper):
     """
 
     optimizer: Optimizer = field(default_factory=Adam)
-    limit: float = 1.0
-    epsilon: float = 0.0
+    limit: float = real(1.0, "[0, inf)")
+    epsilon: float = real(0.0, "[0, inf)")
 
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
         """Write the norm, in float64, the scaled gradients, and the inner optimiser on them."""

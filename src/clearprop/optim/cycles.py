@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearprop.optim.decays import cosine
-from clearprop.optim.optimizer import check_choice, check_flag
-from clearprop.optim.schedule import Position, Schedule, check_factor, check_positive
+from clearprop.optim.schedule import Position, Schedule
+from clearprop.settings import choice, flag, real
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,9 @@ class CosineRestarts(Schedule):
     The first cycle lasts `epochs`, each other one `growth` times as long as the one before.
     """
 
-    epochs: float = 10.0
-    growth: float = 1.0
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_positive("epochs", self.epochs)
-        check_factor("growth", self.growth, 1)
-        check_factor("final", self.final, 0, 1)
+    epochs: float = real(10.0, "(0, inf)")
+    growth: float = real(1.0, "[1, inf)")
+    final: float = real(0.0, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor."""
@@ -43,16 +38,10 @@ class Cyclic(Schedule):
     "exponential", the height multiplied by decay^(epochs done) (exp_range).
     """
 
-    epochs: float = 2.0
-    low: float = 0.1
-    form: str = "triangular"
-    decay: float = 0.95
-
-    def __post_init__(self) -> None:
-        check_positive("epochs", self.epochs)
-        check_factor("low", self.low, 0, 1)
-        check_factor("decay", self.decay, 0, 1)
-        check_choice("form", self.form, ("triangular", "halving", "exponential"))
+    epochs: float = real(2.0, "(0, inf)")
+    low: float = real(0.1, "[0, 1]")
+    form: str = choice("triangular", "halving", "exponential")
+    decay: float = real(0.95, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor."""
@@ -74,19 +63,13 @@ class OneCycle(Schedule):
     convention is PyTorch's).
     """
 
-    rise: float = 0.3
-    start: float = 0.04
-    final: float = 4e-6
-    form: str = "cosine"
-    cycle_momentum: bool = True
-    momentum_low: float = 0.85
-    momentum_high: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name in ("rise", "start", "final", "momentum_low", "momentum_high"):
-            check_factor(name, getattr(self, name), 0, 1)
-        check_choice("form", self.form, ("cosine", "linear"))
-        check_flag("cycle_momentum", self.cycle_momentum)
+    rise: float = real(0.3, "[0, 1]")
+    start: float = real(0.04, "[0, 1]")
+    final: float = real(4e-6, "[0, 1]")
+    form: str = choice("cosine", "linear")
+    cycle_momentum: bool = flag(True)
+    momentum_low: float = real(0.85, "[0, 1]")
+    momentum_high: float = real(0.95, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from clearprop.errors import SettingsError
-from clearprop.optim.optimizer import check_count, check_flag
-from clearprop.optim.schedule import Position, Schedule, check_factor, check_positive
+from clearprop.optim.schedule import Position, Schedule
+from clearprop.settings import flag, real, whole
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,8 @@ class Constant(Schedule):
 class Step(Schedule):
     """factor^floor(epoch / every): drops once every so many epochs."""
 
-    factor: float = 0.1
-    every: int = 10
-
-    def __post_init__(self) -> None:
-        check_positive("factor", self.factor)
-        check_count("every", self.every)
+    factor: float = real(0.1, "(0, inf)")
+    every: int = whole(10, 1)
 
     def __call__(self, position: Position) -> float:
         """Return the factor to the power of the number of drops so far."""
@@ -45,15 +41,14 @@ class MultiStep(Schedule):
     """factor^(number of `epochs` that are over): drops when each of the given epochs begins, counted from 0."""
 
     epochs: tuple[int, ...] = (30, 60, 90)
-    factor: float = 0.1
+    factor: float = real(0.1, "(0, inf)")
 
     def __post_init__(self) -> None:
         epochs = tuple(self.epochs)
         object.__setattr__(self, "epochs", epochs)
-        check_positive("factor", self.factor)
-        for epoch in epochs:
-            check_count("each of epochs", epoch)
-        if not epochs or any(a >= b for a, b in pairwise(epochs)):
+        super().__post_init__()
+        counts = all(isinstance(epoch, int) and not isinstance(epoch, bool) for epoch in epochs)
+        if not epochs or not counts or any(a >= b for a, b in pairwise((0, *epochs))):
             raise SettingsError(f"epochs are whole numbers that grow, such as (30, 60), received {epochs!r}")
 
     def __call__(self, position: Position) -> float:
@@ -65,12 +60,8 @@ class MultiStep(Schedule):
 class ExponentialDecay(Schedule):
     """factor^e, with e the epochs done: smooth from step to step, or whole epochs with `staircase` (PyTorch)."""
 
-    factor: float = 0.95
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive("factor", self.factor)
-        check_flag("staircase", self.staircase)
+    factor: float = real(0.95, "(0, inf)")
+    staircase: bool = flag(False)
 
     def __call__(self, position: Position) -> float:
         """Return the factor to the power of the epochs done."""
@@ -81,12 +72,8 @@ class ExponentialDecay(Schedule):
 class InverseTimeDecay(Schedule):
     """1 / (1 + rate e), with e the epochs done: smooth, or whole epochs with `staircase` (Robbins and Monro, 1951)."""
 
-    rate: float = 0.1
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        check_factor("rate", self.rate)
-        check_flag("staircase", self.staircase)
+    rate: float = real(0.1, "[0, inf)")
+    staircase: bool = flag(False)
 
     def __call__(self, position: Position) -> float:
         """Return the factor."""
@@ -100,10 +87,7 @@ class InverseSquareRoot(Schedule):
     After a warm-up of as many steps it is the schedule of Vaswani et al. (2017).
     """
 
-    steps: int = 1000
-
-    def __post_init__(self) -> None:
-        check_count("steps", self.steps)
+    steps: int = whole(1000, 1)
 
     def __call__(self, position: Position) -> float:
         """Return the factor."""
@@ -114,12 +98,8 @@ class InverseSquareRoot(Schedule):
 class PolynomialDecay(Schedule):
     """final + (1 - final) (1 - step / total)^power, over the whole fit."""
 
-    power: float = 1.0
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_positive("power", self.power)
-        check_factor("final", self.final, 0, 1)
+    power: float = real(1.0, "(0, inf)")
+    final: float = real(0.0, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""
@@ -130,10 +110,7 @@ class PolynomialDecay(Schedule):
 class LinearDecay(Schedule):
     """1 - (1 - final) step / total: a straight line over the whole fit."""
 
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_factor("final", self.final, 0, 1)
+    final: float = real(0.0, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""
@@ -144,10 +121,7 @@ class LinearDecay(Schedule):
 class Cosine(Schedule):
     """final + (1 - final) (1 + cos(pi step / total)) / 2 (Loshchilov and Hutter, 2017, without restarts)."""
 
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_factor("final", self.final, 0, 1)
+    final: float = real(0.0, "[0, 1]")
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""

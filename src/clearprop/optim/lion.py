@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,10 @@ class Lion(Optimizer):
     The decay is decoupled. Rates want to be 3 to 10 times smaller than Adam's, and decays as much larger.
     """
 
-    learning_rate: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.99
-    weight_decay: float = 0.0
-    ranges: ClassVar = {"beta1": UNIT, "beta2": UNIT}
+    learning_rate: float = real(1e-4, "[0, inf)")
+    beta1: float = real(0.9, "[0, 1)")
+    beta2: float = real(0.99, "[0, 1)")
+    weight_decay: float = real(0.0, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """The momentum, zero."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
-from clearprop.optim.optimizer import Optimizer, Slots, Tensors, scaled, whole
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, scaled, whole_part
 from clearprop.optim.wrapper import Wrapper
+from clearprop.settings import real, whole
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,8 @@ class Lookahead(Wrapper):
     """
 
     optimizer: Optimizer = field(default_factory=Adam)
-    every: int = 5
-    pull: float = 0.5
-    ranges: ClassVar = {"pull": (0.0, 1.0 + 1e-12)}
+    every: int = whole(5, 1)
+    pull: float = real(0.5, "[0, 1]")
 
     def init(self, parameter: Tensor) -> Slots:
         """The slow weights: those at the start."""
@@ -34,7 +33,7 @@ class Lookahead(Wrapper):
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
         """Write the inner optimiser, and where it is time, the slow weights' step."""
         new, after = self.optimizer.apply(parameters, gradients, slots, hyper)
-        due = hyper["t"] == whole(hyper["t"] / float(self.every)) * float(self.every)
+        due = hyper["t"] == whole_part(hyper["t"] / float(self.every)) * float(self.every)
         for name, fast in new.items():
             slow = slots[f"{name}.slow"]
             moved = slow + scaled(self.own(hyper)["pull"], fast - slow)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.errors import SettingsError
 from clearprop.ops import Tensor
 from clearprop.optim.adam import AdamW
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, flag, real, whole
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -32,16 +32,14 @@ class Muon(Optimizer):
     author also leaves the first and last layer to it: `ParameterGroups` can.
     """
 
-    learning_rate: float = 0.02
-    momentum: float = 0.95
-    weight_decay: float = 0.0
-    epsilon: float = 1e-7
-    nesterov: bool = True
-    iterations: int = 5
-    adjust: str = "shape"
+    learning_rate: float = real(0.02, "[0, inf)")
+    momentum: float = real(0.95, "[0, 1)")
+    weight_decay: float = real(0.0, "[0, inf)")
+    epsilon: float = real(1e-7, "[0, inf)")
+    nesterov: bool = flag(True)
+    iterations: int = whole(5, 1)
+    adjust: str = choice("shape", "rms")
     other: Optimizer = field(default_factory=AdamW)
-    ranges: ClassVar = {"momentum": UNIT}
-    choices: ClassVar = {"adjust": ("shape", "rms")}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Slots, Tensors, average, scaled
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,9 @@ class Nadam(Adam):
     "constant", mu_t = beta1 (optax); `momentum_decay` then has no effect.
     """
 
-    learning_rate: float = 0.002
-    momentum_decay: float = 0.004
-    momentum_form: str = "warming"
-    choices: ClassVar = Adam.choices | {"momentum_form": ("warming", "constant")}
+    learning_rate: float = real(0.002, "[0, inf)")
+    momentum_decay: float = real(0.004, "[0, inf)")
+    momentum_form: str = choice("warming", "constant")
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write mu_t, mu_(t+1) and 1 / (1 - beta2^t)."""

@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar
 
 from clearprop import ops
-from clearprop.errors import SettingsError
 from clearprop.ops import Tensor
+from clearprop.settings import check_settings
 
 Slots = dict[str, Tensor]
 Tensors = Mapping[str, Tensor]
-UNIT = (0.0, 1.0)
-"""Where the rates of moving averages lie."""
 
 
-class Settings:
-    """A frozen dataclass whose fields are checked when it is made.
-
-    Numbers lie in their `ranges` ([low, high); [0, inf) for those not named), whole numbers are at least 1, and words
-    are among their `choices`.
-    """
-
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.type in (float, "float"):
-                check_range(field.name, value, *self.ranges.get(field.name, (0.0, math.inf)))
-            elif field.type in (int, "int"):
-                check_count(field.name, value)
-            elif field.type in (bool, "bool"):
-                check_flag(field.name, value)
-            elif field.name in self.choices:
-                check_choice(field.name, value, self.choices[field.name])
-
-
-class Optimizer(Settings, ABC):
+class Optimizer(ABC):
     """A rule that turns a gradient into new parameters.
 
     Subclasses are frozen dataclasses, `learning_rate` among their fields. A field declared `float` is a
@@ -54,6 +27,9 @@ class Optimizer(Settings, ABC):
     """
 
     learning_rate: float
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def parts(self) -> tuple[Optimizer, ...]:
@@ -135,30 +111,6 @@ def average(rate: Tensor, mean: Tensor, x: Tensor) -> Tensor:
     return scaled(rate, mean) + scaled(1.0 - rate, x)
 
 
-def whole(t: Tensor) -> Tensor:
+def whole_part(t: Tensor) -> Tensor:
     """The whole part of a float64 number of at least 0."""
     return ops.astype(ops.astype(t, "int64"), "float64")
-
-
-def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise `SettingsError` unless low <= value < high."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
-        raise SettingsError(f"{name} lies in [{low}, {high}), received {value!r}")
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise `SettingsError` unless the value is one of a few words."""
-    if value not in allowed:
-        raise SettingsError(f"{name} is one of {', '.join(map(repr, allowed))}, received {value!r}")
-
-
-def check_count(name: str, value: int, low: int = 1) -> None:
-    """Raise `SettingsError` unless the value is a whole number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise SettingsError(f"{name} is a whole number of at least {low}, received {value!r}")
-
-
-def check_flag(name: str, value: bool) -> None:
-    """Raise `SettingsError` unless the value is True or False."""
-    if not isinstance(value, bool):
-        raise SettingsError(f"{name} is True or False, received {value!r}")

@@ -9,7 +9,8 @@ from typing import Any
 
 from clearprop.errors import SettingsError
 from clearprop.optim.decays import Constant
-from clearprop.optim.schedule import Memory, Position, Schedule, check_factor, check_positive
+from clearprop.optim.schedule import Memory, Position, Schedule
+from clearprop.settings import real, within
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,8 @@ class Phases(Schedule):
         object.__setattr__(self, "phases", phases)
         if not phases or any(len(phase) != 2 or not isinstance(phase[0], Schedule) for phase in phases):
             raise SettingsError(f"phases are pairs of a schedule and its epochs, (Cosine(), 10), received {phases!r}")
-        for _, epochs in phases[:-1]:
-            check_positive("epochs of every phase but the last", epochs)
-        if phases[-1][1] is not None:
-            check_positive("epochs of the last phase, unless it is None,", phases[-1][1])
+        if not all(within(epochs, "(0, inf)") for _, epochs in phases[:-1] + phases[-1:] * (phases[-1][1] is not None)):
+            raise SettingsError(f"phases last for epochs above 0, the last one or None, received {phases!r}")
 
     def __call__(self, position: Position) -> float:
         """Return the factor of the phase at hand."""
@@ -98,12 +97,11 @@ class Warmup(Schedule):
     """
 
     schedule: Schedule = field(default_factory=Constant)
-    epochs: float = 1.0
-    start: float = 0.01
+    epochs: float = real(1.0, "(0, inf)")
+    start: float = real(0.01, "[0, 1]")
 
     def __post_init__(self) -> None:
-        check_positive("epochs", self.epochs)
-        check_factor("start", self.start, 0, 1)
+        super().__post_init__()
         if not isinstance(self.schedule, Schedule):
             raise SettingsError(f"a warm-up comes before a schedule, received {self.schedule!r}")
 
@@ -154,5 +152,7 @@ class FunctionOfStep(Schedule):
             SettingsError: it is not a finite number of at least 0.
         """
         factor = self.function(position.step)
-        check_factor(f"what a schedule's function gives at step {position.step}", factor)
+        if not within(factor, "[0, inf)"):
+            at = f"at step {position.step}"
+            raise SettingsError(f"a schedule's function gives a finite number of at least 0, received {factor!r} {at}")
         return float(factor)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clearprop.optim.optimizer import check_choice, check_count
-from clearprop.optim.schedule import Memory, Position, Schedule, check_factor
+from clearprop.optim.schedule import Memory, Position, Schedule
+from clearprop.settings import choice, real, whole
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,12 @@ class ReduceOnPlateau(Schedule):
     """
 
     metric: str = "val_loss"
-    factor: float = 0.1
-    patience: int = 10
-    min_delta: float = 0.0
-    cooldown: int = 0
-    lowest: float = 0.0
-    mode: str = "min"
-
-    def __post_init__(self) -> None:
-        check_factor("factor", self.factor, 0, 1)
-        check_factor("lowest", self.lowest, 0, 1)
-        check_factor("min_delta", self.min_delta)
-        check_count("patience", self.patience, 0)
-        check_count("cooldown", self.cooldown, 0)
-        check_choice("mode", self.mode, ("min", "max"))
+    factor: float = real(0.1, "[0, 1]")
+    patience: int = whole(10, 0)
+    min_delta: float = real(0.0, "[0, inf)")
+    cooldown: int = whole(0, 0)
+    lowest: float = real(0.0, "[0, 1]")
+    mode: str = choice("min", "max")
 
     def __call__(self, position: Position) -> float:
         """Return the factor so far."""

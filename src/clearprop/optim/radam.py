@@ -8,6 +8,7 @@ from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Slots, Tensors, average, scaled
+from clearprop.settings import choice
 
 _TRACTABLE = 5.0
 
@@ -24,7 +25,7 @@ class RAdam(Adam):
     (PyTorch); `epsilon_form` changes that.
     """
 
-    epsilon_form: str = "uncorrected"
+    epsilon_form: str = choice("uncorrected", "outside", "inside")
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write rate / (1 - beta1^t), 1 / (1 - beta2^t), whether rho > 5, and r."""

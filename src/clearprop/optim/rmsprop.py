@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adagrad import root
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, flag, real
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,12 @@ class RMSprop(Optimizer):
     sqrt(v + epsilon) (Keras, optax). rho is 0.99 as in PyTorch; Keras and optax take 0.9.
     """
 
-    learning_rate: float = 0.001
-    rho: float = 0.99
-    epsilon: float = 1e-8
-    momentum: float = 0.0
-    centred: bool = False
-    epsilon_form: str = "outside"
-    ranges: ClassVar = {"rho": UNIT, "momentum": UNIT}
-    choices: ClassVar = {"epsilon_form": ("outside", "inside")}
+    learning_rate: float = real(0.001, "[0, inf)")
+    rho: float = real(0.99, "[0, 1)")
+    epsilon: float = real(1e-8, "[0, inf)")
+    momentum: float = real(0.0, "[0, 1)")
+    centred: bool = flag(False)
+    epsilon_form: str = choice("outside", "inside")
 
     def init(self, parameter: Tensor) -> Slots:
         """The mean square, and what is asked for of the mean and the velocity: all zero."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.optimizer import Optimizer, Slots, Tensors, zeros_like
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class Rprop(Optimizer):
     size; a schedule has no effect later. For whole batches: signs of small ones are noise.
     """
 
-    learning_rate: float = 0.01
-    shrink: float = 0.5
-    grow: float = 1.2
-    smallest: float = 1e-6
-    largest: float = 50.0
-    ranges: ClassVar = {"shrink": (0.0, 1.0), "grow": (1.0, float("inf"))}
+    learning_rate: float = real(0.01, "[0, inf)")
+    shrink: float = real(0.5, "[0, 1)")
+    grow: float = real(1.2, "[1, inf)")
+    smallest: float = real(1e-6, "[0, inf)")
+    largest: float = real(50.0, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """The gradient before, and the size, which the first step sets to the rate."""

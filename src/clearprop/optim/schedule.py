@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from clearprop.errors import SettingsError
+from clearprop.settings import check_settings
 
 Memory = Any
 """What a schedule remembers of the epochs so far: numbers, and tuples of them."""
@@ -59,6 +58,9 @@ class Schedule(ABC):
     into a memory with `first` and `observe`; as that is a pure function of the history, a resumed fit has the same.
     """
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
     @abstractmethod
     def __call__(self, position: Position) -> float:
         """Return the factor at a position."""
@@ -107,15 +109,3 @@ class Schedule(ABC):
 
 def _from(first: Position, count: int) -> list[Position]:
     return [first._replace(step=step) for step in range(first.step, first.step + count)]
-
-
-def check_factor(name: str, value: float, low: float = 0.0, high: float = math.inf) -> None:
-    """Raise `SettingsError` unless low <= value <= high, and it is finite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or value == math.inf:
-        raise SettingsError(f"{name} is a number from {low:g} to {high:g}, received {value!r}")
-
-
-def check_positive(name: str, value: float) -> None:
-    """Raise `SettingsError` unless the value is a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise SettingsError(f"{name} is a number above 0, received {value!r}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import AdamW
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average
 from clearprop.optim.wrapper import Wrapper
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ class ScheduleFree(Wrapper):
     """
 
     optimizer: Optimizer = field(default_factory=lambda: AdamW(0.0025, beta1=0.0, weight_decay=0.0))
-    beta: float = 0.9
-    power: float = 2.0
-    ranges: ClassVar = {"beta": UNIT}
+    beta: float = real(0.9, "[0, 1)")
+    power: float = real(2.0, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """x and z, the weights at the start; the largest rate and the sum of the averages' weights, 0."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop.ops import Tensor
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """w <- w - rate g (Robbins and Monro, 1951)."""
 
-    learning_rate: float = 0.01
+    learning_rate: float = real(0.01, "[0, inf)")
 
     def init(self, parameter: Tensor) -> Slots:
         """No slots."""
@@ -35,11 +35,9 @@ class _WithVelocity(Optimizer):
     not lengthen the steps.
     """
 
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    velocity: str = "step"
-    ranges: ClassVar = {"momentum": UNIT}
-    choices: ClassVar = {"velocity": ("step", "gradient", "average")}
+    learning_rate: float = real(0.01, "[0, inf)")
+    momentum: float = real(0.9, "[0, 1)")
+    velocity: str = choice("step", "gradient", "average")
 
     def init(self, parameter: Tensor) -> Slots:
         """The velocity, zero."""

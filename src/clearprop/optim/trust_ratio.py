@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from clearprop import ops
 from clearprop.ops import Tensor
 from clearprop.optim.adam import Adam
-from clearprop.optim.optimizer import UNIT, Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.optim.optimizer import Optimizer, Slots, Tensors, average, scaled, zeros_like
+from clearprop.settings import flag, real
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -27,12 +27,11 @@ class LARS(Optimizer):
     than two dimensions (biases, scales) take the plain step without decay, as MLPerf has it.
     """
 
-    learning_rate: float = 1.0
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    trust: float = 0.001
-    vectors: bool = True
-    ranges: ClassVar = {"momentum": UNIT}
+    learning_rate: float = real(1.0, "[0, inf)")
+    momentum: float = real(0.9, "[0, 1)")
+    weight_decay: float = real(0.0, "[0, inf)")
+    trust: float = real(0.001, "[0, inf)")
+    vectors: bool = flag(True)
 
     def init(self, parameter: Tensor) -> Slots:
         """The velocity, zero."""
@@ -60,9 +59,9 @@ class LAMB(Adam):
     is the identity). With `vectors` False, parameters of fewer than two dimensions take Adam's step without decay.
     """
 
-    epsilon: float = 1e-6
-    weight_decay: float = 0.0
-    vectors: bool = True
+    epsilon: float = real(1e-6, "[0, inf)")
+    weight_decay: float = real(0.0, "[0, inf)")
+    vectors: bool = flag(True)
 
     def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write 1 / (1 - beta1^t) and 1 / (1 - beta2^t)."""

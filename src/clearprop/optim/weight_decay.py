@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import ClassVar
 
 from clearprop.optim.adam import Adam
 from clearprop.optim.optimizer import Optimizer, Slots, Tensors, scaled
 from clearprop.optim.wrapper import Wrapper
+from clearprop.settings import choice, real
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,9 @@ class WeightDecay(Wrapper):
     """
 
     optimizer: Optimizer = field(default_factory=Adam)
-    decay: float = 0.01
-    form: str = "decoupled"
+    decay: float = real(0.01, "[0, inf)")
+    form: str = choice("decoupled", "gradient")
     parameters: tuple[str, ...] = ("*",)
-    choices: ClassVar = {"form": ("decoupled", "gradient")}
 
     def __post_init__(self) -> None:
         super().__post_init__()

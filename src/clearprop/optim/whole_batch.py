@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from clearprop.optim.optimizer import Settings
+from clearprop.settings import check_settings, real, whole
 
 
-class WholeBatch(Settings):
+class WholeBatch:
     """An optimiser that sees the objective over all samples as one function of all parameters.
 
     One epoch of `Model.fit` is one iteration; `batch_size`, `shuffle` and the schedule have no effect, and there must
     be no random numbers in the network (dropout). The fit ends when the optimiser has converged, at the latest after
     `epochs` iterations.
     """
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 class SciPyMinimizer(WholeBatch):
@@ -39,10 +42,10 @@ class LBFGS(SciPyMinimizer):
         line_search: the most evaluations of one line search.
     """
 
-    memory: int = 10
-    gradient_tolerance: float = 1e-8
-    tolerance: float = 1e-12
-    line_search: int = 20
+    memory: int = whole(10, 1)
+    gradient_tolerance: float = real(1e-8, "[0, inf)")
+    tolerance: float = real(1e-12, "[0, inf)")
+    line_search: int = whole(20, 1)
     method = "L-BFGS-B"
 
     def options(self) -> dict[str, Any]:
@@ -64,7 +67,7 @@ class ConjugateGradient(SciPyMinimizer):
         gradient_tolerance: it has converged when no element of the gradient is larger.
     """
 
-    gradient_tolerance: float = 1e-8
+    gradient_tolerance: float = real(1e-8, "[0, inf)")
     method = "CG"
 
     def options(self) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class NewtonCG(SciPyMinimizer):
         tolerance: it has converged when the mean change of a parameter is smaller.
     """
 
-    tolerance: float = 1e-8
+    tolerance: float = real(1e-8, "[0, inf)")
     method = "Newton-CG"
     second_order = True
 
@@ -109,11 +112,10 @@ class LevenbergMarquardt(WholeBatch):
             than this part squared of itself.
     """
 
-    damping: float = 1e-3
-    shrink: float = 0.1
-    grow: float = 10.0
-    tolerance: float = 1e-8
-    ranges: ClassVar = {"shrink": (0.0, 1.0), "grow": (1.0, float("inf"))}
+    damping: float = real(1e-3, "[0, inf)")
+    shrink: float = real(0.1, "[0, 1)")
+    grow: float = real(10.0, "[1, inf)")
+    tolerance: float = real(1e-8, "[0, inf)")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Every setting of every layer, initialiser, penalty, constraint, activation and loss refuses what is not allowed."""
+"""Every setting of every member of the catalogue refuses what is not allowed: layers, losses, optimisers and more."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearprop import losses, nn
+from clearprop import losses, nn, optim
 from clearprop.errors import SettingsError
 from clearprop.settings import choice, flag, limits, real, whole
 
-BASES = (nn.Layer, nn.Initializer, nn.Penalty, nn.Constraint, losses.Loss)
+BASES = (
+    nn.Layer,
+    nn.Initializer,
+    nn.Penalty,
+    nn.Constraint,
+    losses.Loss,
+    optim.Optimizer,
+    optim.WholeBatch,
+    optim.Schedule,
+)
 KINDS = [
     thing
-    for module in (nn, losses)
+    for module in (nn, losses, optim)
     for name in module.__all__
-    if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES) and not inspect.isabstract(thing)
+    if inspect.isclass(thing := getattr(module, name))
+    and issubclass(thing, BASES)
+    and dataclasses.is_dataclass(thing)
+    and not inspect.isabstract(thing)
+    and issubclass(thing, BASES)
 ]
 FREE = {
     "name": "checked where layers are named",
@@ -35,6 +48,14 @@ FREE = {
     "join": "checked by the layer",
     "function": "checked by the layer or the loss",
     "values": "checked by Given",
+    "optimizer": "an instance, checked by the wrapper",
+    "groups": "checked by ParameterGroups",
+    "parameters": "patterns, checked by WeightDecay",
+    "other": "an instance, checked by Muon",
+    "schedule": "an instance, checked by Warmup",
+    "phases": "checked by Phases",
+    "metric": "checked against what the fit records",
+    "MultiStep.epochs": "checked by MultiStep",
 }
 """Settings that are not plain numbers or words, and who looks after them."""
 
@@ -61,8 +82,10 @@ def test_a_wrong_value_names_the_setting_what_it_may_be_and_what_came(kind, name
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_setting_is_limited(kind):
-    open_ones = {field.name for field in dataclasses.fields(kind)} - set(limits(kind))
-    assert open_ones <= set(FREE), f"give {kind.__name__}'s {open_ones - set(FREE)} a limit: see clearprop.settings"
+    fields = {field.name for field in dataclasses.fields(kind)}
+    free = {name for name in fields if name in FREE or f"{kind.__name__}.{name}" in FREE}
+    missed = fields - set(limits(kind)) - free
+    assert not missed, f"give {kind.__name__}'s {missed} a limit: see clearprop.settings"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -105,4 +128,5 @@ def test_the_words_of_limits():
     assert words["rate"] == "lies in [0, 1)"
     assert words["count"] == "is a whole number of at least 1"
     assert words["way"] == "is 'up', 'down' or 'left'"
+    assert limits(Example)["way"].choices == ("up", "down", "left")
     assert words["quiet"] == "is True or False"
