@@ -19,6 +19,8 @@ from clearprop.model import Model
 W = np.random.default_rng(0).normal(0, 2, (5, 4))
 X = np.random.default_rng(1).normal(size=(32, 5))
 Y = X @ np.random.default_rng(2).normal(0, 3, (5, 4))
+SQUARABLE = st.floats(-1e4, 1e4).map(lambda number: number if abs(number) > 1e-150 else 0.0)
+"""Numbers whose squares are no subnormal ones, which have few digits."""
 KINDS = {
     thing
     for name in nn.__all__
@@ -49,9 +51,7 @@ def test_value(constraint, dtype):
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=str)
-@given(
-    weight=hnp.arrays(np.float64, (3, 2), elements=st.floats(-1e4, 1e4).map(lambda w: w if abs(w) > 1e-150 else 0.0))
-)
+@given(weight=hnp.arrays(np.float64, (3, 2), elements=SQUARABLE))
 def test_twice_is_once(constraint, weight):
     once = applied(constraint, weight)
     assert np.isfinite(once).all()

@@ -107,7 +107,7 @@ def convergent(name: str) -> optim.Optimizer:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_finds_the_bottom_of_a_parabola(name):
     optimizer, start = convergent(name), {"w": np.array([-4.0, 7.0])}
-    *_, last = states(optimizer, parabola, start, 2000, **falling(optimizer, 2000))
+    *_, last = states(optimizer, parabola, start, 2000, "native", **falling(optimizer, 2000))
     np.testing.assert_allclose(shown(optimizer, last, start)["w"], [3.0, 3.0], atol=5e-3)
 
 
@@ -120,7 +120,7 @@ def rosenbrock(w):
     ("sgd", 2e-3, 3000), ("momentum", 1e-3, 1200), ("nesterov", 1e-3, 1200), ("adam", 0.05, 1200), ("rprop", 0.1, 2000)
 ])  # fmt: skip
 def test_finds_the_end_of_rosenbrocks_valley(name, rate, steps):
-    *_, last = path(optim.OPTIMIZERS[name](rate), rosenbrock, {"w": np.array([-1.2, 1.0])}, steps)
+    *_, last = path(optim.OPTIMIZERS[name](rate), rosenbrock, {"w": np.array([-1.2, 1.0])}, steps, backend="native")
     x, y = last["w"]
     assert (1 - x) ** 2 + 100 * (y - x * x) ** 2 < 0.01  # it was 24.2 at the start
     np.testing.assert_allclose(last["w"], [1.0, 1.0], atol=0.2)
