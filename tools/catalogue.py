@@ -46,15 +46,26 @@ def exported(module: Any, base: type, names: Names) -> tuple[type, ...]:
     named = [type(make()) for make in names.values()]
     things = (getattr(module, name) for name in module.__all__)
     others = [
-        kind for kind in things if inspect.isclass(kind) and issubclass(kind, base) and not inspect.isabstract(kind)
+        kind
+        for kind in things
+        if inspect.isclass(kind)
+        and issubclass(kind, base)
+        and dataclasses.is_dataclass(kind)
+        and not inspect.isabstract(kind)
     ]
     return tuple(dict.fromkeys([*named, *others]))
 
 
 def golden(name: str) -> set[str]:
     """Return the classes that PyTorch's figures in tests/golden cover."""
-    cases = json.loads((ROOT / "tests" / "golden" / f"{name}.json").read_text(encoding="utf-8"))["cases"]
-    return {case["type"] for case in (cases.values() if isinstance(cases, dict) else cases)}
+    return described(json.loads((ROOT / "tests" / "golden" / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def described(value: Any) -> set[str]:
+    """Return every class that JSON data name, however deep."""
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    named = {value["type"]} if isinstance(value, dict) and "type" in value else set()
+    return named.union(*map(described, parts))
 
 
 def sources(cases: Iterable[tuple[Any, str]]) -> dict[str, set[str]]:
@@ -67,8 +78,9 @@ def sources(cases: Iterable[tuple[Any, str]]) -> dict[str, set[str]]:
 
 def kinds() -> dict[str, Kind]:
     """Return every kind of member by the name of its table."""
-    tables = ("activation", "initializer", "loss", "noise", "penalty")
+    tables = ("activation", "initializer", "loss", "noise", "penalty", "schedule", "whole_batch")
     table = {name: importlib.import_module(f"{name}_table") for name in tables}
+    rules = importlib.import_module("optimizer_references")
     start, penalty = table["initializer"], table["penalty"]
     found = {
         "activations": [(case.layer, case.source) for cases in table["activation"].CASES.values() for case in cases],
@@ -81,9 +93,15 @@ def kinds() -> dict[str, Kind]:
         "constraints": [(thing, "NumPy") for thing in penalty.CONSTRAINTS],
         "noise": [(nn.NOISE[name](), source) for name, source in table["noise"].SOURCES.items()],
         "activity": [(nn.ActivityPenalty(nn.L1()), "NumPy"), (nn.KLSparsity(), "SciPy")],
-        "optimisers": [],
+        "optimisers": [(kind(), "NumPy") for kind in rules.RULES],
+        "wrappers": [(kind(), "NumPy") for kind in rules.WRAPPERS],
+        "whole_batch": [
+            (optim.WHOLE_BATCH[name](), source) for name, by in table["whole_batch"].SOURCES.items() for source in by
+        ],
+        "schedules": [(schedule, "NumPy") for schedule, _ in table["schedule"].FORMULAS],
     }
     checked = {title: sources(cases) for title, cases in found.items()}
+    steps = exported(optim, optim.Optimizer, optim.OPTIMIZERS)
     members: dict[str, tuple[Names, tuple[type, ...]]] = {
         "activations": (nn.ACTIVATIONS, exported(nn, nn.Activation, nn.ACTIVATIONS)),
         "initialisers": (nn.INITIALIZERS, exported(nn, nn.Initializer, nn.INITIALIZERS)),
@@ -92,16 +110,20 @@ def kinds() -> dict[str, Kind]:
         "activity": ({}, (nn.ActivityPenalty, nn.KLSparsity)),
         "constraints": (nn.CONSTRAINTS, exported(nn, nn.Constraint, nn.CONSTRAINTS)),
         "noise": (nn.NOISE, tuple(nn.NOISE.values())),
-        "optimisers": (optim.OPTIMIZERS, tuple(optim.OPTIMIZERS.values())),
+        "optimisers": (optim.OPTIMIZERS, tuple(kind for kind in steps if not issubclass(kind, optim.Wrapper))),
+        "wrappers": (optim.WRAPPERS, exported(optim, optim.Wrapper, optim.WRAPPERS)),
+        "whole_batch": (optim.WHOLE_BATCH, exported(optim, optim.WholeBatch, optim.WHOLE_BATCH)),
+        "schedules": (optim.SCHEDULES, exported(optim, optim.Schedule, optim.SCHEDULES)),
     }
-    for title, name in (("activations", "activations"), ("losses", "losses"), ("optimisers", "optimizers")):
-        checked[title]["PyTorch"] = golden(name)
+    figures = {"optimisers": "optimizers", "wrappers": "optimizers"}
+    for title in ("activations", "losses", "optimisers", "wrappers", "schedules"):
+        checked[title]["PyTorch"] = golden(figures.get(title, title))
     return {title: Kind(*members[title], checked[title]) for title in members}
 
 
 def counts() -> str:
     """Return the table of members and of those that are checked against each independent reference."""
-    references = ("PyTorch", "SciPy", "scikit-learn", "NumPy")
+    references = ("PyTorch", "SciPy", "scikit-learn", "NumPy", "NIST")
     rows: list[tuple[str, ...]] = [("kind", "classes", "names", *references, "any")]
     for title, kind in kinds().items():
         own = {cls.__name__ for cls in kind.classes}
@@ -116,11 +138,11 @@ def counts() -> str:
 
 def signature(cls: type) -> str:
     """Return a class with its settings and their defaults, but for its name."""
-    words = [
-        item.name if item.default is dataclasses.MISSING else f"{item.name}={shown(item.default)}"
-        for item in dataclasses.fields(cls)
-        if item.name != "name"
-    ]
+    words = []
+    for item in dataclasses.fields(cls):
+        default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+        if item.name != "name":
+            words.append(item.name if default is dataclasses.MISSING else f"{item.name}={shown(default)}")
     return f"{cls.__name__}({', '.join(words)})"
 
 

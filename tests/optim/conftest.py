@@ -1,4 +1,4 @@
-"""Let the tests of this folder share `optimizer_paths`, `optimizer_references` and `optimizer_cases`."""
+"""Let the tests of this folder share `optimizer_paths`."""
 
 import sys
 from pathlib import Path

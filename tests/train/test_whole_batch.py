@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares, minimize
 from sklearn.linear_model import BayesianRidge
+from whole_batch_table import SOURCES
 
 from clearprop import losses, nn, optim
 from clearprop.errors import DivergedError, SettingsError
@@ -22,6 +23,10 @@ Y = np.sin(X[:, :1]) + 0.3 * X[:, 1:2] ** 2 + 0.05 * RNG.normal(size=(40, 1))
 KINDS = optim.WHOLE_BATCH
 every = pytest.mark.parametrize("name", KINDS)
 minimizers = pytest.mark.parametrize("name", ["lbfgs", "conjugate_gradient", "newton_cg"])
+
+
+def test_every_member_says_who_checks_it():
+    assert set(SOURCES) == set(KINDS)
 
 
 def make(name: str, *, penalty: Any = (), dtype: str = "float64", **options: Any) -> Model:
