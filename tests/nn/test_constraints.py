@@ -76,6 +76,22 @@ def test_the_step_applies_it_after_the_update(constraint, optimizer):
     np.testing.assert_array_equal(bound.parameters["dense1.b"], free.parameters["dense1.b"])
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optim.ExponentialAverage(optim.SGD(0.3), 0.6),
+        optim.Lookahead(optim.SGD(0.3), 2),
+        optim.ScheduleFree(optim.SGD(0.3)),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_averages_keep_it_too(optimizer):
+    """What predicts is an average in a slot; averages of columns of norm 1 are shorter."""
+    model = Model([nn.Dense(4, constraint=nn.UnitNorm())], optimizer=optimizer, dtype="float64", backend="reference")
+    model.fit(X, Y, epochs=2, batch_size=8, progress=False)
+    np.testing.assert_allclose(np.linalg.norm(model.parameters["dense1.W"], axis=0), 1.0, rtol=1e-12)
+
+
 def test_several_are_applied_in_order():
     both = (nn.NonNegative(), nn.UnitNorm())
     model = Model([nn.Dense(4, constraint=both)], optimizer=optim.SGD(0.1), dtype="float64", backend="reference")

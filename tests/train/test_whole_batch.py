@@ -209,6 +209,12 @@ def test_what_is_refused(name):
     random = Model([nn.Dense(4), nn.Dropout(0.5), nn.Dense(1)], "squared_error", kind)
     with pytest.raises(SettingsError, match="draws random numbers"):
         random.fit(X, Y, progress=False)
+    mixed = Model([nn.Mixup(), nn.Dense(1)], "squared_error", kind)
+    with pytest.raises(SettingsError, match="leave dropout, noise and mixup out"):
+        mixed.fit(X, Y, progress=False)
+    bound = Model([nn.Dense(1, constraint=nn.MaxNorm())], "squared_error", kind)
+    with pytest.raises(SettingsError, match=r"does not keep constraints, and dense1\.W has one"):
+        bound.fit(X, Y, progress=False)
     frozen = Model([nn.Dense(1)], "squared_error", kind, frozen="*")
     with pytest.raises(SettingsError, match="every parameter is frozen"):
         frozen.fit(X, Y, progress=False)

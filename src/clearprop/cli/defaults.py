@@ -9,6 +9,7 @@ from clearprop.cli.choices import Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
 from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.optim import OPTIMIZERS, Adam
 from clearprop.train import METRICS
 
 USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
@@ -71,8 +72,8 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
     size = sized(samples)
     names = ("layers", "epochs", "batch_size", "l2", "lr", "validation")
     chosen = {name: getattr(size, name) for name in names if getattr(choices, name) is None}
-    if choices.optimizer != "adam" and "lr" in chosen:
-        chosen["lr"] = 0.01
+    if "lr" in chosen:
+        chosen["lr"] = _rate(choices.optimizer, size)
     validation = chosen.get("validation", choices.validation)
     check_metrics(choices.metrics, task)
     return dataclasses.replace(
@@ -84,6 +85,12 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
         backend=choose_backend(choices.backend),
         metrics=choices.metrics or TEST_METRICS[task][:1],
     )
+
+
+def _rate(optimizer: str, size: Sized) -> float:
+    """Return the size's learning rate, which is one of Adam's, or the own one of an optimiser on another scale."""
+    own = OPTIMIZERS[optimizer]().learning_rate
+    return size.lr if own == Adam().learning_rate else own
 
 
 def _loss(loss: str, task: str) -> str:

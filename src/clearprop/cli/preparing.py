@@ -16,7 +16,7 @@ from clearprop.errors import DataError
 from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.model import Model
 from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
-from clearprop.optim import OPTIMIZERS, Optimizer, Schedule, Step, schedule
+from clearprop.optim import OPTIMIZERS, Optimizer, ReduceOnPlateau, Schedule, Step, schedule
 
 Features = Table | Array
 
@@ -158,4 +158,6 @@ def _network(encoding: Encoding, choices: Choices) -> list[Layer]:
 def _schedule(choices: Choices) -> Schedule:
     if choices.schedule == "step":
         return Step(0.1, max(1, -(-(choices.epochs or 1) // 3)))
+    if choices.schedule == "reduce_on_plateau" and not choices.validation:
+        return ReduceOnPlateau("loss")
     return schedule(choices.schedule or "constant")

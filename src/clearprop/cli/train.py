@@ -54,7 +54,9 @@ def _sizes() -> str:
 )
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="relu", show_default=True)
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True)
-@click.option("--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size]")
+@click.option(
+    "--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size and optimiser]"
+)
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="At most so many epochs.  [default: by size]")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples a step.  [default: by size]")
 @click.option("--dropout", type=_UNIT, default=0.0, show_default=True, metavar="R", help="After each hidden layer.")

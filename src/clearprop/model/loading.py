@@ -46,9 +46,10 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
             model.encoding = Encoding.from_dict(description["encoding"])
-        target = description["fitted"].get("target")
+        fitted = description.get("fitted", {})
+        target = fitted.get("target")
         model.target = None if target is None else Type(target["dtype"], (Batch(), *target["shape"]))
-        model.weighted = bool(description["fitted"]["weighted"])
+        model.weighted = bool(fitted.get("weighted", False))
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
     except FileFormatError:
