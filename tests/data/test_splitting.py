@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from clearprop.data import batch_order, split
-from clearprop.data.splitting import SHUFFLE_STREAM
 from clearprop.errors import DataError, SettingsError
+from clearprop.randomness import shuffle_key, shuffled
 
 
-def test_batch_order_is_the_documented_stream():
-    sequence = np.random.SeedSequence(7, spawn_key=(SHUFFLE_STREAM, 3))
-    expected = np.random.Generator(np.random.Philox(sequence)).permutation(100)
-    assert batch_order(100, seed=7, epoch=3).tolist() == expected.tolist()
+def test_batch_order_is_the_shuffle_of_the_seed():
+    assert batch_order(100, seed=7, epoch=3).tolist() == shuffled(100, shuffle_key(7), 3).tolist()
+    with pytest.raises(SettingsError, match="seed is -1"):
+        batch_order(3, seed=-1, epoch=0)
 
 
 def test_batch_orders_differ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 
+import numpy as np
 import pytest
 from schedule_table import FORMULAS, half_after_ten
 
@@ -46,6 +47,13 @@ UNNAMED: dict[type[Schedule], Schedule] = {
 RISING = (Cyclic, OneCycle, Warmup)
 SCHEDULES = [UNNAMED.get(kind) or kind() for kind in KINDS]
 every = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+
+
+class Own(optim.Schedule):
+    """A schedule that knows single positions only."""
+
+    def __call__(self, position: Position) -> float:
+        return 1 / (1 + position.step)
 
 
 def at(step: int, memory: object = ()) -> Position:
@@ -119,9 +127,15 @@ def test_one_cycle_moves_the_momentum_the_other_way():
     assert Constant().values(at(3), 2, settings) == {"learning_rate": [0.5] * 2, "group1.learning_rate": [0.1] * 2}
 
 
-@every
+@pytest.mark.parametrize("schedule", [*SCHEDULES, Own()], ids=lambda schedule: type(schedule).__name__)
 def test_factors_of_many_steps_are_those_of_each(schedule):
-    assert schedule.factors(at(7), 80) == [schedule(at(step)) for step in range(7, 87)]
+    """To the last bit, however many are asked for at once: a resumed run depends on it."""
+    factors = schedule.factors(at(7), 80)
+    assert factors.dtype == np.float64
+    assert factors.tolist() == [schedule(at(step)) for step in range(7, 87)]
+    for begin, count in ((0, 3), (1, 17), (5, 75)):
+        assert schedule.factors(at(7 + begin), count).tolist() == factors[begin : begin + count].tolist()
+    assert schedule.factors(at(7), 0).shape == (0,)
 
 
 def fold(schedule: Schedule, values: list[float]) -> list[float]:

@@ -112,8 +112,8 @@ def test_every_optimizer(whole, tmp_path, optimizer):
 def test_killed_without_a_word(whole, tmp_path, monkeypatch, every, step):
     """After a step the process is gone; what is on disk is the last checkpoint, some steps back."""
 
-    def kill(self, order, count):
-        original(self, order, 1)
+    def kill(self, count):
+        original(self, 1)
         if self.state.step == step:
             raise Killed
 

@@ -35,17 +35,21 @@ class Stretch:
 
     Attributes:
         steps: how many are done.
-        loss_sum: the given sum and, in float64 and in order, cost times rows of every step that is done.
+        losses: for each epoch, from that of the first step to that of the last one done, the sum of cost times rows
+            of its steps, in float64 and in order; that of the first epoch starts from the given sum.
         diverged: whether the objective or the health of the next step is not finite; the state is that before it.
     """
 
     steps: int
-    loss_sum: float
+    losses: tuple[float, ...]
     diverged: bool
 
 
 class Stepper(Protocol):
     """A training step at work on state of its own: what one fit runs. One thread at a time may use it.
+
+    An epoch takes all rows of the data in batches, the last of which holds what is left: with b batches an epoch, the
+    step of number s takes batch s mod b of epoch s div b.
 
     Attributes:
         state: the arrays that the step replaces, by name; they change in place as steps run.
@@ -53,23 +57,22 @@ class Stepper(Protocol):
 
     state: Arrays
 
-    def run(self, first: int, order: Array, varying: Arrays, loss_sum: float) -> Stretch:
-        """Run steps on one batch after another, until one is not finite.
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
+        """Run steps one after another, across the ends of epochs, until one is not finite.
 
         Args:
             first: the number of the first step; it counts up from there.
-            order: the rows to take, int64; each batch takes the next `batch_size` of them, the last one what is left.
+            count: how many steps.
             varying: inputs that differ from step to step: for each name one float64 a step.
-            loss_sum: what the sum of the losses starts from.
+            loss_sum: what the sum of the losses of the first step's epoch starts from.
 
         Raises:
-            IndexError: a row is not one of the data, or an index inside of the program is out of range; the state is
-                that before the step.
+            IndexError: an index inside of the program is out of range; the state is that before the step.
         """
         ...
 
-    def inputs(self, step: int, rows: Array, varying: Mapping[str, float]) -> dict[str, Array]:
-        """Return everything that the step of this number takes, for these rows and the state as it is."""
+    def inputs(self, step: int, varying: Mapping[str, float]) -> dict[str, Array]:
+        """Return everything that the step of this number takes, for the state as it is."""
         ...
 
 
@@ -78,11 +81,17 @@ class CompiledStep(Protocol):
 
     program: Program
 
-    def start(self, inputs: Arrays, batch_size: int) -> Stepper:
+    def start(self, inputs: Arrays, batch_size: int, shuffle: Array | None = None) -> Stepper:
         """Return a stepper with copies of the state and the fixed inputs, and all rows of the data.
 
+        Args:
+            inputs: state, fixed inputs and data by name.
+            batch_size: how many rows a step takes.
+            shuffle: the two words that key the orders of the epochs (`randomness.shuffled`); without them every epoch
+                takes the rows as they come.
+
         Raises:
-            ShapeError: an input is missing, or has another shape or dtype than the program says.
+            ShapeError: an input is missing, or has another shape or dtype than the program says, or there are no rows.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from clearprop.backends.protocol import Array, Arrays, Executable, Stretch
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir import Batch, Program, Value
+from clearprop.randomness import shuffled
 
 STEP = "step"
 """The input that counts the steps."""
@@ -57,36 +58,49 @@ class Roles:
 
 
 class Given:
-    """The inputs of a fit, checked: state (copied to where the caller wants it), data and fixed inputs."""
+    """The inputs of a fit, checked: state (copied to where the caller wants it), data and fixed inputs.
 
-    def __init__(self, program: Program, inputs: Arrays, batch_size: int) -> None:
-        self.program, self.roles, self.batch_size = program, Roles.of(program), batch_size
+    Attributes:
+        rows, batch_size, batches: of the data, of a batch, and batches an epoch.
+    """
+
+    def __init__(self, program: Program, inputs: Arrays, batch_size: int, shuffle: Array | None = None) -> None:
+        self.program, self.roles, self.batch_size, self.shuffle = program, Roles.of(program), batch_size, shuffle
         if batch_size < 1:
             raise ShapeError(f"a batch holds at least 1 row, received a batch size of {batch_size}")
         data = [(value, _array(program, value, inputs)) for value in self.roles.data]
         self.rows = len(data[0][1])
+        if not self.rows:
+            raise ShapeError(f"{program.name} needs at least 1 row of data, received none")
+        self.batches = -(-self.rows // batch_size)
         self.data = {value.name: _checked(value, array, (self.rows,)) for value, array in data}
         self.state = {value.name: _input(program, value, inputs) for value in self.roles.state}
         self.fixed = {value.name: _input(program, value, inputs).copy() for value in self.roles.fixed}
 
-    def check(self, order: Array, varying: Arrays) -> int:
-        """Check what a stretch is run with, and return its number of steps.
+    def check(self, first: int, count: int, varying: Arrays) -> None:
+        """Check what a stretch is run with.
 
         Raises:
-            IndexError: a row is not one of the data.
-            ShapeError: a quantity that varies is unknown, or has not one float64 a step.
+            ShapeError: there are less than no steps, or a quantity that varies is unknown, or has not one float64 a
+                step.
         """
-        # a negative number is a very large one without its sign
-        if len(order) and order.view(np.uint64).max() >= self.rows:
-            raise IndexError(f"the rows run from {order.min()} to {order.max()}, but the data has {self.rows} rows")
-        steps = -(-len(order) // self.batch_size)
+        if first < 0 or count < 0:
+            raise ShapeError(f"a stretch has a first step and a count of at least 0, received {first} and {count}")
         for name, values in varying.items():
             known = self.fixed.get(name)
-            if known is None or known.shape or known.dtype != np.float64 or values.shape != (steps,):
+            if known is None or known.shape or known.dtype != np.float64 or values.shape != (count,):
                 raise ShapeError(
-                    f"{name} cannot vary: it must be a float64 input, with a value for each step ({steps})"
+                    f"{name} cannot vary: it must be a float64 input, with a value for each step ({count})"
                 )
-        return steps
+
+    def order(self, epoch: int) -> Array:
+        """Return the order in which an epoch takes the rows."""
+        return np.arange(self.rows) if self.shuffle is None else shuffled(self.rows, self.shuffle, epoch)
+
+    def rows_of(self, step: int, order: Array) -> Array:
+        """Return the rows of a step, given the order of its epoch."""
+        begin = step % self.batches * self.batch_size
+        return order[begin : begin + self.batch_size]
 
     def inputs(self, state: Arrays, step: int, rows: Array, varying: Mapping[str, float]) -> dict[str, Array]:
         """Return what one step takes."""
@@ -102,9 +116,9 @@ class PlainStep:
     def __init__(self, executable: Executable) -> None:
         self.executable, self.program = executable, executable.program
 
-    def start(self, inputs: Arrays, batch_size: int) -> PlainStepper:
+    def start(self, inputs: Arrays, batch_size: int, shuffle: Array | None = None) -> PlainStepper:
         """Return a stepper; see `CompiledStep.start`."""
-        return PlainStepper(self.executable, Given(self.program, inputs, batch_size))
+        return PlainStepper(self.executable, Given(self.program, inputs, batch_size, shuffle))
 
 
 class PlainStepper:
@@ -113,29 +127,36 @@ class PlainStepper:
     def __init__(self, executable: Executable, given: Given) -> None:
         self.executable, self.given = executable, given
         self.state: Arrays = {name: array.copy() for name, array in given.state.items()}
+        self._order = (-1, np.zeros(0, np.int64))
 
-    def run(self, first: int, order: Array, varying: Arrays, loss_sum: float) -> Stretch:
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
         """Run steps; see `Stepper.run`."""
-        self.given.check(order, varying)
-        done = 0
-        for rows in self._batches(order):
+        self.given.check(first, count, varying)
+        losses = [loss_sum]
+        for done in range(count):
+            step = first + done
             now = {name: float(values[done]) for name, values in varying.items()}
-            outputs = self.executable(self.inputs(first + done, rows, now))
+            inputs = self.inputs(step, now)
+            outputs = self.executable(inputs)
             if not all(np.isfinite(outputs[name]) for name in CHECKED):
-                return Stretch(done, loss_sum, True)
+                return Stretch(done, tuple(losses), True)
             for name, array in self.state.items():
                 np.copyto(array, outputs[name])
-            loss_sum += float(outputs[COST]) * len(rows)
-            done += 1
-        return Stretch(done, loss_sum, False)
+            if done and step % self.given.batches == 0:
+                losses.append(0.0)
+            losses[-1] += float(outputs[COST]) * len(self._rows(step))
+        return Stretch(count, tuple(losses), False)
 
-    def inputs(self, step: int, rows: Array, varying: Mapping[str, float]) -> dict[str, Array]:
+    def inputs(self, step: int, varying: Mapping[str, float]) -> dict[str, Array]:
         """Return what one step takes."""
-        return self.given.inputs(self.state, step, rows, varying)
+        return self.given.inputs(self.state, step, self._rows(step), varying)
 
-    def _batches(self, order: Array) -> Iterator[Array]:
-        size = self.given.batch_size
-        return (order[start : start + size] for start in range(0, len(order), size))
+    def _rows(self, step: int) -> Array:
+        """Return the rows of a step; the order of the last epoch asked for is kept."""
+        epoch = step // self.given.batches
+        if self._order[0] != epoch:
+            self._order = (epoch, self.given.order(epoch))
+        return self.given.rows_of(step, self._order[1])
 
 
 def _array(program: Program, value: Value, inputs: Arrays) -> Array:

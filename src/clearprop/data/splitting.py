@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Array
 from clearprop.data.target_encoding import guess_task
 from clearprop.errors import DataError, SettingsError
+from clearprop.randomness import shuffle_key, shuffled
 
-# The spawn keys that keep the streams drawn from one seed apart.
-SHUFFLE_STREAM = 0x5F1E
+# The spawn key that keeps this stream apart from others drawn from the same seed.
 SPLIT_STREAM = 0x5917
 
 Indices = NDArray[np.int64]
@@ -18,10 +18,13 @@ def batch_order(n: int, *, seed: int, epoch: int) -> Indices:
     """Return the order in which an epoch visits `n` samples: a permutation of 0 .. n-1, int64 of shape (n,).
 
     It is a pure function of (n, seed, epoch), so a run that was stopped in the middle of an epoch goes on with the
-    same order: Philox seeded by SeedSequence(seed, spawn_key=(SHUFFLE_STREAM, epoch)).
+    same order; see `randomness.shuffled`.
+
+    Raises:
+        SettingsError: the seed is negative.
     """
-    order: Indices = _generator(seed, SHUFFLE_STREAM, epoch).permutation(n).astype(np.int64, copy=False)
-    return order
+    _check_seed(seed)
+    return shuffled(n, shuffle_key(seed), epoch)
 
 
 def split(
@@ -98,6 +101,10 @@ def _shares(sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _generator(seed: int, *spawn_key: int) -> np.random.Generator:
+    _check_seed(seed)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=spawn_key)))
+
+
+def _check_seed(seed: int) -> None:
     if seed < 0:
         raise SettingsError(f"the seed is {seed}: expected a non-negative integer")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=spawn_key)))

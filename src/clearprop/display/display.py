@@ -13,7 +13,12 @@ class Display(ABC):
 
     It ends by itself with the fit. `close` ends it when the fit broke off with an exception, so that whatever was
     taken (a terminal's cursor) is given back; closing twice does no harm. As a context manager it closes itself.
+
+    Attributes:
+        patient: True: it may hear of the end of an epoch late, see `train.Listener`.
     """
+
+    patient = True
 
     @abstractmethod
     def __call__(self, event: Event) -> None:

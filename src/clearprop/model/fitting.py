@@ -163,6 +163,7 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
         "backend": choose_backend(model.backend),
         "data": fingerprint(train),
         "validation": None if validation is None else fingerprint(validation),
+        "order of the rows": "Philox 4x32-10" if settings.shuffle else "as they come",
     }
 
 

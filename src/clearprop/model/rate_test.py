@@ -112,12 +112,11 @@ def _losses(training: Training) -> list[float]:
     state, size = training.state, training.settings.batch_size
     total, lowest = 0.0, math.inf
     while state.step < training.total_steps:
-        epoch, batch = divmod(state.step, training.steps_per_epoch)
-        rows = training.order(epoch)[batch * size : (batch + 1) * size]
-        stretch = training.stepper.run(state.step, rows, training.varying(1), 0.0)
+        done = state.step % training.steps_per_epoch * size
+        stretch = training.stepper.run(state.step, 1, training.varying(1), 0.0)
         if stretch.diverged:
             break
-        losses.append(stretch.loss_sum / len(rows))
+        losses.append(stretch.losses[-1] / min(size, len(training.train) - done))
         state.step += 1
         total = _SMOOTHING * total + (1 - _SMOOTHING) * losses[-1]
         smooth = total / (1 - _SMOOTHING ** len(losses))

@@ -52,14 +52,7 @@ class Run:
         for abandoned in self.path.glob(".*.part"):  # a process was killed while it wrote
             abandoned.unlink(missing_ok=True)
 
-        def write(event: Event) -> None:
-            if isinstance(event, Progressed):
-                return
-            line = json.dumps({"event": type(event).__name__} | asdict(event))
-            with self.events.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-
-        return write
+        return EventLog(self.events)
 
     def finish(self, model: Model, history: History) -> None:
         """Write the history and the model."""
@@ -90,3 +83,24 @@ class Run:
     def _check(self) -> None:
         if not self.exists():
             raise FileFormatError(f"{self.path} holds no run: there is no {self.settings.name} in it")
+
+
+class EventLog:
+    """A listener that writes events to a file, one a line.
+
+    Attributes:
+        patient: True: it may hear of the end of an epoch late, see `train.Listener`.
+    """
+
+    patient = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, event: Event) -> None:
+        """Write an event, unless it tells of progress only."""
+        if isinstance(event, Progressed):
+            return
+        line = json.dumps({"event": type(event).__name__} | asdict(event))
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,7 +150,8 @@ def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Ar
 
 
 def _finite(array: Array, what: str) -> Array:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    # squares whose sum is finite are: one pass without a temporary array; a sum may overflow where they do not
+    if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
         place = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(array)))
         raise DataError(
             f"the {what} hold {array[place]} at index {place} (and {int((~np.isfinite(array)).sum())} non-finite "

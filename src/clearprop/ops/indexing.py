@@ -12,6 +12,7 @@ from clearprop.ir import DTYPES, Attribute, Dim, Shape, Type, dims_product
 from clearprop.ops.record import Example, OpDef, Operand, register
 from clearprop.ops.rules import INTEGERS, N, attribute_dims, need_float, take_inputs
 from clearprop.ops.tensor import Tensor, emit, show
+from clearprop.randomness import philox
 
 
 def arange(size: Dim, dtype: str = "int64") -> Tensor:
@@ -173,24 +174,6 @@ def _random_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Ty
     if not isinstance(stream, int) or not 0 <= stream < 2**32:
         raise ShapeError(f"random_bits: the stream is an integer from 0 to 2^32 - 1, received {stream!r}")
     return (Type("uint32", attribute_dims("random_bits", attrs["shape"])),)
-
-
-def philox(key: Any, step: Any, stream: int, shape: Any) -> Any:
-    """Philox 4x32-10 (Salmon et al., SC 2011): the counter is (block, stream, step low, step high)."""
-    count = int(np.prod(shape, dtype=np.int64))
-    word = np.uint64(0xFFFFFFFF)
-    c0 = np.arange(-(-count // 4), dtype=np.uint64)
-    low, high = int(step) & 0xFFFFFFFF, int(step) >> 32 & 0xFFFFFFFF
-    c1, c2, c3 = (np.full_like(c0, part) for part in (stream, low, high))
-    k0, k1 = int(key[0]), int(key[1])
-    for _ in range(10):
-        product0, product1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
-        high0, high1 = product0 >> np.uint64(32), product1 >> np.uint64(32)
-        c0, c1 = high1 ^ c1 ^ np.uint64(k0), product1 & word
-        c2, c3 = high0 ^ c3 ^ np.uint64(k1), product0 & word
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    blocks = np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
-    return blocks.reshape(-1)[:count].reshape(shape)
 
 
 register(

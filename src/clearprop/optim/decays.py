@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from clearprop.errors import SettingsError
-from clearprop.optim.schedule import Position, Schedule
+from clearprop.optim.schedule import Array, Position, Schedule
 from clearprop.settings import flag, real, whole
 
 
@@ -19,9 +21,9 @@ class Constant(Schedule):
         """Return 1."""
         return 1.0
 
-    def factors(self, first: Position, count: int) -> list[float]:
+    def factors(self, first: Position, count: int) -> Array:
         """Return ones."""
-        return [1.0] * count
+        return np.ones(count)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Step(Schedule):
     def __call__(self, position: Position) -> float:
         """Return the factor to the power of the number of drops so far."""
         return float(self.factor ** (position.epoch // self.every))
+
+    def factors(self, first: Position, count: int) -> Array:
+        """Return the factors at a position and the steps after it."""
+        steps = np.arange(first.step, first.step + count)
+        drops = steps // max(first.steps_per_epoch, 1) // self.every
+        distinct, which = np.unique(drops, return_inverse=True)
+        return np.array([float(self.factor**drop) for drop in distinct.tolist()])[which]
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,13 @@ class Cosine(Schedule):
 
     def __call__(self, position: Position) -> float:
         """Return the factor; after the last step it stays at `final`."""
-        return cosine(position.done, 1.0, self.final)
+        return float(self.factors(position, 1)[0])
+
+    def factors(self, first: Position, count: int) -> Array:
+        """Return the factors at a position and the steps after it."""
+        steps = np.arange(first.step, first.step + count)
+        done = np.minimum(steps / max(first.total_steps, 1), 1.0)
+        return self.final + (1.0 - self.final) * 0.5 * (1.0 + np.cos(np.pi * done))
 
 
 def cosine(done: float, start: float, end: float) -> float:

@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from clearprop.settings import check_settings
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
 Memory = Any
 """What a schedule remembers of the epochs so far: numbers, and tuples of them."""
 
@@ -65,9 +68,9 @@ class Schedule(ABC):
     def __call__(self, position: Position) -> float:
         """Return the factor at a position."""
 
-    def factors(self, first: Position, count: int) -> list[float]:
-        """Return the factors at a position and the steps after it."""
-        return [self(position) for position in _from(first, count)]
+    def factors(self, first: Position, count: int) -> Array:
+        """Return the factors at a position and the steps after it, float64 of shape (count,)."""
+        return np.array([self(position) for position in _from(first, count)], np.float64)
 
     @property
     def moves_others(self) -> bool:
@@ -91,19 +94,19 @@ class Schedule(ABC):
         """Return the memory after one more epoch, from its record."""
         return memory
 
-    def values(self, first: Position, count: int, settings: Mapping[str, float]) -> dict[str, list[float]]:
+    def values(self, first: Position, count: int, settings: Mapping[str, float]) -> dict[str, Array]:
         """Return those of an optimiser's hyper-parameters that change, at a position and the steps after it.
 
         Every `learning_rate`, that of a group too, is multiplied by the factor; the `others` are replaced.
         """
         factors = self.factors(first, count)
         named = [(name, name.rpartition(".")[2], value) for name, value in settings.items()]
-        values = {name: [value * f for f in factors] for name, last, value in named if last == "learning_rate"}
+        values = {name: value * factors for name, last, value in named if last == "learning_rate"}
         if self.moves_others:
             others = [self.others(position) for position in _from(first, count)]
             for name, last, value in named:
                 if any(last in now for now in others):
-                    values[name] = [now.get(last, value) for now in others]
+                    values[name] = np.array([now.get(last, value) for now in others], np.float64)
         return values
 
 

@@ -84,12 +84,13 @@ class Fit(ABC):
         self.total_steps = settings.total_steps(len(train))
         self.result: Arrays = {}
         self.stop = StopRequest()
-        self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = self._counted = time.monotonic()
+        self._seconds = 0.0
         self._check_watched()
 
     @abstractmethod
-    def run_epoch(self) -> str:
-        """Run what is left of the epoch at hand; return "finished", or why training ends here."""
+    def run_stretch(self) -> str:
+        """Run until something else is due, and do that; return "finished", or why training ends here."""
 
     @property
     def evaluated(self) -> Arrays:
@@ -108,13 +109,13 @@ class Fit(ABC):
         Raises:
             DivergedError: the loss or a parameter became non-finite; the state is that before the step.
         """
-        started = time.monotonic()
+        started = self._counted = time.monotonic()
         reason = "early stopping" if self._patience_is_over() else "finished"
         with stop_on_signals() as self.stop:
             self._publish(self._fit_started())
             try:
                 if reason == "finished":
-                    reason = self.run_epochs()
+                    reason = self.run_stretches()
             except DivergedError as error:
                 self._publish(Diverged(self.state.step, str(error)))
                 self._end("diverged", started)
@@ -122,19 +123,20 @@ class Fit(ABC):
             self._end(reason, started)
         return self.state.history
 
-    def run_epochs(self) -> str:
-        """Run epoch after epoch; return why training ends."""
+    def run_stretches(self) -> str:
+        """Run stretch after stretch; return why training ends."""
         reason = "finished"
         while self._has_more() and reason == "finished":
-            reason = self.run_epoch()
+            reason = self.run_stretch()
         return reason
 
-    def end_epoch(self, loss: float, started: float, **more: float) -> str:
-        """Record the epoch at hand, which began at a time; return "finished", or why training ends here."""
+    def end_epoch(self, loss: float, **more: float) -> str:
+        """Record the epoch at hand, whose work is done; return "finished", or why training ends here."""
         state = self.state
-        record = self._record(loss) | more
+        record, now = self._record(loss) | more, time.monotonic()
         state.history.epochs.append(record)
-        state.history.seconds.append(time.monotonic() - started)
+        state.history.seconds.append(self._seconds + now - self._counted)
+        self._seconds, self._counted = 0.0, now
         best = self._watch(record)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
         self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))

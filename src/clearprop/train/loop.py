@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import CompiledStep, Executable, Stepper
-from clearprop.data import batch_order
 from clearprop.errors import DivergedError
-from clearprop.optim import Position, Schedule
+from clearprop.optim import Constant, Position, Schedule
+from clearprop.randomness import shuffle_key
 from clearprop.train.diagnose import first_non_finite
-from clearprop.train.events import Listener, Progressed
+from clearprop.train.events import EpochEnded, Listener, Progressed, is_patient
 from clearprop.train.fit import CheckpointFile, Fit, Samples
 from clearprop.train.settings import FitSettings
 from clearprop.train.state import Arrays, FitState
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
 _STRETCH_SECONDS = 0.04
 """How long the backend runs steps on its own: Ctrl-C, listeners and checkpoints wait for no more."""
-_STRETCH_STEPS = 4096
+_STRETCH_STEPS = 1 << 16
 """The most steps of a stretch, so that the learning rates computed in advance stay few."""
 
 
@@ -72,42 +72,78 @@ class Training(Fit):
         """Who watches which recorded quantity."""
         return super().watched + [("the schedule", name) for name in self.compiled.schedule.watched]
 
-    def run_epoch(self) -> str:
-        """Run what is left of the epoch at hand; return "finished", or why training ends here."""
-        state, started = self.state, time.monotonic()
-        order = self.order(state.epoch)
-        while state.batch < self.steps_per_epoch and state.step < self.total_steps:
-            self.run_steps(order, self._room())
+    def run_stretch(self) -> str:
+        """Run steps until something else is due, and do that; return "finished", or why training ends here."""
+        state = self.state
+        if state.batch < self.steps_per_epoch and state.step < self.total_steps:
+            self.run_steps(self._room())
             if self.stop.reason:
                 return self.stop.reason
             self._checkpoint_if_due()
         # a bound on steps may end the last epoch early; what was seen of it is recorded all the same
-        reason = self.end_epoch(state.loss_sum / min(state.batch * self.settings.batch_size, len(self.train)), started)
-        self._memory = self.compiled.schedule.observe(self._memory, state.history.epochs[-1])
+        if state.batch == self.steps_per_epoch or state.step == self.total_steps:
+            return self.end_epoch(state.loss_sum / self._samples_done_of_epoch())
+        return "finished"
+
+    def end_epoch(self, loss: float, **more: float) -> str:
+        """Record the epoch at hand, and let the schedule see its record."""
+        reason = super().end_epoch(loss, **more)
+        self._memory = self.compiled.schedule.observe(self._memory, self.state.history.epochs[-1])
         return reason
 
-    def run_steps(self, order: Array, count: int) -> None:
+    def run_steps(self, count: int) -> None:
         """Run steps on the next batches; the state changes only as long as the results are finite."""
-        state, size = self.state, self.settings.batch_size
-        rows = order[state.batch * size : (state.batch + count) * size]
-        varying = self.varying(count)
-        started = time.perf_counter()
-        stretch = self.stepper.run(state.step, rows, varying, state.loss_sum)
-        state.loss_sum = stretch.loss_sum
+        state, started, before = self.state, time.perf_counter(), self._samples_done_of_epoch()
+        stretch = self.stepper.run(state.step, count, self._varying_only(count), state.loss_sum)
+        *passed, state.loss_sum = stretch.losses
         state.step, state.batch = state.step + stretch.steps, state.batch + stretch.steps
+        self._share_out_time(stretch.steps, passed)
         if stretch.diverged:
-            raise DivergedError(self._why(order[state.batch * size : (state.batch + 1) * size]))
+            if state.batch == self.steps_per_epoch:
+                self.end_epoch(state.loss_sum / self._samples_done_of_epoch())
+            raise DivergedError(self._why())
         self._pace = (time.perf_counter() - started) / count
-        self._samples_done += len(rows)
-        self._report_if_due(min(state.batch * size, len(self.train)))
+        self._samples_done += len(passed) * len(self.train) + self._samples_done_of_epoch() - before
+        self._report_if_due()
+
+    def _samples_done_of_epoch(self) -> int:
+        return min(self.state.batch * self.settings.batch_size, len(self.train))
+
+    def _share_out_time(self, steps: int, passed: Sequence[float]) -> None:
+        """Record the epochs that ended within a stretch; each has the time of its steps."""
+        now, spe = time.monotonic(), self.steps_per_epoch
+        each, self._counted = (now - self._counted) / max(steps, 1), now
+        if not passed:
+            self._seconds += each * steps
+            return
+        state, history, samples = self.state, self.state.history, len(self.train)
+        rest = state.batch - len(passed) * spe
+        seconds = [each * spe] * len(passed)
+        seconds[0] = self._seconds + each * (steps - rest - (len(passed) - 1) * spe)
+        self._seconds = each * rest
+        first, begin = len(history), state.epoch + 1
+        history.epochs += [{"epoch": float(i), "loss": loss / samples} for i, loss in enumerate(passed, begin)]
+        history.seconds += seconds
+        state.epoch, state.batch = state.epoch + len(passed), rest
+        if self.listeners:
+            for i, (record, took) in enumerate(zip(history.epochs[first:], seconds, strict=True), begin):
+                self._publish(EpochEnded(i, i * spe, record, took, False))
 
     def _room(self) -> int:
-        """Return how many steps may run before something else is due: time, a checkpoint, the end of the epoch."""
+        """Return how many steps may run before something else is due: time, a checkpoint, the end of an epoch."""
         state, every = self.state, self.settings.checkpoint_steps
-        left = min(self.steps_per_epoch - state.batch, self.total_steps - state.step)
+        left = self.total_steps - state.step
+        if self._stops_at_epochs():
+            left = min(left, self.steps_per_epoch - state.batch)
         if every is not None:
             left = min(left, every - state.step % every)
         return min(left, _STRETCH_STEPS, max(1, int(_STRETCH_SECONDS / self._pace)))
+
+    def _stops_at_epochs(self) -> bool:
+        """Tell whether somebody needs the state, or the record, as it is when an epoch ends."""
+        settings = self.settings
+        recorded = self.validation is not None or bool(settings.metrics) or bool(self.watched)
+        return recorded or not all(map(is_patient, self.listeners))
 
     def _stepper(self) -> Stepper:
         """Give the state to a stepper; what `state` holds from now on is what the stepper works on."""
@@ -117,7 +153,8 @@ class Training(Fit):
             inputs["weight"] = train.weight
         hyper = {name: np.asarray(value, np.float64) for name, value in compiled.hyper.items()}
         size = min(self.settings.batch_size, len(train))
-        stepper = compiled.step.start(inputs | state.parameters | state.slots | hyper, size)
+        shuffle = shuffle_key(self.settings.seed) if self.settings.shuffle else None
+        stepper = compiled.step.start(inputs | state.parameters | state.slots | hyper, size, shuffle)
         state.parameters |= {name: stepper.state[name] for name in state.parameters if name in stepper.state}
         state.slots = {name: stepper.state[name] for name in state.slots}
         return stepper
@@ -125,8 +162,11 @@ class Training(Fit):
     def varying(self, count: int = 1) -> dict[str, Array]:
         """Return the hyper-parameters that the schedule changes, for the next steps."""
         position = Position(self.state.step, self.steps_per_epoch, self.total_steps, self._memory)
-        values = self.compiled.schedule.values(position, count, self.compiled.scheduled)
-        return {name: np.array(numbers, np.float64) for name, numbers in values.items()}
+        return self.compiled.schedule.values(position, count, self.compiled.scheduled)
+
+    def _varying_only(self, count: int) -> dict[str, Array]:
+        """Return what differs between the next steps; nothing, where the schedule is constant."""
+        return {} if type(self.compiled.schedule) is Constant else self.varying(count)
 
     @property
     def evaluated(self) -> Arrays:
@@ -134,16 +174,10 @@ class Training(Fit):
         state = self.state
         return state.parameters | {name: state.slots[slot] for name, slot in self.compiled.evaluated.items()}
 
-    def order(self, epoch: int) -> Array:
-        """Return the order in which an epoch takes the samples."""
-        if not self.settings.shuffle:
-            return np.arange(len(self.train))
-        return batch_order(len(self.train), seed=self.settings.seed, epoch=epoch)
-
-    def _why(self, rows: Array) -> str:
+    def _why(self) -> str:
         varying = {name: float(values[0]) for name, values in self.varying().items()}
         rate = varying["learning_rate"]
-        inputs = self.stepper.inputs(self.state.step, rows, varying)
+        inputs = self.stepper.inputs(self.state.step, varying)
         where = first_non_finite(self.compiled.step.program, inputs)
         return (
             f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
@@ -151,7 +185,7 @@ class Training(Fit):
             "try a tenth of it, check the scale of the data, or clip large targets"
         )
 
-    def _report_if_due(self, samples: int) -> None:
+    def _report_if_due(self) -> None:
         now, (before, done) = time.monotonic(), self._last_report
         last = self.state.batch == self.steps_per_epoch
         if not self.listeners or not (last or now - before >= _REPORT_SECONDS):
@@ -159,6 +193,6 @@ class Training(Fit):
         speed = (self._samples_done - done) / max(now - before, 1e-9)
         self._last_report = (now, self._samples_done)
         state = self.state
-        loss = state.loss_sum / samples
+        loss = state.loss_sum / max(self._samples_done_of_epoch(), 1)
         rate = float(self.varying()["learning_rate"][0])
         self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))

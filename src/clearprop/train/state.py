@@ -54,6 +54,10 @@ _GROUPS = ("parameters", "slots", "best")
 _NUMBERS = ("step", "epoch", "batch", "loss_sum", "best_value", "waited")
 
 
+_EARLIER = "that of an earlier version"
+"""What the guard of a checkpoint does not say."""
+
+
 def write_checkpoint(path: Path, state: FitState, guard: Any) -> None:
     """Write a state, atomically.
 
@@ -94,7 +98,9 @@ def _compare(path: Path, written: Any, now: Any) -> None:
         return
     keys = sorted({*written, *now}) if isinstance(written, dict) and isinstance(now, dict) else []
     changed = [
-        f"{key} was {written.get(key)!r} and is {now.get(key)!r}" for key in keys if written.get(key) != now.get(key)
+        f"{key} was {written.get(key, _EARLIER)!r} and is {now.get(key)!r}"
+        for key in keys
+        if written.get(key, _EARLIER) != now.get(key)
     ]
     raise FileFormatError(
         f"{path} belongs to another run: {'; '.join(changed) or 'its settings differ'}. "

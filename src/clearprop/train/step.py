@@ -200,13 +200,17 @@ def _step_program(
                     for key in dict.fromkeys((name, evaluated.get(name, name))):
                         own[key] = change(own[key])
             outputs |= own
-        outputs["health"] = _health([outputs[name] for name in signature.trainable])
+        objective = tensors[derived.output("objective")]
+        outputs["health"] = _health(objective, [outputs[name] for name in signature.trainable])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 
-def _health(parameters: list[Tensor]) -> Tensor:
-    """0 while every parameter is finite, and NaN after that: 0 times infinity is NaN."""
-    total = ops.constant(0.0, "float64")
+def _health(objective: Tensor, parameters: list[Tensor]) -> Tensor:
+    """0 while the objective and every parameter are finite, and NaN after that: 0 times infinity is NaN.
+
+    Every parameter's sum is added to one before, the first one's too, so that the updates are of one form.
+    """
+    total = ops.astype(objective * 0.0, "float64")
     for parameter in parameters:
         total = total + ops.astype(ops.sum(parameter * 0.0), "float64")
     return total

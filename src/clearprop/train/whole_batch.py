@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +98,7 @@ class _WholeBatchFit(Fit):
         known = self.data | self.state.parameters | self.shaped(vector) | more
         return {name: known[name] for name in program.program.input_names}
 
-    def accept(self, vector: Array, loss: float, started: float, **more: float) -> str:
+    def accept(self, vector: Array, loss: float, **more: float) -> str:
         """Take over an iteration's result and record it as an epoch; return "finished", or why training ends here."""
         if not (np.isfinite(loss) and np.isfinite(vector).all()):
             known = self.data | self.state.parameters | self.shaped(vector)
@@ -110,7 +109,7 @@ class _WholeBatchFit(Fit):
             )
         self.state.parameters |= self.shaped(vector)
         self.state.step += 1
-        reason = self.end_epoch(loss, started, **more)
+        reason = self.end_epoch(loss, **more)
         self._checkpoint_if_due()
         return reason
 
@@ -139,19 +138,18 @@ class SciPyFit(_WholeBatchFit):
         inputs = self.inputs(vector, self._product, **self.shaped(direction, DIRECTION))
         return self.flat(self._product(inputs), "grad.")
 
-    def run_epochs(self) -> str:
+    def run_stretches(self) -> str:
         """Hand the objective to SciPy; each of its iterations is an epoch."""
-        reason, started = "finished", time.monotonic()
+        reason = "finished"
         if not self._has_more():
             return reason
 
         def iterated(intermediate_result: Any) -> None:
-            nonlocal reason, started
+            nonlocal reason
             vector = np.asarray(intermediate_result.x)
             if self._cost[0] != vector.tobytes():
                 self.value_and_gradient(vector)
-            reason = self.accept(vector.copy(), self._cost[1], started)
-            started = time.monotonic()
+            reason = self.accept(vector.copy(), self._cost[1])
             if reason != "finished" or not self._has_more():
                 raise StopIteration
 
@@ -166,12 +164,12 @@ class SciPyFit(_WholeBatchFit):
             options={"maxiter": self.total_steps} | self.optimizer.options(),
         )
         if not np.isfinite(result.fun):
-            self.accept(np.asarray(result.x), float(result.fun), started)
+            self.accept(np.asarray(result.x), float(result.fun))
         return "converged" if result.success and reason == "finished" and self._has_more() else reason
 
-    def run_epoch(self) -> str:
+    def run_stretch(self) -> str:
         """All of them: SciPy does not hand its iterations out one by one."""
-        return self.run_epochs()
+        return self.run_stretches()
 
 
 class LevenbergMarquardtFit(_WholeBatchFit):
@@ -209,13 +207,13 @@ class LevenbergMarquardtFit(_WholeBatchFit):
                 direction.flat[i] = 0.0
         return columns
 
-    def run_epoch(self) -> str:
+    def run_stretch(self) -> str:
         """Take one step that lowers the objective; at its minimum, the Bayesian penalty may still have to settle."""
-        started, slots, tolerance = time.monotonic(), self.state.slots, self.optimizer.tolerance
+        slots, tolerance = self.state.slots, self.optimizer.tolerance
         w = self.vector
         r = self.residuals(w)
         if not np.isfinite(r).all():
-            return self.accept(w, float("nan"), started)
+            return self.accept(w, float("nan"))
         jacobian = self.jacobian(w, len(r))
         slots["scale"] = np.maximum(slots["scale"], np.linalg.norm(jacobian, axis=0))
         scale = np.where(slots["scale"] > 0, slots["scale"], 1.0)
@@ -231,7 +229,7 @@ class LevenbergMarquardtFit(_WholeBatchFit):
         now = _squares(r, w, penalty)
         fall = now - _squares(moved, w + step, penalty)
         small = np.linalg.norm(scale * step) < tolerance * np.linalg.norm(scale * w) or fall < tolerance**2 * now
-        reason = self.accept(w + step, float(moved @ moved), started, **more)
+        reason = self.accept(w + step, float(moved @ moved), **more)
         return "converged" if small and settled and reason == "finished" else reason
 
     def _search(self, jacobian: Array, r: Array, w: Array, scale: Array) -> Array:

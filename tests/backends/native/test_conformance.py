@@ -102,12 +102,24 @@ def test_softmax_inside_of_elementwise_work() -> None:
         assert check_program(optimize(program), Native(), sizes=sizes)
 
 
+@pytest.mark.parametrize("target", TARGETS_HERE)
+def test_a_column_beside_short_rows_and_in_them(target: str) -> None:
+    # the rows go in lanes; a column that is gathered for its own work is used again inside of the loop over a row
+    def write(x: ops.Tensor, y: ops.Tensor) -> dict[str, ops.Tensor]:
+        column, total = x[:, 1:2], ops.sum(y, 1, keepdims=True)
+        return {"total": total, "column": column * 2.0, "all": y * column + total}
+
+    types = {"x": Type("float32", (N, 5)), "y": Type("float32", (N, 3))}
+    assert check_program(ops.trace(write, types), Native(target), sizes=SIZES)
+
+
 def test_an_output_may_be_an_input_a_constant_or_the_same_twice() -> None:
     def write(x: ops.Tensor) -> dict[str, ops.Tensor]:
         y = x + 1.0
-        table = ops.constant(np.arange(3.0), "float32")
+        table, line = (ops.constant(np.arange(size), "float32") for size in (3.0, 6.0))
         flat = ops.reshape(x, (Batch(2), 3))
-        return {"x": x, "y": y, "z": y, "flat": flat, "flat_y": ops.reshape(y, (6, N)), "table": table, "n": x[:, :1]}
+        shaped = {"flat": flat, "flat_y": ops.reshape(y, (6, N)), "shaped_table": ops.reshape(line, (2, 3))}
+        return {"x": x, "y": y, "z": y, "table": table, "n": x[:, :1], **shaped}
 
     assert check_program(ops.trace(write, {"x": Type("float32", (N, 6))}), Native(), sizes=SIZES)
 

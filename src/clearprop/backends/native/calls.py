@@ -11,6 +11,9 @@ from clearprop.backends.native.kernels import Parts
 from clearprop.backends.native.team import RUN, THRESHOLD
 from clearprop.ir import Value
 
+GLUE = "noinline optnone nounwind"
+"""Of functions that only call others: LLVM makes code of them the fast way, which no step can feel."""
+
 
 @dataclass
 class Call:
@@ -56,8 +59,8 @@ def write_program(calls: Sequence[Call], table: Sequence[Value], constants: Mapp
     for number, call in enumerate(calls):
         writer.call(call, f"task{number}")
     writer.out.do("ret void")
-    program = writer.out.function("define void @program(i64 %n, ptr %buffers, ptr %team) nounwind")
-    return "".join((*writer.tasks, _share() if writer.tasks else "", program))
+    program = writer.out.function(f"define void @program(i64 %n, ptr %buffers, ptr %team) {GLUE}")
+    return "".join((*writer.tasks, write_share("share") if writer.tasks else "", program))
 
 
 class _Writer:
@@ -100,7 +103,7 @@ class _Writer:
         out = Emitter()
         self._direct(out, call, "%part", "%worker")
         out.do("ret void")
-        head = f"define internal void @{name}(i64 %n, i64 %part, i64 %worker, ptr %buffers) nounwind"
+        head = f"define internal void @{name}(i64 %n, i64 %part, i64 %worker, ptr %buffers) {GLUE}"
         self.tasks.append(out.function(head))
 
     def _direct(self, out: Emitter, call: Call, part: str, worker: str) -> None:
@@ -122,8 +125,11 @@ def _number(out: Emitter, extent: Extent) -> str:
     return text
 
 
-def _share() -> str:
-    """Return the function that gives parts to the team where there is one, it is free, and they cost enough."""
+def write_share(name: str) -> str:
+    """Return the function that gives parts to the team where there is one, it is free, and they cost enough.
+
+    It is `void name(i64 n, i64 parts, i64 cost, ptr task, ptr buffers, ptr team)`.
+    """
     out = Emitter()
     taken = out.slot("i1", "false")
 
@@ -140,7 +146,7 @@ def _share() -> str:
     out.when(out.get(f"xor i1 {shared}, true"), alone)
     out.do("ret void")
     parameters = "i64 %n, i64 %parts, i64 %cost, ptr %task, ptr %buffers, ptr %team"
-    return out.function(f"define internal void @share({parameters}) noinline nounwind")
+    return out.function(f"define internal void @{name}({parameters}) {GLUE}")
 
 
 def _run(out: Emitter) -> str:

@@ -1,35 +1,49 @@
 """The loop over training steps as LLVM text: `i64 drive(ptr plan)` runs `program` on one batch after another.
 
-For each batch it gathers the rows of the data, sets the number of the step and what varies, calls the program, checks
-that objective and health are finite, and adds cost times rows to the sum.
+For each epoch it makes the order of the rows, and for each batch it gathers them, sets the number of the step and what
+varies, calls the program, checks that objective and health are finite, and adds cost times rows to the epoch's sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clearprop.backends.native.calls import write_share
 from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter
 from clearprop.backends.native.extents import count
 from clearprop.backends.stepping import CHECKED, COST, STEP, Roles
 from clearprop.ir import Value
 
 FIELDS = (
-    *("first", "rows", "batch", "order", "varying", "targets", "values"),
-    *("sources", "whole", "rest", "team", "done", "loss"),
+    *("first", "count", "rows", "batch", "batches", "shuffle", "numbers", "order", "ordered"),
+    *("varying", "targets", "values", "sources", "whole", "rest", "team", "picked", "buffers", "done", "losses"),
 )
 """The eight-byte fields of the plan.
 
-first: the number of the first step. rows, batch, order: how many rows, how many a batch takes, and which.
+first, count: the number of the first step, and how many steps. rows, batch, batches: of the data, of a batch, and
+batches an epoch. shuffle, numbers: the function that makes an epoch's order, or 0, and what it needs (see `shuffle`).
+order, ordered: the order of an epoch, and of which.
 varying, targets, values: how many inputs vary, and for each a pointer to the input and to its values.
 sources: a pointer to all rows of each data input. whole, rest: the buffers for a whole batch, and for the last one.
-team: the threads that share large kernels, or 0.
-done, loss: results: the steps that are done, and the sum of losses (a double, which starts from what it holds).
+team: the threads that share large kernels, or 0. picked, buffers: where the numbers of the batch's rows lie, and its
+buffers: these two are set for every batch.
+done, losses: results: the steps that are done, and the sum of losses of each epoch (doubles, which start from what they
+hold).
 """
 
 DONE, DIVERGED, OUT_OF_RANGE = range(3)
 """What `drive` returns: all steps are done, or why it stopped at a step."""
 
 Places = Mapping[str, tuple[int, str]]
+
+_PART = 1 << 15
+"""About how many bytes of rows one thread gathers at a time."""
+
+_PICOSECONDS = 100
+"""What a byte costs that comes from memory."""
+
+_PIECE, _SHORT = 128, 1024
+"""A copy of so many bytes is a few moves of vectors on every target; a row up to this long is made of such copies."""
 
 
 def write_drive(roles: Roles, places: Places) -> tuple[str, set[str]]:
@@ -47,40 +61,73 @@ class _DriveWriter:
         self.roles, self.places, self.out = roles, places, Emitter()
 
     def text(self) -> tuple[str, set[str]]:
-        """Write the function; return it and what it declares."""
+        """Write the function and those it calls; return them and what they declare."""
         out = self.out
-        plan = {name: out.get(f"load i64, ptr {self._field(name)}") for name in FIELDS[:4]}
-        pointers = {name: out.get(f"load ptr, ptr {self._field(name)}") for name in ("whole", "rest", "team")}
-        before = out.get(f"add i64 {plan['rows']}, {plan['batch']}")
-        steps = out.get(f"udiv i64 {out.get(f'sub i64 {before}, 1')}, {plan['batch']}")
+        self._epochs()
+        out.do(f"ret i64 {DONE}")
+        drive = f"define i64 @drive{out.function('(ptr %plan) nounwind')}"
+        gather, declares = self._gather_function()
+        return "".join((gather, write_share("share_rows"), drive)), out.declares | declares
 
-        def step(i: str) -> None:
-            begin = out.get(f"mul i64 {i}, {plan['batch']}")
-            left = out.get(f"sub i64 {plan['rows']}, {begin}")
-            short = out.get(f"icmp slt i64 {left}, {plan['batch']}")
-            n = out.get(f"select i1 {short}, i64 {left}, i64 {plan['batch']}")
-            buffers = out.get(f"select i1 {short}, ptr {pointers['rest']}, ptr {pointers['whole']}")
-            self._gather(buffers, self._order(begin), n)
-            self._vary(i)
-            if self.roles.counts:
-                number = out.get(f"add i64 {plan['first']}, {i}")
-                out.do(f"store i64 {number}, ptr {self._buffer(buffers, STEP)}")
-            out.do(f"call void @program(i64 {n}, ptr {buffers}, ptr {pointers['team']})")
-            self._check(buffers)
-            self._add_loss(buffers, n)
-            out.do(f"store i64 {out.get(f'add i64 {i}, 1')}, ptr {self._field('done')}")
+    def _epochs(self) -> None:
+        """Go through the epochs, and in each through those of its batches that belong to the stretch."""
+        out = self.out
+        first, number, batches = (self._load(name) for name in ("first", "count", "batches"))
+        stop = out.get(f"add i64 {first}, {number}")
+        begin = out.get(f"udiv i64 {first}, {batches}")
+        beyond = out.get(f"sub i64 {out.get(f'add i64 {stop}, {batches}')}, 1")
+        end = out.get(f"udiv i64 {beyond}, {batches}")
+
+        def epoch(place: str) -> None:
+            self._shuffle(place)
+            before = out.get(f"mul i64 {place}, {batches}")
+            start = out.most(out.get(f"sub i64 {first}, {before}"), "0")
+            limit = out.least(out.get(f"sub i64 {stop}, {before}"), batches)
+            losses = self._load("losses", "ptr")
+            loss = out.get(f"getelementptr double, ptr {losses}, i64 {out.get(f'sub i64 {place}, {begin}')}")
+            out.loop(start, limit, 1, lambda batch: self._step(out.get(f"add i64 {before}, {batch}"), batch, loss))
 
         out.do(f"store i64 0, ptr {self._field('done')}")
-        out.loop("0", steps, 1, step)
-        out.do(f"ret i64 {DONE}")
-        return f"define i64 @drive{out.function('(ptr %plan) nounwind')}", out.declares
+        out.loop(begin, end, 1, epoch)
+
+    def _shuffle(self, epoch: str) -> None:
+        """Make the order of an epoch, unless it is there."""
+        out = self.out
+        function = self._load("shuffle", "ptr")
+        other = out.get(f"icmp ne i64 {self._load('ordered')}, {epoch}")
+        wanted = out.get(f"and i1 {out.get(f'icmp ne ptr {function}, null')}, {other}")
+
+        def shuffle() -> None:
+            order, numbers = (self._load(name, "ptr") for name in ("order", "numbers"))
+            out.do(f"call void {function}(i64 {self._load('rows')}, ptr {order}, ptr {numbers}, i64 {epoch})")
+            out.do(f"store i64 {epoch}, ptr {self._field('ordered')}")
+
+        out.when(wanted, shuffle)
+
+    def _step(self, number: str, batch: str, loss: str) -> None:
+        """Run the step of a number, which is a batch of its epoch."""
+        out, size = self.out, self._load("batch")
+        begin = out.get(f"mul i64 {batch}, {size}")
+        left = out.get(f"sub i64 {self._load('rows')}, {begin}")
+        short = out.get(f"icmp slt i64 {left}, {size}")
+        n = out.get(f"select i1 {short}, i64 {left}, i64 {size}")
+        buffers = out.get(f"select i1 {short}, ptr {self._load('rest', 'ptr')}, ptr {self._load('whole', 'ptr')}")
+        picked = out.get(f"getelementptr i64, ptr {self._load('order', 'ptr')}, i64 {begin}")
+        done = out.get(f"sub i64 {number}, {self._load('first')}")
+        self._gather(picked, buffers, n)
+        self._vary(done)
+        if self.roles.counts:
+            out.do(f"store i64 {number}, ptr {self._buffer(buffers, STEP)}")
+        out.do(f"call void @program(i64 {n}, ptr {buffers}, ptr {self._load('team', 'ptr')})")
+        self._check(buffers)
+        self._add_loss(buffers, n, loss)
+        out.do(f"store i64 {out.get(f'add i64 {done}, 1')}, ptr {self._field('done')}")
+
+    def _load(self, name: str, type_: str = "i64") -> str:
+        return self.out.get(f"load {type_}, ptr {self._field(name)}")
 
     def _field(self, name: str) -> str:
         return self.out.get(f"getelementptr i64, ptr %plan, i64 {FIELDS.index(name)}")
-
-    def _order(self, begin: str) -> str:
-        order = self.out.get(f"load ptr, ptr {self._field('order')}")
-        return self.out.get(f"getelementptr i64, ptr {order}, i64 {begin}")
 
     def _item(self, table: str, place: int | str) -> str:
         """Load a pointer from a table of pointers."""
@@ -95,25 +142,45 @@ class _DriveWriter:
         number = self.out.get(f"load {SCALARS[dtype]}, ptr {self._buffer(buffers, name)}")
         return number if dtype == "float64" else self.out.get(f"fpext {SCALARS[dtype]} {number} to double")
 
-    def _gather(self, buffers: str, order: str, n: str) -> None:
-        """Copy the rows of the batch, one data input after another."""
-        sources = self.out.get(f"load ptr, ptr {self._field('sources')}")
-        for place, value in enumerate(self.roles.data):
-            source, target = self._item(sources, place), self._buffer(buffers, value.name)
-            self._rows(value, source, target, order, n)
+    def _gather(self, picked: str, buffers: str, n: str) -> None:
+        """Copy the rows of the batch, shared out if they are many."""
+        out, length = self.out, sum(map(_row_bytes, self.roles.data))
+        out.do(f"store ptr {picked}, ptr {self._field('picked')}")
+        out.do(f"store ptr {buffers}, ptr {self._field('buffers')}")
+        parts = out.divide(out.add(n, str(_rows_a_part(length) - 1)), str(_rows_a_part(length)))
+        cost, team = out.multiply(n, str(length * _PICOSECONDS)), self._load("team", "ptr")
+        out.do(f"call void @share_rows(i64 {n}, i64 {parts}, i64 {cost}, ptr @gather, ptr %plan, ptr {team})")
 
-    def _rows(self, value: Value, source: str, target: str, order: str, n: str) -> None:
-        out, length = self.out, count(value.type.shape[1:]).coefficient * BYTES[value.type.dtype]
+    def _gather_function(self) -> tuple[str, set[str]]:
+        """Write the function that copies the rows of one part, one data input after another."""
+        writer = _DriveWriter(self.roles, self.places)
+        out, size = writer.out, _rows_a_part(sum(map(_row_bytes, self.roles.data)))
+        start = out.multiply("%part", str(size))
+        stop = out.least("%n", out.add(start, str(size)))
+        picked, buffers, sources = (writer._load(name, "ptr") for name in ("picked", "buffers", "sources"))
+        for place, value in enumerate(self.roles.data):
+            source, target = writer._item(sources, place), writer._buffer(buffers, value.name)
+            writer._rows(_row_bytes(value), source, target, picked, (start, stop))
+        out.do("ret void")
+        head = "define internal void @gather(i64 %n, i64 %part, i64 %worker, ptr %plan) nounwind"
+        return out.function(head), out.declares
+
+    def _rows(self, length: int, source: str, target: str, picked: str, span: tuple[str, str]) -> None:
+        out = self.out
+        piece = _PIECE if length <= _SHORT else length
 
         def one(row: str) -> None:
-            index = out.get(f"load i64, ptr {out.get(f'getelementptr i64, ptr {order}, i64 {row}')}")
+            index = out.get(f"load i64, ptr {out.get(f'getelementptr i64, ptr {picked}, i64 {row}')}")
             start, to = (
                 out.get(f"getelementptr i8, ptr {base}, i64 {out.multiply(at, str(length))}")
                 for base, at in ((source, index), (target, row))
             )
-            out.call("void", "llvm.memcpy.p0.p0.i64", [f"ptr {to}", f"ptr {start}", f"i64 {length}", "i1 false"])
+            for begin in range(0, length, piece):
+                here, there = (out.get(f"getelementptr i8, ptr {base}, i64 {begin}") for base in (start, to))
+                arguments = [f"ptr {there}", f"ptr {here}", f"i64 {min(piece, length - begin)}", "i1 false"]
+                out.call("void", "llvm.memcpy.p0.p0.i64", arguments)
 
-        out.loop("0", n, 1, one)
+        out.loop(*span, 1, one)
 
     def _vary(self, step: str) -> None:
         """Set the inputs that differ from step to step."""
@@ -145,8 +212,16 @@ class _DriveWriter:
         self.out.do(f"ret i64 {outcome}")
         self.out.label(going_on)
 
-    def _add_loss(self, buffers: str, n: str) -> None:
-        out, address = self.out, self._field("loss")
+    def _add_loss(self, buffers: str, n: str, loss: str) -> None:
+        out = self.out
         weighted = out.get(f"fmul double {self._read(buffers, COST)}, {out.get(f'uitofp i64 {n} to double')}")
-        total = out.get(f"load double, ptr {address}")
-        out.do(f"store double {out.get(f'fadd double {total}, {weighted}')}, ptr {address}")
+        total = out.get(f"load double, ptr {loss}")
+        out.do(f"store double {out.get(f'fadd double {total}, {weighted}')}, ptr {loss}")
+
+
+def _row_bytes(value: Value) -> int:
+    return count(value.type.shape[1:]).coefficient * BYTES[value.type.dtype]
+
+
+def _rows_a_part(length: int) -> int:
+    return max(_PART // max(length, 1), 1)

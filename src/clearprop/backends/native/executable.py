@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from clearprop.errors import ShapeError
 from clearprop.ir import Batch, Program, resolve_shape
 from clearprop.ops.reductions import check_empty_batch
 
+_SMALL = 4096
+"""Bytes up to which a result is computed in memory that is kept and then copied, which takes less than new memory."""
+
 
 @dataclass
 class _Memory:
@@ -27,18 +31,23 @@ class _Memory:
         arena: the memory of the intermediate values.
         status: what the machine code sets where an index is out of range.
         table: the addresses of all buffers, which the machine code reads.
+        address: where the table is.
         held: for each input without rows what was given last, once its address is in the table.
         shapes: of the inputs.
-        created: shape and dtype of each result buffer.
+        small: for each result buffer, memory that is kept, and copied from; of a large one a stand-in.
+        large: place, shape and dtype of the large result buffers, which are made anew by each call.
         results: the shapes of the outputs.
+        shared: whether the team has a use for a kernel.
     """
 
     arena: Array
     status: ctypes.c_int64
     table: ctypes.Array[ctypes.c_size_t]
+    address: int
     held: list[Array | None]
     shapes: tuple[tuple[int, ...], ...]
-    created: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
+    small: list[Array]
+    large: list[tuple[int, tuple[int, ...], np.dtype[Any]]]
     results: tuple[tuple[int, ...], ...]
     shared: bool
 
@@ -86,11 +95,14 @@ class NativeExecutable:
             if array is None or array is not held[place]:
                 array = self._give(place, inputs, memory, n)
             given.append(array)
-        created = [np.empty(shape, dtype) for shape, dtype in memory.created]
-        for place, array in enumerate(created, len(given)):
-            table[place] = address(array)
+        created = memory.small
+        if memory.large:
+            created = created.copy()
+            for place, shape, dtype in memory.large:
+                created[place] = array = np.empty(shape, dtype)
+                table[len(given) + place] = address(array)
         memory.status.value = 0
-        self._function(n, ctypes.addressof(table), self.team.start() if memory.shared else None)
+        self._function(n, memory.address, self.team.start() if memory.shared else None)
         if memory.status.value:
             raise IndexError(f"{self.program.name}: an index of take or scatter_add is out of range")
         return self._results(given, created, memory.results)
@@ -112,7 +124,7 @@ class NativeExecutable:
         used: set[int] = set()
         for (name, _, place), shape in zip(self._module.results, shapes, strict=True):
             array = created[place] if place >= 0 else given[-1 - place]
-            if place < 0 or place in used:
+            if place < 0 or place in used or array.nbytes <= _SMALL:
                 array = array.copy()
             used.add(place)
             results[name] = array if array.shape == shape else array.reshape(shape)
@@ -121,7 +133,8 @@ class NativeExecutable:
     def _batch_size(self, inputs: Arrays) -> int:
         for name, axis, scale in self._rows:
             if name in inputs:
-                shape = np.shape(inputs[name])
+                array = inputs[name]
+                shape = array.shape if isinstance(array, np.ndarray) else np.shape(array)
                 return int(shape[axis]) // scale if axis < len(shape) else 0
         return 0
 
@@ -142,18 +155,32 @@ class NativeExecutable:
         if n not in cache:
             if n == 0:
                 check_empty_batch(self.program)
-            starts, size = plan(self._module.arena, n, self.team.threads)
-            block, status = aligned(size), ctypes.c_int64()
-            before = len(self._names) + len(self._module.created)
-            places = [0] * before + [address(block) + start for start in starts] + [ctypes.addressof(status)]
-            cache[n] = _Memory(
-                block,
-                status,
-                (ctypes.c_size_t * len(places))(*places),
-                [None] * len(self._names),
-                tuple(resolve_shape(value.type.shape, n) for value in self.program.inputs),
-                tuple((resolve_shape(type_.shape, n), np.dtype(type_.dtype)) for type_ in self._module.created),
-                tuple(resolve_shape(type_.shape, n) for _, type_, _ in self._module.results),
-                any(region.is_worth(n, self.team.threshold) for region in self._module.regions),
-            )
+            cache[n] = self._new_memory(n)
         return cache[n]
+
+    def _new_memory(self, n: int) -> _Memory:
+        starts, size = plan(self._module.arena, n, self.team.threads)
+        block, status = aligned(size), ctypes.c_int64()
+        results = [(resolve_shape(type_.shape, n), np.dtype(type_.dtype)) for type_ in self._module.created]
+        large = [
+            (place, shape, dtype)
+            for place, (shape, dtype) in enumerate(results)
+            if math.prod(shape) * dtype.itemsize > _SMALL
+        ]
+        stand_in = {place for place, _, _ in large}
+        small = [np.empty(0 if place in stand_in else shape, dtype) for place, (shape, dtype) in enumerate(results)]
+        places = [0] * len(self._names) + [address(array) for array in small]
+        places += [address(block) + start for start in starts] + [ctypes.addressof(status)]
+        table = (ctypes.c_size_t * len(places))(*places)
+        return _Memory(
+            block,
+            status,
+            table,
+            ctypes.addressof(table),
+            [None] * len(self._names),
+            tuple(resolve_shape(value.type.shape, n) for value in self.program.inputs),
+            small,
+            large,
+            tuple(resolve_shape(type_.shape, n) for _, type_, _ in self._module.results),
+            any(region.is_worth(n, self.team.threshold) for region in self._module.regions),
+        )

@@ -11,19 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from clearprop.backends.native.kernels import Nest
 from clearprop.backends.native.lowering import REDUCTIONS, Grouping, copied
 from clearprop.backends.native.phases import Phases
-from clearprop.backends.native.views import identity, resolve
+from clearprop.backends.native.views import identity, origin, resolve
 from clearprop.ir import Program, Value
 
 
 def separate(program: Program) -> Program:
-    """Return a program whose outputs are not inputs by another name, which could be overwritten before they are read.
+    """Return a program whose outputs are not inputs, or their elements in another shape, by another name.
+
+    Those could be overwritten before they are read.
 
     An output that is the input of its own name stays: nothing replaces it.
     """
     inputs = set(program.inputs)
+    made = {value: node for node in program.nodes for value in node.outputs}
     nodes, outputs = list(program.nodes), []
     for name, value in program.outputs:
-        if value in inputs and value.name != name:
+        base = origin(made, value)
+        if base in inputs and base.name != name:
             nodes.append(copied(value))
             value = nodes[-1].outputs[0]
         outputs.append((name, value))

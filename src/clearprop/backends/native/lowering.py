@@ -14,6 +14,7 @@ from clearprop.backends.native.views import (
     is_unit_reshape,
     is_view,
     loop_axes,
+    origin,
     reduced_axes,
     resolve,
     space_of,
@@ -62,7 +63,8 @@ def prepare(program: Program) -> Program:
     inputs = set(program.inputs)
     outputs = []
     for name, value in program.outputs:
-        constant = value in made and is_array(made[value])
+        base = origin(made, value)
+        constant = base in made and is_array(made[base])
         outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
     return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
 

@@ -11,6 +11,7 @@ from clearprop.backends.native.jit import MachineCode, compile_text, host_featur
 from clearprop.backends.native.lowering import HOLES
 from clearprop.backends.native.module import Module, write_module, write_step_module
 from clearprop.backends.native.outline import outline
+from clearprop.backends.native.shuffle import shuffle_code
 from clearprop.backends.native.stepper import NativeStep
 from clearprop.backends.native.targets import Target, choose
 from clearprop.backends.native.threads import number_of_threads, team_of
@@ -65,7 +66,7 @@ class Native:
         """
         roles = Roles.of(program)
         module, code = self._compiled(program, "step", lambda: write_step_module(program, roles, self.target))
-        return NativeStep(program, module, code, self.team)
+        return NativeStep(program, module, code, self.team, shuffle_code(self.target))
 
     @staticmethod
     def _check(program: Program) -> None:

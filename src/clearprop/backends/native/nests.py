@@ -113,7 +113,7 @@ class NestWriter:
         if self.phases.nest.split in (None, 0) or any(node.op == "random_bits" for node in self.phases.nest.nodes):
             return False
         length = product(axes.extents[axes.outer :])
-        return axes.outer > 0 and length.fixed and length.coefficient <= self.lanes
+        return axes.outer > 0 and length.fixed and 0 < length.coefficient <= self.lanes
 
     def _accesses(self) -> list[Access]:
         """Every way in which this nest walks over memory or counts."""
@@ -333,8 +333,10 @@ class NestWriter:
     def _scratch(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> str:
         """Return the address, on the stack, where the elements of these rows lie next to each other."""
         at, step = "0", 1
-        for variable, size in reversed(list(zip(variables, self.axes.extents[self.axes.outer :], strict=False))):
-            at = self.out.add(at, self.out.multiply(variable, str(step)))
+        inner = zip(variables, place.strides, self.axes.extents[self.axes.outer :], strict=False)
+        for variable, stride, size in reversed(list(inner)):
+            # what does not move along a loop is at one place, outside of that loop too
+            at = self.out.add(at, "0" if stride == ZERO else self.out.multiply(variable, str(step)))
             step *= size.coefficient
         type_ = vector(SCALARS[place.source.type.dtype], lanes.count)
         if place not in self.scratch:

@@ -88,10 +88,19 @@ def philox_name(blocks: int) -> str:
     return f"clearprop.philox.{blocks}"
 
 
-def define_philox(blocks: int) -> tuple[str, set[str]]:
-    """Return the text of the function: the buffer to fill, the numbers of the stream, the first block."""
+def round_keys(first: int, second: int) -> list[int]:
+    """Return the keys of all rounds, of which only the low 32 bits count: two for each round."""
+    return [key + number * weyl for number in range(_ROUNDS) for key, weyl in zip((first, second), _WEYL, strict=True)]
+
+
+def define_philox(blocks: int, sets: int = 0) -> tuple[str, set[str]]:
+    """Return the text of the function: the buffer to fill, the numbers of the stream, the first block.
+
+    It fills the buffer with as many sets of blocks as are asked for, or as fit into the registers.
+    """
     out = Emitter()
     a = Arithmetic(out)
+    sets = sets or _sets(blocks)
 
     def number(place: str) -> Register:
         address = out.get(f"getelementptr i64, ptr %numbers, i64 {place}")
@@ -99,7 +108,7 @@ def define_philox(blocks: int) -> tuple[str, set[str]]:
 
     stream, low, high = (number(str(place)) for place in range(3))
     first = a.add(out.splat(Register("%block", "int64"), blocks), iota("int64", blocks))
-    starts = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(_sets(blocks))]
+    starts = [(a.add(first, a.number(i * blocks, first)), stream, low, high) for i in range(sets)]
     slots = [[out.slot(counter.type, counter.text) for counter in counters] for counters in starts]
 
     def counters_of(set_: list[str]) -> tuple[Register, ...]:

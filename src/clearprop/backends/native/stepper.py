@@ -15,6 +15,7 @@ from clearprop.backends.native.arena import plan as plan_arena
 from clearprop.backends.native.drive import DIVERGED, DONE, FIELDS
 from clearprop.backends.native.jit import MachineCode
 from clearprop.backends.native.module import Module
+from clearprop.backends.native.shuffle import stream_numbers
 from clearprop.backends.native.threads import Team
 from clearprop.backends.protocol import Array, Arrays, Stretch
 from clearprop.backends.stepping import Given
@@ -30,7 +31,7 @@ LONGEST = 1000
 class Plan(ctypes.Structure):
     """What `drive` reads and writes."""
 
-    _fields_ = tuple((name, ctypes.c_double if name == "loss" else ctypes.c_int64) for name in FIELDS)
+    _fields_ = tuple((name, ctypes.c_int64) for name in FIELDS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Run:
     """What a stretch of steps was run with."""
 
     first: int
-    order: Array
+    count: int
     varying: Arrays
 
 
@@ -49,15 +50,17 @@ class NativeStep:
         program: what it computes.
         text: the LLVM text it was compiled from.
         team: the threads that share its large kernels.
+        shuffle: the function that makes the orders of epochs.
     """
 
-    def __init__(self, program: Program, module: Module, code: MachineCode, team: Team) -> None:
+    def __init__(self, program: Program, module: Module, code: MachineCode, team: Team, shuffle: MachineCode) -> None:
         self.program, self.text, self.code, self.module, self.team = program, module.text, code, module, team
+        self.shuffle = shuffle
         self.drive = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.drive)
 
-    def start(self, inputs: Arrays, batch_size: int) -> NativeStepper:
+    def start(self, inputs: Arrays, batch_size: int, shuffle: Array | None = None) -> NativeStepper:
         """Return a stepper; see `CompiledStep.start`."""
-        return NativeStepper(self, Given(self.program, inputs, batch_size))
+        return NativeStepper(self, Given(self.program, inputs, batch_size, shuffle))
 
 
 class NativeStepper:
@@ -79,33 +82,35 @@ class NativeStepper:
         self._seconds, self._copy_seconds = 0.0, math.inf
         self._copy()
 
-    def run(self, first: int, order: Array, varying: Arrays, loss_sum: float) -> Stretch:
+    def run(self, first: int, count: int, varying: Arrays, loss_sum: float) -> Stretch:
         """Run steps; see `Stepper.run`."""
-        self.given.check(order, varying)
-        run = Run(first, order, varying)
+        self.given.check(first, count, varying)
+        run = Run(first, count, varying)
         started = time.perf_counter()
-        outcome, steps, loss_sum = self._drive(run, loss_sum)
+        outcome, steps, losses = self._drive(run, loss_sum)
         self._seconds += time.perf_counter() - started
         if outcome == DONE:
             self._keep(run)
-            return Stretch(steps, loss_sum, False)
+            return Stretch(steps, losses, False)
         self._go_back(run, steps)
         if outcome == DIVERGED:
-            return Stretch(steps, loss_sum, True)
+            return Stretch(steps, losses, True)
         raise IndexError(f"{self._code.program.name}: an index of take or scatter_add is out of range")
 
-    def inputs(self, step: int, rows: Array, varying: Mapping[str, float]) -> dict[str, Array]:
+    def inputs(self, step: int, varying: Mapping[str, float]) -> dict[str, Array]:
         """Return what one step takes."""
+        rows = self.given.rows_of(step, self.given.order(step // self.given.batches))
         return self.given.inputs(self.state, step, rows, varying)
 
-    def _drive(self, run: Run, loss_sum: float) -> tuple[int, int, float]:
-        """Call the machine code; return its outcome, the steps that are done, and the sum of losses."""
+    def _drive(self, run: Run, loss_sum: float) -> tuple[int, int, tuple[float, ...]]:
+        """Call the machine code; return its outcome, the steps that are done, and the losses of their epochs."""
         self._memory.prepare(run, loss_sum)
-        plan = self._memory.plan
+        plan, batches = self._memory.plan, self.given.batches
         outcome = self._code.drive(ctypes.addressof(plan))
         for name in run.varying:
             self._memory.inputs[name][...] = self.given.fixed[name]
-        return outcome, plan.done, plan.loss
+        epochs = (run.first + max(plan.done, 1) - 1) // batches - run.first // batches + 1
+        return outcome, plan.done, tuple(self._memory.losses.array[:epochs].tolist())
 
     def _keep(self, run: Run) -> None:
         """Remember a stretch, or keep a copy of the state once the time since the last one is worth it."""
@@ -128,7 +133,7 @@ class NativeStepper:
         for before in self._since:
             self._drive(before, 0.0)
         if steps:
-            run = Run(run.first, run.order[: steps * self.given.batch_size], run.varying)
+            run = Run(run.first, steps, run.varying)
             self._drive(run, 0.0)
             self._since.append(run)
 
@@ -148,21 +153,29 @@ class _Memory:
         self.status = np.zeros(1, np.int64)
         self.front = [*(address(self.inputs[value.name]) for value in inputs), *map(address, self.created)]
         self.sources = _Kept(np.uintp, [address(array) for array in given.data.values()])
-        self.order = _Kept(np.int64)
+        self.order = np.arange(given.rows)
+        self.losses = _Kept(np.float64)
         self.values: dict[str, _Kept] = {}
         self.targets: dict[tuple[str, ...], _Kept] = {}
         self.pointers = _Kept(np.uintp)
         self.tables: dict[int, tuple[Array, _Kept]] = {}
         self.shared = any(region.is_worth(size, self.team.threshold) for region in self.module.regions)
-        self.plan = Plan(batch=size, sources=self.sources.address)
+        whole, rest = divmod(given.rows, size)
+        self.plan = Plan(rows=given.rows, batch=size, batches=given.batches, order=address(self.order), ordered=-1)
+        self.plan.sources = self.sources.address
+        self.plan.whole = self._buffers(size) if whole else 0
+        self.plan.rest = self._buffers(rest) if rest else 0
+        if given.shuffle is not None:
+            self.numbers = stream_numbers(given.shuffle)
+            self.plan.shuffle, self.plan.numbers = code.shuffle.address, address(self.numbers)
 
     def prepare(self, run: Run, loss_sum: float) -> None:
         """Fill in the plan for a stretch."""
-        plan, size = self.plan, self.given.batch_size
-        whole, rest = divmod(len(run.order), size)
-        plan.first, plan.rows, plan.order, plan.loss = run.first, len(run.order), self.order.keep(run.order), loss_sum
-        plan.whole = self._buffers(size) if whole else 0
-        plan.rest = self._buffers(rest) if rest else 0
+        plan = self.plan
+        plan.first, plan.count = run.first, run.count
+        sums = np.zeros(run.count // plan.batches + 2)
+        sums[0] = loss_sum
+        plan.losses = self.losses.keep(sums)
         plan.team = self.team.start() if self.shared else 0
         names = tuple(run.varying)
         if names not in self.targets:

@@ -103,6 +103,15 @@ def _reshape(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
 _STEPS = {"broadcast_to": _broadcast, "permute_dims": _permute, "slice": _slice, "reshape": _reshape}
 
 
+def origin(made: Mapping[Value, Node], value: Value) -> Value:
+    """Follow views, and reshapes that share memory, down to the value whose elements these are."""
+    node = made.get(value)
+    while node is not None and (node.op == "reshape" or is_view(node)):
+        value = node.inputs[0]
+        node = made.get(value)
+    return value
+
+
 def access(source: Value, index: tuple[Index, ...], rank: int) -> Access:
     """Return where an indexed element of a source in memory lies, for loops over `rank` axes."""
     strides = [ZERO] * rank
