@@ -1,11 +1,15 @@
-"""What every test shares."""
+"""What every test shares: settings, and the tables in `tables/` that several folders go over."""
 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent / "tables"))
 
 # A shared machine may be slow at any moment: a deadline would make a test fail by chance.
 settings.register_profile("clearprop", deadline=None, print_blob=True)

@@ -1,4 +1,4 @@
-"""Write the figures that tests/golden compares with: PyTorch's optimisers, losses and gradients, in float64.
+"""Write the figures that tests/golden compares with: PyTorch's optimisers, schedules, losses and gradients, in float64.
 
 Run it by hand, in an environment of its own with torch 2.13.0; neither the package nor its tests import torch:
 
@@ -15,46 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from golden_optimizers import optimizers, schedules
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
-STEPS = 20
-
-OPTIMIZERS: dict[str, tuple[str, dict[str, float], Callable[..., torch.optim.Optimizer]]] = {
-    "sgd": ("SGD", {"learning_rate": 0.05}, lambda p: torch.optim.SGD(p, lr=0.05)),
-    "momentum": (
-        "Momentum",
-        {"learning_rate": 0.02, "momentum": 0.9},
-        lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9),
-    ),
-    "nesterov": (
-        "Nesterov",
-        {"learning_rate": 0.02, "momentum": 0.8},
-        lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.8, nesterov=True),
-    ),
-    "adam": (
-        "Adam",
-        {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6},
-        lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.95), eps=1e-6),
-    ),
-}
-
-
-def optimizers() -> dict[str, Any]:
-    """Minimise sum(scale (w - target)^4) from one start; record w after every step."""
-    rng = np.random.default_rng(0)
-    start, target, scale = rng.normal(size=5), rng.normal(size=5), rng.uniform(0.1, 1.0, 5)
-    cases = {}
-    for name, (kind, arguments, make) in OPTIMIZERS.items():
-        w = torch.tensor(start, requires_grad=True)
-        optimizer, path = make([w]), []
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            (torch.tensor(scale) * (w - torch.tensor(target)) ** 4).sum().backward()
-            optimizer.step()
-            path.append(w.detach().tolist())
-        cases[name] = {"type": kind, "arguments": arguments, "path": path}
-    return {"start": start.tolist(), "target": target.tolist(), "scale": scale.tolist(), "cases": cases}
-
 
 LOSSES: dict[str, tuple[str, Callable[..., torch.Tensor]]] = {
     "cross_entropy": ("classes", torch.nn.functional.cross_entropy),
@@ -103,4 +66,5 @@ def write(name: str, content: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     write("optimizers.json", optimizers())
+    write("schedules.json", schedules())
     write("network.json", network())

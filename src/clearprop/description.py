@@ -55,7 +55,7 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
     fields = {key: build(value, known) for key, value in description.items() if key != "type"}
     try:
         return known[name](**fields)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, SettingsError) as error:
         raise FileFormatError(f"the file's description of {name} does not fit: {error}") from error
 
 

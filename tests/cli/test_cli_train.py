@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from clearprop.cli.choices import Choices
+from clearprop.cli.defaults import TABLE_LOSSES, complete
 from clearprop.model import load
+from clearprop.nn import ACTIVATIONS
+from clearprop.optim import OPTIMIZERS, SCHEDULES
 
 SETS = ("iris", "wine", "breast-cancer", "digits", "diabetes")
 
@@ -163,3 +167,48 @@ def test_a_metric_that_fails_in_training_leaves_no_run(call, tmp_path, monkeypat
     result = call("train", path, "--target", "a", "--metrics", "accuracy", status=2)
     assert "regression" in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "activation"),
+    [("diabetes", "huber", "mish"), ("breast-cancer", "hinge", "prelu"), ("iris", "focal", "elu")],
+)
+def test_losses_and_activations_of_the_catalogue(call, tmp_path, quick, name, loss, activation):
+    call("train", name, *quick, "--loss", loss, "--activation", activation, "--out", "run")
+    model = load(tmp_path / "run")
+    assert type(model.loss).__name__.lower() == loss
+    assert model.network.layers[0].activation == activation
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "activation"),
+    [("adamw", "cosine", "gelu"), ("lion", "reduce_on_plateau", "maxout"), ("muon", "one_cycle", "prelu")],
+)
+def test_optimizers_and_schedules_of_the_catalogue(call, tmp_path, quick, optimizer, schedule, activation):
+    """iris has no validation part: a plateau is that of the training loss."""
+    chosen = ("--optimizer", optimizer, "--schedule", schedule, "--activation", activation)
+    call("train", "iris", *quick, *chosen, "--out", "run")
+    model = load(tmp_path / "run")
+    assert type(model.optimizer) is OPTIMIZERS[optimizer]
+    assert type(model.schedule) is SCHEDULES[schedule]
+
+
+@pytest.mark.parametrize("option", ["optimizer", "schedule", "activation", "loss"])
+def test_a_wrong_name_lists_the_known_ones(call, option):
+    known = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "activation": ACTIVATIONS, "loss": TABLE_LOSSES}[option]
+    message = call("train", "iris", f"--{option}", "nosuch", status=2).stderr
+    assert "'nosuch' is not one of" in message
+    assert all(f"'{name}'" in message for name in known)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_suits_the_optimizer(name):
+    """By size on Adam's scale; an optimiser on another scale keeps its own."""
+    lr = complete(Choices(optimizer=name), "regression", 1000).lr
+    own = OPTIMIZERS[name]().learning_rate
+    assert lr == (0.002 if own == 0.001 else own)
+
+
+@pytest.mark.parametrize("loss", ["quantile", "triplet", "poisson", "kl_divergence"])
+def test_losses_that_a_table_does_not_fit_are_not_offered(call, quick, loss):
+    assert f"'{loss}' is not one of" in call("train", "diabetes", *quick, "--loss", loss, status=2).stderr

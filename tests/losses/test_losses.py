@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,26 @@ import scipy.special
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from loss_table import BITS, CASES, LABELS, LOGITS, SOFT, VALUES, fourth_power, quantiles
 
 from clearprop import losses, ops
 from clearprop.backends.reference import Reference
+from clearprop.description import brief
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.grad import derive
 from clearprop.ir import Batch, Type
 from clearprop.losses import BinaryCrossEntropy, CrossEntropy, SquaredError
+from clearprop.testing import check_gradient
 
 Array = np.ndarray[Any, Any]
 N = Batch()
-RNG = np.random.default_rng(0)
-LOGITS = RNG.normal(0, 3, (6, 4))
-LABELS = np.array([0, 3, 1, 1, 2, 0])
-SOFT = scipy.special.softmax(RNG.normal(size=(6, 4)), axis=1)
-BITS = RNG.integers(0, 2, (6, 4)).astype(float)
+KINDS = {
+    thing
+    for name in losses.__all__
+    if inspect.isclass(thing := getattr(losses, name))
+    and issubclass(thing, losses.Loss)
+    and not inspect.isabstract(thing)
+}
 
 
 def run(loss: losses.Loss, z: Array, y: Array, weight: Array | None = None) -> dict[str, Array]:
@@ -46,52 +50,21 @@ def run(loss: losses.Loss, z: Array, y: Array, weight: Array | None = None) -> d
     return Reference().compile(derive(program, ["z"], of="cost"))(arrays)
 
 
-def cross_entropy(z: Array, y: Array) -> Array:
-    if y.ndim == z.ndim:
-        return -(y * scipy.special.log_softmax(z, axis=-1)).sum(axis=-1)
-    return -np.take_along_axis(scipy.special.log_softmax(z, axis=-1), y[..., None], -1)[..., 0]
-
-
-def binary(z: Array, y: Array) -> Array:
-    return -(scipy.special.xlogy(y, 1) + y * scipy.special.log_expit(z) + (1 - y) * scipy.special.log_expit(-z))
-
-
-@dataclass(frozen=True)
-class Case:
-    loss: losses.Loss
-    z: Array
-    y: Array
-    expected: Callable[[Array, Array], Array]
-
-
-CASES = [
-    Case(SquaredError(), LOGITS, SOFT, lambda z, y: ((z - y) ** 2).mean(1)),
-    Case(SquaredError(scale=0.5, over="sum"), LOGITS, SOFT, lambda z, y: 0.5 * ((z - y) ** 2).sum(1)),
-    Case(SquaredError(), LOGITS.reshape(6, 2, 2), SOFT.reshape(6, 2, 2), lambda z, y: ((z - y) ** 2).mean((1, 2))),
-    Case(SquaredError(), LOGITS[:, 0], SOFT[:, 0], lambda z, y: (z - y) ** 2),
-    Case(CrossEntropy(), LOGITS, LABELS, cross_entropy),
-    Case(CrossEntropy(), LOGITS, SOFT, cross_entropy),
-    Case(CrossEntropy(), LOGITS, 2.5 * SOFT, cross_entropy),
-    Case(CrossEntropy(), LOGITS.reshape(3, 2, 4), LABELS.reshape(3, 2), lambda z, y: cross_entropy(z, y).mean(1)),
-    Case(BinaryCrossEntropy(), LOGITS, BITS, lambda z, y: binary(z, y).mean(1)),
-    Case(BinaryCrossEntropy(), LOGITS, SOFT, lambda z, y: binary(z, y).mean(1)),
-    Case(BinaryCrossEntropy(over="sum"), LOGITS, BITS, lambda z, y: binary(z, y).sum(1)),
-    Case(BinaryCrossEntropy(), LOGITS[:, :1], BITS[:, :1], lambda z, y: binary(z, y)[:, 0]),
-]
-
-
 def test_every_loss_has_a_case():
-    assert {type(case.loss) for case in CASES} == set(losses.LOSSES.values())
+    assert {type(case.loss) for case in CASES} == KINDS
+    assert set(losses.LOSSES.values()) == KINDS - {losses.FunctionLoss}
+    for name, kind in losses.LOSSES.items():
+        assert losses.loss(name) == kind()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.loss}{case.z.shape}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{brief(case.loss)}{case.z.shape}{case.y.dtype}")
 class TestAgainstReference:
     def test_each_sample_and_their_mean(self, case):
         outputs = run(case.loss, case.z, case.y)
         expected = case.expected(case.z, case.y)
         assert outputs["loss"].shape == (len(case.z),)
-        np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-13)
-        np.testing.assert_allclose(outputs["cost"], expected.mean(), rtol=1e-13)
+        np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(outputs["cost"], expected.mean(), rtol=1e-12)
 
     def test_gradient(self, case):
         gradient, h = run(case.loss, case.z, case.y)["grad.z"], 1e-5
@@ -105,8 +78,30 @@ class TestAgainstReference:
         weight = np.array([0.0, 1.0, 2.0, 0.5, 3.0, 0.25])[: len(case.z)]
         outputs = run(case.loss, case.z, case.y, weight)
         expected = (weight * case.expected(case.z, case.y)).mean()
-        np.testing.assert_allclose(outputs["cost"], expected, rtol=1e-13)
+        np.testing.assert_allclose(outputs["cost"], expected, rtol=1e-12)
         assert not outputs["grad.z"][0].any()
+
+    def test_derivatives_to_second_order(self, case):
+        """By the output; the table's numbers lie off the kinks."""
+        with ops.tracing("loss") as builder:
+            z = ops.placeholder("z", Type("float64", (N, *case.z.shape[1:])))
+            y = ops.placeholder("y", Type(str(case.y.dtype), (N, *case.y.shape[1:])))
+            program = builder.finish([("cost", losses.cost(case.loss.per_sample(z, y), None).value)])
+        check_gradient(program, {"z": case.z, "y": case.y}, ["z"], order=2)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_extreme_outputs_give_finite_losses_and_gradients(self, case, dtype):
+        corners = np.array([-1.0, 1.0, 0.5, -0.5, 0.0, 1e-12])
+        y = case.y if case.y.dtype.kind == "i" else case.y.astype(dtype)
+        for seed in range(5):
+            signs = np.random.default_rng(seed).choice(corners, case.z.shape)
+            outputs = run(case.loss, (case.extreme * signs).astype(dtype), y)
+            for name in ("loss", "cost", "grad.z"):
+                assert np.isfinite(outputs[name]).all(), name
+
+    def test_the_target_it_was_given_is_the_one_it_takes(self, case):
+        output, target = (Type(str(a.dtype), (N, *a.shape[1:])) for a in (case.z, case.y))
+        assert case.loss.target_type(output, target) == target
 
     def test_float32(self, case):
         y = case.y if case.y.dtype.kind == "i" else case.y.astype(np.float32)
@@ -232,10 +227,134 @@ class TestTargetTypes:
 
 
 def test_choices():
-    assert {losses.loss(name) for name in losses.LOSSES} == {CrossEntropy(), BinaryCrossEntropy(), SquaredError()}
     assert losses.loss(SquaredError(2.0)) == SquaredError(2.0)
+    assert losses.loss(fourth_power) == losses.FunctionLoss(fourth_power)
     with pytest.raises(SettingsError, match=r"'mse'.*squared_error"):
         losses.loss("mse")
+    for wrong in (SquaredError, 3, None):
+        with pytest.raises(SettingsError, match="a name, a Loss or a function"):
+            losses.loss(wrong)
     for kind in (SquaredError, BinaryCrossEntropy):
         with pytest.raises(SettingsError, match="'mean' or 'sum'"):
             kind(over="max")
+
+
+class TestRelations:
+    """What one loss says of another, and what holds for any output."""
+
+    def test_huber_is_between_squared_and_absolute(self):
+        squared, absolute = (run(loss, LOGITS, VALUES)["loss"] for loss in (SquaredError(0.5), losses.AbsoluteError()))
+        np.testing.assert_allclose(run(losses.Huber(1e6), LOGITS, VALUES)["loss"], squared, rtol=1e-12)
+        np.testing.assert_allclose(run(losses.SmoothL1(1e-9), LOGITS, VALUES)["loss"], absolute, rtol=1e-8)
+
+    def test_kl_is_cross_entropy_less_entropy(self):
+        entropy = scipy.special.entr(SOFT).sum(1)
+        expected = run(CrossEntropy(), LOGITS, SOFT)["loss"] - entropy
+        np.testing.assert_allclose(run(losses.KLDivergence(), LOGITS, SOFT)["loss"], expected, rtol=1e-12)
+
+    def test_log_likelihood_of_log_softmax_is_cross_entropy(self):
+        z = scipy.special.log_softmax(LOGITS, axis=1)
+        outputs = run(losses.NegativeLogLikelihood(), z, LABELS)
+        np.testing.assert_allclose(outputs["loss"], run(CrossEntropy(), LOGITS, LABELS)["loss"], rtol=1e-12)
+        np.testing.assert_allclose(outputs["prediction"], scipy.special.softmax(LOGITS, axis=1), rtol=1e-12)
+
+    def test_focal_is_at_most_cross_entropy(self):
+        assert (run(losses.Focal(), LOGITS, LABELS)["loss"] <= run(CrossEntropy(), LOGITS, LABELS)["loss"]).all()
+
+    def test_deviance_is_least_where_the_rate_is_met(self):
+        counts = np.array([[1.0, 2.0, 5.0]])
+        met = run(losses.Poisson("deviance"), np.log(counts), counts)
+        np.testing.assert_allclose(met["loss"], 0.0, atol=1e-14)
+        np.testing.assert_allclose(met["grad.z"], 0.0, atol=1e-14)
+        np.testing.assert_allclose(met["prediction"], counts, rtol=1e-14)
+
+    def test_the_hinge_of_scikit_learn(self):
+        cost = run(losses.Hinge(), LOGITS[:, :1], BITS[:, :1])["cost"]
+        assert cost == pytest.approx(sklearn.metrics.hinge_loss(2 * BITS[:, 0] - 1, LOGITS[:, 0]), rel=1e-12)
+
+    def test_a_hinge_without_margin_is_the_perceptrons(self):
+        """Its gradient is minus the signed input where the answer is wrong, and 0 where it is right."""
+        outputs = run(losses.Hinge(0.0), LOGITS[:, :1], BITS[:, :1])
+        wrong = (LOGITS[:, 0] > 0) != (BITS[:, 0] > 0)
+        np.testing.assert_allclose(outputs["grad.z"][:, 0] * 6, wrong * (1 - 2 * BITS[:, 0]), rtol=1e-12)
+        np.testing.assert_allclose(outputs["loss"], wrong * np.abs(LOGITS[:, 0]), rtol=1e-12)
+        np.testing.assert_array_equal(outputs["prediction"] > 0.5, LOGITS[:, :1] > 0)
+
+    def test_the_mean_of_a_likelihood_is_pulled_by_its_precision(self):
+        z = np.array([[1.0, 0.5]])
+        outputs = run(losses.GaussianLikelihood(0.1), z, np.array([[3.0]]))
+        variance = np.log1p(np.exp(0.5)) + 0.1
+        assert outputs["grad.z"][0, 0] == pytest.approx(-2.0 / variance, rel=1e-12)
+        np.testing.assert_allclose(outputs["prediction"], [[1.0, np.sqrt(variance)]], rtol=1e-12)
+
+    @pytest.mark.parametrize("shift", [-1e3, 5.0])
+    def test_scores_of_classes_may_be_shifted(self, shift):
+        for loss in (CrossEntropy(), CrossEntropy(0.2), losses.Focal(), losses.MultiMargin()):
+            here, there = run(loss, LOGITS, LABELS)["loss"], run(loss, LOGITS + shift, LABELS)["loss"]
+            np.testing.assert_allclose(there, here, rtol=1e-9, atol=1e-10)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=3))
+def test_quantiles_never_cross(outputs):
+    z = np.array([outputs])
+    predicted = run(losses.Quantile(), z, np.zeros(1))["prediction"]
+    assert (np.diff(predicted) >= 0).all()
+    np.testing.assert_allclose(predicted, quantiles(z), rtol=1e-9, atol=1e-9)
+
+
+PAIR, ROW, ONE = Type("float32", (N, 2, 5)), Type("float32", (N,)), Type("float32", (N, 1))
+
+
+class TestShapesOfTheCatalogue:
+    @pytest.mark.parametrize(
+        ("loss", "output", "given", "wanted"),
+        [
+            (losses.Quantile(), FLOATS, Type("float32", (N,)), Type("float32", (N,))),
+            (losses.Quantile(), FLOATS, Type("float32", (N, 1)), Type("float32", (N,))),
+            (losses.Quantile(), Type("float32", (N, 2, 3)), Type("float32", (N, 2)), Type("float32", (N, 2))),
+            (losses.GaussianLikelihood(), Type("float32", (N, 2)), Type("float32", (N,)), Type("float32", (N, 1))),
+            (losses.Contrastive(), PAIR, INTS, Type("float32", (N,))),
+            (losses.Triplet(), Type("float32", (N, 3, 5)), Type("float32", (N, 1)), Type("float32", (N,))),
+            (losses.FunctionLoss(fourth_power), FLOATS, Type("int32", (N,)), INTS),
+            (
+                losses.FunctionLoss(fourth_power),
+                Type("float32", (N, 1)),
+                Type("float32", (N,)),
+                Type("float32", (N, 1)),
+            ),
+            (losses.Hinge(), Type("float32", (N, 1)), INTS, Type("float32", (N, 1))),
+            (losses.MultiMargin(), FLOATS, INTS, INTS),
+        ],
+    )
+    def test_what_fits(self, loss, output, given, wanted):
+        assert loss.target_type(output, given) == wanted
+
+    @pytest.mark.parametrize(
+        ("loss", "output", "given", "words"),
+        [
+            (losses.Quantile(), Type("float32", (N, 2)), Type("float32", (N,)), ["3 outputs", "float32[n, 2]"]),
+            (losses.Quantile(), FLOATS, FLOATS, ["float32[n]", "float32[n, 3]"]),
+            (losses.GaussianLikelihood(), FLOATS, FLOATS, ["two outputs a target", "float32[n, 3]"]),
+            (losses.GaussianLikelihood(), Type("float32", (N, 4)), FLOATS, ["float32[n, 2]", "float32[n, 3]"]),
+            (losses.Triplet(), PAIR, INTS, ["3 items", "(3, features)", "float32[n, 2, 5]"]),
+            (losses.Contrastive(), PAIR, Type("float32", (N, 2)), ["one number a sample", "float32[n, 2]"]),
+            (losses.MultiMargin(), FLOATS, FLOATS, ["int64[n]", "float32[n, 3]"]),
+            (losses.KLDivergence(), FLOATS, INTS, ["probabilities", "int64[n]"]),
+        ],
+    )
+    def test_what_does_not(self, loss, output, given, words):
+        with pytest.raises(ShapeError) as caught:
+            loss.target_type(output, given)
+        for word in words:
+            assert word in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("function", "error", "words"),
+        [
+            (lambda output, target: 3.0, TypeError, "must return a tensor, and returned float"),
+            (lambda output, target: ops.mean(output), ShapeError, r"a loss a sample, \(n,\), not \(\)"),
+        ],
+    )
+    def test_what_a_function_must_return(self, function, error, words):
+        with pytest.raises(error, match=words):
+            run(losses.FunctionLoss(function), LOGITS, VALUES)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.utils
+from loss_table import samples, shaped
 
 from clearprop import losses, nn, optim
 from clearprop.data import split
@@ -77,12 +78,13 @@ class TestHoldingOut:
 class TestWeights:
     @pytest.mark.parametrize("loss", losses.LOSSES)
     def test_whole_weights_are_copies_of_samples(self, loss):
-        units, target = {"cross_entropy": (3, Y), "binary_cross_entropy": (1, Y > 0)}.get(loss, (1, X[:, 2]))
+        output, target = samples(loss, 40)
         weight = RNG.integers(0, 4, 40)
-        a, b = make(units, loss), make(units, loss)
+        network = [nn.Dense(6, "tanh"), nn.Dense(12), shaped(output)]
+        a, b = (Model(network, loss, optim.SGD(0.1), dtype="float64", seed=3) for _ in range(2))
         first = a.fit(X, target, epochs=5, batch_size=1000, sample_weight=weight, progress=False)
         second = b.fit(
-            np.repeat(X, weight, axis=0), np.repeat(target, weight), epochs=5, batch_size=1000, progress=False
+            np.repeat(X, weight, axis=0), np.repeat(target, weight, axis=0), epochs=5, batch_size=1000, progress=False
         )
         equal(a, b, rtol=1e-9)
         np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-10)

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loss_table import samples, shaped
 
 from clearprop import losses, nn, optim
+from clearprop.compile import compile_program
 from clearprop.data import batch_order
 from clearprop.ir import Batch, Type
 from clearprop.model import Model, load
@@ -15,9 +17,7 @@ from clearprop.randomness import Key
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(23, 4))
-CLASS_INDICES = Type("int64", (Batch(),))
 CLASSES = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0.5)
-TARGETS = {"cross_entropy": CLASSES, "binary_cross_entropy": (X[:, :3] > 0).astype(float), "squared_error": X[:, 1:]}
 
 
 def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool) -> tuple[dict[str, Any], list[float]]:
@@ -25,10 +25,9 @@ def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool
     namespace: dict[str, Any] = {}
     exec(compile(model.source(), "<source>", "exec", dont_inherit=True), namespace)
     step_function = namespace["training_step"]
-    programs = model.step_programs(model.output_type() if y.ndim > 1 else CLASS_INDICES, weighted=False)
+    programs = model.step_programs(Type(str(y.dtype), (Batch(), *y.shape[1:])), weighted=False)
     state = {name: array.copy() for name, array in model.parameters.items()}
-    for name in programs.slot_names:
-        state[name] = np.zeros_like(state[name.rpartition(".")[0]])
+    state |= compile_program(programs.slots, "reference")(model.parameters)
     objectives = []
     hyper, key, step = dict(programs.hyper), Key(model.seed).child("training").words(), 0
     steps_per_epoch = -(-len(X) // batch_size)
@@ -37,7 +36,8 @@ def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool
         for start in range(0, len(X), batch_size):
             rows = order[start : start + batch_size]
             position = optim.Position(step, steps_per_epoch, epochs * steps_per_epoch)
-            hyper["learning_rate"] = programs.hyper["learning_rate"] * model.schedule(position)
+            varying = model.schedule.values(position, 1, model.optimizer.hyper())
+            hyper |= {name: value for name, (value,) in varying.items()}
             given = {"x": X[rows], "y": y[rows], "key": key, "step": step} | hyper | state
             named = {name.replace(".", "_"): value for name, value in given.items()}
             wanted = step_function.__code__.co_varnames[: step_function.__code__.co_argcount]
@@ -51,15 +51,16 @@ def run_source(model: Model, y: Any, epochs: int, batch_size: int, shuffle: bool
 @pytest.mark.parametrize("optimizer", list(optim.OPTIMIZERS))
 @pytest.mark.parametrize("loss", list(losses.LOSSES))
 def test_two_layers_with_dropout_and_penalties(loss, optimizer):
+    output, y = samples(loss, len(X))
     network = [
         nn.Dense(5, "tanh", penalty=(nn.L2(1e-2), nn.L1(1e-3))),
         nn.Dropout(0.25),
-        nn.Dense(3, penalty=nn.L2(1e-2)),
+        nn.Dense(12, penalty=nn.L2(1e-2)),
+        shaped(output),
     ]
     rate = optim.OPTIMIZERS[optimizer](0.02)
     model = Model(network, loss, rate, schedule=optim.Cosine(0.1), dtype="float64", seed=4)
     model.init((4,))
-    y = TARGETS[loss]
     state, objectives = run_source(model, y, epochs=3, batch_size=8, shuffle=True)
     model.fit(X, y, epochs=3, batch_size=8, progress=False)
     assert len(objectives) == 9
@@ -69,10 +70,10 @@ def test_two_layers_with_dropout_and_penalties(loss, optimizer):
 
 @pytest.mark.parametrize("activation", list(nn.ACTIVATIONS))
 def test_every_activation(activation):
-    network = [nn.Dense(5, activation), nn.Residual(nn.Dense(5)), nn.Parallel(nn.Dense(2), nn.Dense(1))]
+    network = [nn.Dense(6, activation), nn.Dense(5), nn.Residual(nn.Dense(5)), nn.Parallel(nn.Dense(2), nn.Dense(1))]
     model = Model(network, "squared_error", dtype="float64", frozen="residual1.*")
     model.init((4,))
-    y = TARGETS["squared_error"]
+    y = X[:, 1:]
     state, _ = run_source(model, y, epochs=1, batch_size=8, shuffle=True)
     model.fit(X, y, epochs=1, batch_size=8, progress=False)
     for name, array in model.parameters.items():

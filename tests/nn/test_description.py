@@ -13,12 +13,25 @@ from clearprop import losses, nn, ops, optim
 from clearprop.description import build, describe
 from clearprop.errors import FileFormatError, SettingsError
 
-BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.Schedule)
+BASES = (
+    nn.Layer,
+    nn.Initializer,
+    nn.Penalty,
+    nn.Constraint,
+    losses.Loss,
+    optim.Optimizer,
+    optim.WholeBatch,
+    optim.Schedule,
+)
+CONTRACTS = (optim.Wrapper, optim.WholeBatch, optim.SciPyMinimizer)
+"""Bases that no method marks as abstract."""
 KNOWN: dict[str, Any] = {
     name: thing
     for module in (nn, losses, optim)
     for name in module.__all__
-    if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES) and not inspect.isabstract(thing)
+    if inspect.isclass(thing := getattr(module, name))
+    and issubclass(thing, BASES)
+    and not (inspect.isabstract(thing) or thing in CONTRACTS)
 }
 
 
@@ -26,12 +39,36 @@ def cube(x: ops.Tensor) -> ops.Tensor:
     return x * x * x
 
 
+def gap(output: ops.Tensor, target: ops.Tensor) -> ops.Tensor:
+    return ops.abs(output - target)
+
+
+def halved(step: int) -> float:
+    return 0.5**step
+
+
 ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "Dense": ((4,), {"activation": nn.LeakyReLU(0.1), "weights": nn.Kaiming(), "penalty": (nn.L1(), nn.L2(0.5))}),
+    "Dense": (
+        (4,),
+        {
+            "activation": nn.LeakyReLU(0.1),
+            "weights": nn.Kaiming(gain="tanh"),
+            "penalty": (nn.L1(), nn.L2(0.5)),
+            "constraint": (nn.NonNegative(), nn.MaxNorm(2.0)),
+            "weight_noise": nn.Dropout(0.25),
+        },
+    ),
+    "ActivityPenalty": ((nn.ElasticNet(0.5),), {"name": "quiet"}),
+    "Given": (([[1.0, 2.0], [3.0, 4.5]],), {}),
+    "Quantile": (((0.25, 0.75),), {"crossing": True}),
+    "FunctionLoss": ((gap,), {}),
     "Sequential": ((nn.Dense(3, "relu", name="a"), nn.Dropout(0.25), nn.Sequential(nn.Tanh(name="t"))), {"name": "s"}),
     "Parallel": ((nn.Dense(3), nn.Dense(3)), {"join": "add", "name": "p"}),
     "Residual": ((nn.Dense(3),), {"shortcut": nn.Dense(3)}),
     "Function": ((cube,), {"name": "cubed"}),
+    "FunctionOfStep": ((halved,), {}),
+    "Phases": (([(optim.Constant(), 2), (optim.Warmup(optim.Cosine(0.1)), None)],), {}),
+    "ParameterGroups": ((optim.Adam(), [("*.b", optim.SGD(0.1))]), {}),
 }
 
 
@@ -42,7 +79,7 @@ def instances() -> list[Any]:
 @pytest.mark.parametrize("thing", instances(), ids=lambda thing: type(thing).__name__)
 def test_round_trip(thing):
     description = json.loads(json.dumps(describe(thing)))
-    again = build(description, KNOWN | {"cube": cube})
+    again = build(description, KNOWN | {"cube": cube, "gap": gap, "halved": halved})
     assert again == thing
     assert type(again) is type(thing)
     assert hash(again) == hash(thing)
@@ -83,3 +120,14 @@ def test_descriptions_that_do_not_fit(description):
 def test_what_cannot_be_described_is_refused():
     with pytest.raises(SettingsError, match="cannot be written"):
         describe(nn.Function(object()))  # type: ignore[arg-type]
+
+
+def test_no_two_classes_share_a_name():
+    """A file names a class by its bare name, whichever module it is in."""
+    names = [
+        name
+        for module in (nn, losses, optim)
+        for name in module.__all__
+        if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES)
+    ]
+    assert len(names) == len(set(names))

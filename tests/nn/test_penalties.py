@@ -1,4 +1,4 @@
-"""Penalties: their values, their gradients, and that their factors are inputs."""
+"""Penalties on weights and activations: values, gradients to second order, and that their factors are inputs."""
 
 from __future__ import annotations
 
@@ -6,42 +6,52 @@ import inspect
 
 import numpy as np
 import pytest
+import scipy.special
+from penalty_table import PENALTIES
 
 from clearprop import nn, ops
 from clearprop.backends.reference import Reference
+from clearprop.errors import SettingsError
 from clearprop.grad import derive
-from clearprop.ir import Type
+from clearprop.ir import Program, Type
+from clearprop.testing import check_gradient
 
 W = np.array([[1.5, -2.0, 0.0], [0.25, -0.125, 3.0]])
-EXPECTED = {
-    nn.L1: (lambda f: f * np.abs(W).sum(), lambda f: f * np.sign(W)),
-    nn.L2: (lambda f: f / 2 * (W**2).sum(), lambda f: f * W),
-}
-PENALTIES = [
+KINDS = {
     thing
     for name in nn.__all__
     if inspect.isclass(thing := getattr(nn, name)) and issubclass(thing, nn.Penalty) and not inspect.isabstract(thing)
-]
+}
 
 
-def test_every_penalty_has_a_reference():
-    assert set(PENALTIES) == set(EXPECTED)
-
-
-@pytest.mark.parametrize("kind", PENALTIES, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("factor", [0.0, 1e-4, 2.5])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_value_and_gradient(kind, factor, dtype):
-    value, gradient = EXPECTED[kind]
+def traced(penalty: nn.Penalty, dtype: str) -> tuple[Program, dict[str, np.ndarray]]:
+    """The program of a penalty of W, and the hyper-parameters that it takes."""
     with ops.tracing("penalty") as builder, nn.applying(nn.Context(training=True)) as context:
         tensor = ops.placeholder("W", Type(dtype, W.shape))
-        program = builder.finish([("penalty", kind(factor)(tensor).value)])
-    assert list(context.hyper.values()) == [factor]
-    arrays = {"W": W.astype(dtype)} | {name: np.asarray(f) for name, f in context.hyper.items()}
-    outputs = Reference().compile(derive(program, ["W"]))(arrays)
+        program = builder.finish([("penalty", penalty(tensor).value)])
+    return program, {name: np.asarray(value) for name, value in context.hyper.items()}
+
+
+def test_every_penalty_has_a_name_and_a_reference():
+    assert {type(penalty) for penalty in PENALTIES} == KINDS == set(nn.PENALTIES.values())
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_value_and_gradient(penalty, dtype):
+    value, gradient = PENALTIES[penalty]
+    program, hyper = traced(penalty, dtype)
+    assert sorted(hyper.values()) == sorted(vars(penalty).values())
+    outputs = Reference().compile(derive(program, ["W"]))({"W": W.astype(dtype)} | hyper)
     assert outputs["penalty"].dtype == dtype
-    np.testing.assert_allclose(outputs["penalty"], value(factor), rtol=1e-6)
-    np.testing.assert_allclose(outputs["grad.W"], gradient(factor), rtol=1e-6)
+    np.testing.assert_allclose(outputs["penalty"], value(W), rtol=1e-6)
+    np.testing.assert_allclose(outputs["grad.W"], gradient(W), rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_derivatives_to_second_order(penalty):
+    program, hyper = traced(penalty, "float64")
+    check_gradient(program, {"W": W + 0.05} | hyper, ["W"], order=2)
 
 
 def test_dense_adds_every_penalty_on_its_weights_only(apply):
@@ -58,5 +68,40 @@ def test_two_penalties_of_a_kind_keep_their_own_factors(apply):
     assert outputs["penalty0"] == 2 * outputs["penalty1"]
 
 
-def test_inference_has_no_penalty(apply):
-    assert not apply(nn.Dense(3, penalty=nn.L2(1.0)), np.ones((4, 2))).context.penalties
+@pytest.mark.parametrize(
+    "layer", [nn.Dense(3, penalty=nn.L2(1.0)), nn.ActivityPenalty(nn.L2(1.0)), nn.KLSparsity()], ids=str
+)
+def test_inference_has_no_penalty(apply, layer):
+    assert not apply(layer, np.ones((4, 2))).context.penalties
+
+
+class TestActivity:
+    X = np.random.default_rng(0).uniform(0.1, 0.9, (5, 3))
+
+    @pytest.mark.parametrize(("penalty", "power"), [(nn.L1(0.5), 1), (nn.L2(1.0), 2)])
+    def test_a_penalty_of_activations_is_that_of_a_sample_on_average(self, apply, penalty, power):
+        outputs = apply(nn.ActivityPenalty(penalty), self.X, training=True).outputs()
+        np.testing.assert_allclose(outputs["penalty0"], 0.5 * (self.X**power).sum() / 5, rtol=1e-14)
+        np.testing.assert_array_equal(outputs["result"], self.X)
+
+    def test_sparsity_is_the_divergence_of_mean_activations(self, apply):
+        outputs = apply(nn.KLSparsity(0.2, 0.5), self.X, training=True).outputs()
+        mean = self.X.mean(axis=0)
+        expected = 0.5 * (scipy.special.rel_entr(0.2, mean) + scipy.special.rel_entr(0.8, 1 - mean)).sum()
+        np.testing.assert_allclose(outputs["penalty0"], expected, rtol=1e-13)
+        np.testing.assert_array_equal(outputs["result"], self.X)
+
+    @pytest.mark.parametrize("layer", [nn.ActivityPenalty(nn.ElasticNet(0.5)), nn.KLSparsity(0.3, 0.5)], ids=str)
+    def test_derivatives_to_second_order(self, apply, layer):
+        applied = apply(layer, self.X, training=True)
+        check_gradient(applied.program.with_outputs("penalty0"), applied.inputs, ["x"], order=2)
+
+    @pytest.mark.parametrize("x", [np.zeros((4, 2)), np.ones((4, 2)), np.full((4, 2), 0.2)])
+    def test_sparsity_is_finite_where_units_are_dead_and_least_at_the_target(self, apply, x):
+        value = apply(nn.KLSparsity(0.2, 1.0), x, training=True).outputs()["penalty0"]
+        assert np.isfinite(value)
+        assert (value < 1e-12) == (x[0, 0] == 0.2)
+
+    def test_what_is_no_penalty_is_refused(self):
+        with pytest.raises(SettingsError, match=r"penalty is a Penalty such as L1\(1e-3\), received 'l1'"):
+            nn.ActivityPenalty("l1")

@@ -45,6 +45,7 @@ def gradient(function: Callable[[Tensor], Tensor], x: Any) -> Any:
 
 ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]] = {
     "relu": (ops.relu, lambda x: np.maximum(x, 0)),
+    "clip": (lambda x: ops.clip(x, -0.5, 1.0), lambda x: np.clip(x, -0.5, 1.0)),
     "leaky_relu": (ops.leaky_relu, lambda x: np.where(x > 0, x, x * 0.01)),
     "softplus": (ops.softplus, lambda x: np.logaddexp(x, 0)),
     "log_sigmoid": (ops.log_sigmoid, scipy.special.log_expit),
@@ -185,6 +186,7 @@ DERIVATIVES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]] 
     "log_sigmoid": (ops.log_sigmoid, lambda x: scipy.special.expit(-x)),
     "sigmoid": (ops.sigmoid, lambda x: scipy.special.expit(x) * scipy.special.expit(-x)),
     "relu": (ops.relu, lambda x: (x > 0) * 1.0),
+    "clip": (lambda x: ops.clip(x, -0.5, 1.0), lambda x: ((x > -0.5) & (x < 1.0)) * 1.0),
     "leaky_relu": (ops.leaky_relu, lambda x: np.where(x > 0, 1.0, 0.01)),
     "abs": (ops.abs, np.sign),
     "tanh": (ops.tanh, lambda x: 1 - np.tanh(x) ** 2),

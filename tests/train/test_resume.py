@@ -24,13 +24,22 @@ RNG = np.random.default_rng(0)
 X, V = RNG.normal(size=(23, 4)), RNG.normal(size=(12, 4))
 Y, U = (X[:, 0] > 0).astype(int), (V[:, 0] > 0).astype(int)
 STEPS = 3 * 4
+KINDS = optim.OPTIMIZERS | optim.WRAPPERS
+SCHEDULES: dict[str, optim.Schedule] = {
+    "reduce on plateau": optim.ReduceOnPlateau("val_accuracy", 0.5, patience=0, mode="max"),
+    "one-cycle": optim.OneCycle(),
+    "phases": optim.Phases([(optim.Constant(), 1), (optim.Warmup(optim.ReduceOnPlateau(patience=0)), None)]),
+}
+"""Schedules that have a fit of their own, with momentum."""
 OPTIONS: dict[str, Any] = {"epochs": 4, "batch_size": 8, "validation_data": (V, U), "metrics": ["accuracy"]}
 
 
 def make(optimizer: str = "adam", seed: int = 3) -> Model:
     layers = [nn.Dense(5, "tanh", penalty=nn.L2(1e-3)), nn.Dropout(0.2), nn.Dense(2)]
-    rate = optim.OPTIMIZERS[optimizer](0.02)
-    return Model(layers, "cross_entropy", rate, schedule=optim.Cosine(0.1), dtype="float64", seed=seed)
+    schedule = SCHEDULES.get(optimizer, optim.Cosine(0.1))
+    rule = KINDS.get(optimizer, optim.Momentum)
+    chosen = rule() if issubclass(rule, optim.Wrapper) else rule(0.02)
+    return Model(layers, "cross_entropy", chosen, schedule=schedule, dtype="float64", seed=seed)
 
 
 def outcome(folder: Path) -> tuple[bytes, dict[str, Any]]:
@@ -66,7 +75,7 @@ def fit(folder: Path, model: Model | None = None, stop: int | None = None, **cha
 def whole(tmp_path_factory, backend) -> dict[str, tuple[bytes, dict[str, Any]]]:
     """Uninterrupted fits."""
     result = {}
-    for name in optim.OPTIMIZERS:
+    for name in [*KINDS, *SCHEDULES]:
         folder = tmp_path_factory.mktemp(name)
         fit(folder, make(name))
         result[name] = outcome(folder)
@@ -91,7 +100,7 @@ def test_stopped_anywhere(whole, stops):
         assert model.parameters.keys() == load(folder).parameters.keys()
 
 
-@pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [*KINDS, *SCHEDULES])
 def test_every_optimizer(whole, tmp_path, optimizer):
     fit(tmp_path, make(optimizer), stop=5)
     fit(tmp_path, make(optimizer), resume=True)
@@ -224,7 +233,7 @@ def test_resume_needs_a_run_and_a_checkpoint(tmp_path):
 
 def test_a_fresh_run_in_the_folder_of_another_does_not_leave_its_checkpoint(tmp_path, monkeypatch):
     fit(tmp_path)
-    monkeypatch.setattr("clearprop.train.loop.write_checkpoint", lambda *args: None)
+    monkeypatch.setattr("clearprop.train.fit.write_checkpoint", lambda *args: None)
     monkeypatch.setattr(Run, "finish", lambda *args: None)
     fit(tmp_path)
     assert not Run(tmp_path).checkpoint.exists()

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from clearprop.cli.choices import Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
+from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.optim import OPTIMIZERS, Adam
 from clearprop.train import METRICS
 
-LOSSES = {"classification": "cross_entropy", "regression": "squared_error"}
+USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
+TABLE_LOSSES = tuple(
+    name
+    for name, kind in LOSSES.items()
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
+)
+"""The losses that fit one output a class or a standardised target, which is what the command builds."""
 TEST_METRICS = {
     "classification": ("accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
@@ -64,8 +72,8 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
     size = sized(samples)
     names = ("layers", "epochs", "batch_size", "l2", "lr", "validation")
     chosen = {name: getattr(size, name) for name in names if getattr(choices, name) is None}
-    if choices.optimizer != "adam" and "lr" in chosen:
-        chosen["lr"] = 0.01
+    if "lr" in chosen:
+        chosen["lr"] = _rate(choices.optimizer, size)
     validation = chosen.get("validation", choices.validation)
     check_metrics(choices.metrics, task)
     return dataclasses.replace(
@@ -79,12 +87,18 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
     )
 
 
+def _rate(optimizer: str, size: Sized) -> float:
+    """Return the size's learning rate, which is one of Adam's, or the own one of an optimiser on another scale."""
+    own = OPTIMIZERS[optimizer]().learning_rate
+    return size.lr if own == Adam().learning_rate else own
+
+
 def _loss(loss: str, task: str) -> str:
     if loss == "auto":
-        return LOSSES[task]
-    if (loss == "squared_error") != (task == "regression"):
+        return USUAL_LOSS[task]
+    if LOSSES[loss].task != task:
         raise SettingsError(
-            f"--loss {loss} does not fit {task}: leave it out, or choose {LOSSES[task]}, or change --task"
+            f"--loss {loss} does not fit {task}: leave it out, or choose {USUAL_LOSS[task]}, or change --task"
         )
     return loss
 

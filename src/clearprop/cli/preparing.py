@@ -13,9 +13,10 @@ from clearprop.cli.defaults import complete, sized
 from clearprop.data import Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.errors import DataError
+from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.model import Model
 from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
-from clearprop.optim import OPTIMIZERS, Optimizer, Schedule, Step, schedule
+from clearprop.optim import OPTIMIZERS, Optimizer, ReduceOnPlateau, Schedule, Step, schedule
 
 Features = Table | Array
 
@@ -150,11 +151,13 @@ def _network(encoding: Encoding, choices: Choices) -> list[Layer]:
         layers.append(Dense(width, choices.activation, penalty=penalty))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
-    binary = choices.loss == "binary_cross_entropy"
+    binary = issubclass(LOSSES[choices.loss], BinaryLoss)
     return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
 
 
 def _schedule(choices: Choices) -> Schedule:
     if choices.schedule == "step":
         return Step(0.1, max(1, -(-(choices.epochs or 1) // 3)))
+    if choices.schedule == "reduce_on_plateau" and not choices.validation:
+        return ReduceOnPlateau("loss")
     return schedule(choices.schedule or "constant")

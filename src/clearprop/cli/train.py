@@ -10,11 +10,10 @@ import click
 from click.core import ParameterSource
 
 from clearprop.cli.choices import Choices, Source
-from clearprop.cli.defaults import SIZES
+from clearprop.cli.defaults import SIZES, TABLE_LOSSES
 from clearprop.cli.options import Finite, Names, Widths, backend_option, read_config, text_file_options
 from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
-from clearprop.losses import LOSSES
 from clearprop.nn import ACTIVATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES
 
@@ -55,7 +54,9 @@ def _sizes() -> str:
 )
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="relu", show_default=True)
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True)
-@click.option("--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size]")
+@click.option(
+    "--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size and optimiser]"
+)
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="At most so many epochs.  [default: by size]")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples a step.  [default: by size]")
 @click.option("--dropout", type=_UNIT, default=0.0, show_default=True, metavar="R", help="After each hidden layer.")
@@ -66,7 +67,7 @@ def _sizes() -> str:
     type=click.Choice(list(SCHEDULES)),
     help="Of the learning rate; step drops it to a tenth after each third of the epochs.  [default: cosine]",
 )
-@click.option("--loss", type=click.Choice(["auto", *LOSSES]), default="auto", show_default=True)
+@click.option("--loss", type=click.Choice(["auto", *TABLE_LOSSES]), default="auto", show_default=True)
 @click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
 @click.option("--validation", type=_UNIT, metavar="R", help="The part that chooses the best epoch.  [default: by size]")
 @click.option("--test", type=_UNIT, default=0.2, show_default=True, metavar="R", help="The part held out for the end.")

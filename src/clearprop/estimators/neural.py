@@ -101,6 +101,8 @@ class Neural(BaseEstimator):  # type: ignore[misc]
 
     def _optimizer(self) -> Optimizer:
         chosen = optimizer_of(self.optimizer)
+        if not isinstance(chosen, Optimizer):
+            raise SettingsError(f"{type(self).__name__} trains by batches: give an optimiser of steps, not {chosen!r}")
         return chosen if self.learning_rate is None else dataclasses.replace(chosen, learning_rate=self.learning_rate)  # type: ignore[type-var]
 
     def _dtypes(self) -> Any:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Type
 from clearprop.ops import Tensor
+from clearprop.settings import check_settings
+
+Array = np.ndarray[Any, Any]
 
 
 class Loss(ABC):
     """How far the network's output is from the target, for each sample.
 
     The network's output is taken before any final squashing (logits); `predict` applies it.
+
+    Attributes:
+        task: what targets are: "classification", "regression" (numbers), or "auto" where they say it themselves.
     """
+
+    task: ClassVar[str] = "auto"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @abstractmethod
     def target_type(self, output: Type, given: Type) -> Type:
@@ -24,13 +39,93 @@ class Loss(ABC):
             ShapeError: no target like the given one fits the output; the message says what would.
         """
 
+    def usual_target(self, output: Type) -> Type:
+        """Return the type of the targets that an output usually meets: the output's own by default."""
+        return output
+
     @abstractmethod
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write the loss of every sample, of shape (n,)."""
 
+    def residual(self, output: Tensor, target: Tensor) -> Tensor:
+        """Write, for a loss that is a sum of squares, what is squared: (n, ...), per sample adding up to the loss.
+
+        Raises:
+            SettingsError: this loss is none.
+        """
+        raise SettingsError(f"{self!r} is no sum of squares, which Levenberg-Marquardt needs: take SquaredError")
+
     def predict(self, output: Tensor) -> Tensor:
         """Write what `Model.predict` gives from the network's output; the output itself by default."""
         return output
+
+    def in_units(self, prediction: Array, decode: Callable[[Array], Array]) -> Array:
+        """Return a prediction in the units of a target that was standardised; decode undoes that for (n, targets)."""
+        return decode(prediction)
+
+
+class OutputLoss(Loss):
+    """A loss of each output by itself; a sample's is their mean, or their sum.
+
+    Subclasses have a field `over`, "mean" or "sum".
+    """
+
+    task: ClassVar[str] = "regression"
+    over: str
+
+    def target_type(self, output: Type, given: Type) -> Type:
+        """The target has the output's shape; (n,) stands for (n, 1)."""
+        return same_shape(self, output, given)
+
+    def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
+        """Write the loss of each output, reduced over the outputs, of shape (n,)."""
+        return over_outputs(self.per_output(output, target), self.over)
+
+    @abstractmethod
+    def per_output(self, output: Tensor, target: Tensor) -> Tensor:
+        """Write the loss of each output, of the output's shape."""
+
+
+class ClassLoss(Loss):
+    """A loss that asks which one of several classes; the outputs (n, ..., classes) are a score for each.
+
+    The target is class indices (n, ...) or, where `soft`, probabilities of the output's shape too. The class that is
+    predicted is the one of the highest number that `predict` gives.
+    """
+
+    task: ClassVar[str] = "classification"
+    soft: ClassVar[bool] = True
+    hard: ClassVar[bool] = True
+
+    def target_type(self, output: Type, given: Type) -> Type:
+        """Class indices (n, ...), or probabilities of the output's shape."""
+        if output.rank < 2:
+            raise ShapeError(f"{self.words} needs scores (n, classes), and the network gives {output}")
+        if self.hard and not given.dtype.startswith("float") and given.shape == output.shape[:-1]:
+            return Type("int64", output.shape[:-1])
+        if self.soft and given.dtype.startswith("float") and given.shape == output.shape:
+            return output
+        indices = f"class indices {Type('int64', output.shape[:-1])}"
+        wanted = " or ".join([indices] * self.hard + [f"probabilities {output}"] * self.soft)
+        raise ShapeError(f"{self.words} of scores {output} takes {wanted}, received {given}")
+
+    def usual_target(self, output: Type) -> Type:
+        """Class indices, if it takes them."""
+        return Type("int64", output.shape[:-1]) if self.hard else output
+
+    @property
+    def words(self) -> str:
+        """What the loss is called in messages."""
+        return type(self).__name__
+
+
+class BinaryLoss(OutputLoss):
+    """A loss of questions that are answered by 0 or 1, one for each output.
+
+    The answer that is predicted is 1 where `predict` gives more than 1/2.
+    """
+
+    task: ClassVar[str] = "classification"
 
 
 def same_shape(loss: Loss, output: Type, given: Type) -> Type:
@@ -43,7 +138,7 @@ def same_shape(loss: Loss, output: Type, given: Type) -> Type:
     )
 
 
-def over_outputs(per_output: Tensor, over: str) -> Tensor:
+def over_outputs(per_output: Tensor, over: str = "mean") -> Tensor:
     """Reduce the losses of a sample's outputs to one: their mean or their sum."""
     axes = tuple(range(1, per_output.rank))
     if not axes:
@@ -51,10 +146,10 @@ def over_outputs(per_output: Tensor, over: str) -> Tensor:
     return ops.mean(per_output, axes) if over == "mean" else ops.sum(per_output, axes)
 
 
-def check_over(over: str) -> None:
-    """Raise `SettingsError` unless the reduction is 'mean' or 'sum'."""
-    if over not in ("mean", "sum"):
-        raise SettingsError(f"over is 'mean' or 'sum', received {over!r}")
+def chosen_class(target: Tensor, scores: Tensor) -> Tensor:
+    """Write which score (n, ..., classes) is that of the target's class: bool, of the scores' shape."""
+    classes = ops.arange(scores.shape[-1], target.dtype)
+    return ops.name(ops.reshape(target, (*target.shape, 1)) == classes, "hit")
 
 
 def cost(per_sample: Tensor, weight: Tensor | None) -> Tensor:

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import DataError, SettingsError
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from clearprop.losses import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    BinaryLoss,
+    ClassLoss,
+    CrossEntropy,
+    Focal,
+    KLDivergence,
+    Loss,
+    Poisson,
+)
 from clearprop.nn import Dense, Sequential, Sigmoid, Softmax, activation
 
 Array = np.ndarray[Any, Any]
@@ -15,17 +25,23 @@ _SUM_TOLERANCE = 1e-3
 
 
 def check_target(loss: Loss, target: Array) -> None:
-    """Raise `DataError` where a cross-entropy is given targets that are no probabilities."""
-    if not isinstance(loss, (CrossEntropy, BinaryCrossEntropy)) or target.dtype.kind != "f":
+    """Raise `DataError` where targets are no probabilities, or no counts, and the loss takes such."""
+    if isinstance(loss, Poisson) and (target < 0).any():
+        place = tuple(np.argwhere(target < 0)[0].tolist())
+        raise DataError(
+            f"Poisson takes counts of at least 0, and the target at index {place} is {target[place]}; with a table "
+            "targets are standardised, so give an array of features and the counts"
+        )
+    if not isinstance(loss, ClassLoss | BinaryLoss) or target.dtype.kind != "f":
         return
     odd = np.argwhere((target < 0) | (target > 1))
     if len(odd):
         place = tuple(odd[0].tolist())
         raise DataError(
-            f"cross-entropy takes probabilities from 0 to 1, and the target at index {place} is {target[place]}: give "
-            "class indices as whole numbers, or (binary) renumber two classes as 0 and 1"
+            f"{type(loss).__name__} takes probabilities from 0 to 1, and the target at index {place} is "
+            f"{target[place]}: give class indices as whole numbers, or (binary) renumber two classes as 0 and 1"
         )
-    if isinstance(loss, CrossEntropy):
+    if isinstance(loss, ClassLoss):
         _check_sums(target)
 
 
@@ -46,9 +62,9 @@ def check_final_activation(network: Sequential, loss: Loss) -> None:
     while isinstance(last, Sequential):
         last = last.layers[-1]
     final = activation(last.activation) if isinstance(last, Dense) else last
-    for kind, name in ((CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
-        if isinstance(loss, kind) and isinstance(final, name):
+    for kinds, name in (((CrossEntropy, KLDivergence, Focal), Softmax), ((BinaryCrossEntropy, BinaryFocal), Sigmoid)):
+        if isinstance(loss, kinds) and isinstance(final, name):
             raise SettingsError(
-                f"the network ends in {name.__name__} and {kind.__name__} applies it again: leave it out, the "
+                f"the network ends in {name.__name__} and {type(loss).__name__} applies it again: leave it out, the "
                 "loss takes logits and predict gives probabilities"
             )

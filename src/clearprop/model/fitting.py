@@ -12,20 +12,26 @@ from clearprop.compile import choose_backend, compile_program, compile_step
 from clearprop.data import Encoding, split
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
+from clearprop.ir import Program
+from clearprop.model.first_values import start_from_data
 from clearprop.model.run import Run
 from clearprop.model.samples import as_table, given_type, is_table, sample_weights
 from clearprop.model.saving import PARTS
+from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
 from clearprop.train import (
     CheckpointFile,
     Compiled,
     EarlyStopping,
+    Fit,
     FitSettings,
     FitState,
     Samples,
+    Task,
     Training,
+    build_objective,
     read_checkpoint,
+    whole_batch_fit,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +63,7 @@ def prepare(
     target = np.asarray(target)
     _check_lengths(features, target, sample_weight)
     if validation_split:
-        by_class = target if isinstance(model.loss, (CrossEntropy, BinaryCrossEntropy)) else len(target)
+        by_class = target if model.loss.task == "classification" else len(target)
         if target.ndim > 1:
             by_class = len(target)
         rows, held_out = split(by_class, validation_split, seed=model.seed)
@@ -65,8 +71,11 @@ def prepare(
         features, target = _rows(features, rows), target[rows]
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
     if is_table(features) and model.encoding is None:
-        model.encoding = Encoding.fit(features, target, task=_task(model.loss), dtype=model.dtype)
+        model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
+    new = not model.parameters
     train = model.samples(features, target)
+    if new:
+        start_from_data(model, train.x, train.y)
     weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
     validation = None if validation_data is None else model.samples(*validation_data)
     return Samples(train.x, train.y, weight, train.decode), validation
@@ -82,13 +91,6 @@ def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:
         raise SettingsError(f"sample_weight must hold {len(target)} numbers, received shape {np.shape(sample_weight)}")
 
 
-def _task(loss: Loss) -> str:
-    """Return what a target is to the loss, so that whole numbers are not taken for classes, or the reverse."""
-    if isinstance(loss, (CrossEntropy, BinaryCrossEntropy)):
-        return "classification"
-    return "regression" if isinstance(loss, SquaredError) else "auto"
-
-
 def _rows(features: Any, rows: Array) -> Any:
     return features.take(rows) if is_table(features) else features[rows]
 
@@ -100,28 +102,57 @@ def make_training(
     settings: FitSettings,
     folder: Run | None,
     resume: bool,
-) -> Training:
-    """Compile the step and give it its first state, or the checkpoint's when the run goes on."""
-    model.soft_target, model.weighted = train.y.dtype.kind == "f", train.weight is not None
-    programs = model.step_programs(given_type(train.y, model.dtype), train.weight is not None)
+) -> Fit:
+    """Compile what the fit runs and give it its first state, or the checkpoint's when the run goes on."""
+    model.target, model.weighted = given_type(train.y, model.dtype), train.weight is not None
+    file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
+    resumed = _resumed(model, file) if resume else None
+    if isinstance(model.optimizer, WholeBatch):
+        signature = model.signature(model.target, model.weighted)
+        task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
+        state = resumed or FitState(dict(model.parameters), {})
+        return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+    programs = model.step_programs(model.target, model.weighted)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),
         programs.hyper,
         Key(model.seed).child("training").words(),
         model.schedule,
+        model.optimizer.hyper(),
+        programs.evaluated,
     )
-    if resume and folder is None:
-        raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
-    file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
-    if resume and file is not None:
-        if not file.path.exists():
-            raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
-        state = read_checkpoint(file.path, file.guard)
-    else:
+    if resumed is None:
         slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
-        state = FitState(dict(model.parameters), slots)
-    return Training(compiled, state, settings, train, validation, checkpoint=file)
+        resumed = FitState(dict(model.parameters), slots)
+    return Training(compiled, resumed, settings, train, validation, checkpoint=file)
+
+
+def _resumed(model: Model, file: CheckpointFile | None) -> FitState:
+    """Return the state that a run was left in."""
+    if file is None:
+        raise SettingsError("resume=True goes on from a run's checkpoint: give run=, the run's folder")
+    if isinstance(model.optimizer, SciPyMinimizer):
+        raise SettingsError(
+            f"{type(model.optimizer).__name__} cannot go on where it was stopped, because SciPy keeps its state to "
+            "itself: leave out resume=True, and the model goes on from the weights it has"
+        )
+    if not file.path.exists():
+        raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
+    return read_checkpoint(file.path, file.guard)
+
+
+def objective_for_check(model: Model, samples: Samples, sample_weight: Any) -> tuple[Program, dict[str, Array]]:
+    """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
+    y = given_type(samples.y, model.dtype)
+    signature = model.signature(y, sample_weight is not None, "float64")
+    program, hyper = build_objective(model.network, model.loss, signature)
+    arrays: dict[str, Any] = {"x": samples.x, "y": samples.y} | model.parameters | hyper
+    if sample_weight is not None:
+        arrays["weight"] = sample_weight
+    arrays |= {"key": Key(model.seed).child("training").words(), "step": 0}
+    wanted = {value.name: value.type.dtype for value in program.inputs}
+    return program, {name: np.array(arrays[name], dtype=dtype) for name, dtype in wanted.items()}
 
 
 def _guard(model: Model, train: Samples, validation: Samples | None, settings: FitSettings) -> dict[str, Any]:

@@ -11,11 +11,21 @@ from clearprop.data import Encoding
 from clearprop.description import build
 from clearprop.errors import FileFormatError
 from clearprop.files import read_arrays
+from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import PARTS
 
-_BASES = (nn.Layer, nn.Initializer, nn.Penalty, losses.Loss, optim.Optimizer, optim.Schedule)
+_BASES = (
+    nn.Layer,
+    nn.Initializer,
+    nn.Penalty,
+    nn.Constraint,
+    losses.Loss,
+    optim.Optimizer,
+    optim.WholeBatch,
+    optim.Schedule,
+)
 
 
 def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:
@@ -36,8 +46,10 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
             model.encoding = Encoding.from_dict(description["encoding"])
-        model.soft_target = bool(description["fitted"]["soft_target"])
-        model.weighted = bool(description["fitted"]["weighted"])
+        fitted = description.get("fitted", {})
+        target = fitted.get("target")
+        model.target = None if target is None else Type(target["dtype"], (Batch(), *target["shape"]))
+        model.weighted = bool(fitted.get("weighted", False))
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
     except FileFormatError:

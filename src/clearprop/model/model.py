@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from clearprop.losses import BinaryLoss, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
-from clearprop.model.checking import objective_for_check
-from clearprop.model.fitting import make_training, prepare, stopping
+from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
+from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Layer, Sequential
-from clearprop.optim import Optimizer, Schedule
+from clearprop.ops import Tensor
+from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.optim import schedule as schedule_of
 from clearprop.randomness import Key
@@ -40,6 +41,7 @@ from clearprop.train import (
     build_evaluation,
     build_prediction,
     build_step,
+    copies,
     evaluate,
     measure,
     output_type,
@@ -59,9 +61,9 @@ class Model:
 
     Args:
         network: a layer, or layers one after another.
-        loss: a loss or its name: "squared_error", "cross_entropy", "binary_cross_entropy".
-        optimizer: an optimiser or its name: "sgd", "momentum", "nesterov", "adam".
-        schedule: what the learning rate is multiplied by: a schedule or its name.
+        loss: a loss, its name, such as "squared_error" or "cross_entropy", or a function of (output, target).
+        optimizer: an optimiser or its name, such as "adam" (`optim.OPTIMIZERS` lists them).
+        schedule: what the learning rate is multiplied by: a schedule, its name, or any function of the step.
         dtype: "float32" or "float64", of parameters and arithmetic.
         seed: of the first weights, the order of the samples, and the random numbers in training.
         frozen: patterns of parameters that training leaves as they are, such as "dense1.*" or "*.b".
@@ -70,7 +72,7 @@ class Model:
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
-        soft_target, weighted: whether the last fit had probabilities as targets, and weights.
+        target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
 
     Raises:
         SettingsError: an argument has a value that is not allowed.
@@ -79,10 +81,10 @@ class Model:
     def __init__(
         self,
         network: Layer | Sequence[Layer],
-        loss: str | Loss = "squared_error",
-        optimizer: str | Optimizer = "adam",
+        loss: str | Loss | Callable[[Tensor, Tensor], Tensor] = "squared_error",
+        optimizer: str | Optimizer | WholeBatch = "adam",
         *,
-        schedule: str | Schedule = "constant",
+        schedule: str | Schedule | Callable[[int], float] = "constant",
         dtype: str = "float32",
         seed: int = 0,
         frozen: Sequence[str] = (),
@@ -104,7 +106,7 @@ class Model:
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
         self.encoding: Encoding | None = None
-        self.soft_target = False
+        self.target: Type | None = None
         self.weighted = False
         self._executables: dict[Any, Executable] = {}
         check_final_activation(self.network, self.loss)
@@ -221,9 +223,15 @@ class Model:
         finally:
             if shown is not None:
                 shown.close()
-            self.parameters = {name: array.copy() for name, array in training.state.parameters.items()}
+            self.parameters = training.result or copies(training.evaluated)
             if folder is not None:
                 folder.finish(self, training.state.history)
+
+    def find_learning_rate(
+        self, features: Any, target: Any, low: float = 1e-6, high: float = 10.0, steps: int = 100, batch_size: int = 32
+    ) -> RateTest:
+        """Run a learning-rate range test (Smith, 2017) on a copy: steps with rates that grow from `low` to `high`."""
+        return rate_test(self, features, target, low, high, steps, batch_size)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, atomically; `cp.load` reads it back. See `model.saving.save`."""
@@ -232,26 +240,26 @@ class Model:
     def predict(self, features: Any) -> Array:
         """Return the prediction for each sample.
 
-        Probabilities (n, classes) or (n, 1) with a cross-entropy; else the network's output, brought back to the
-        target's units when the model was fitted to a table.
+        What the loss makes of the network's output: probabilities with a cross-entropy, rates, quantiles, or the output
+        itself; in the target's units when the model was fitted to a table.
         """
         prediction = self._predict(self._input(features))
         if self.encoding is not None and self.encoding.task == "regression":
-            return self.encoding.decode(prediction)
+            return self.loss.in_units(prediction, self.encoding.decode)
         return prediction
 
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of binary cross-entropy, each is a question of its own, and its answer is 0 or 1.
+        Of several outputs of binary cross-entropy and its kin, each is a question of its own, answered by 0 or 1.
 
         Raises:
-            SettingsError: the loss is not a cross-entropy, so that there are no classes.
+            SettingsError: the loss is not one of classes or of yes-or-no questions.
         """
-        if not isinstance(self.loss, (CrossEntropy, BinaryCrossEntropy)):
+        if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(self._input(features))
-        if isinstance(self.loss, BinaryCrossEntropy):
+        if isinstance(self.loss, BinaryLoss):
             if self.encoding is not None:
                 return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
             answers = (prediction > 0.5).astype(np.int64)
@@ -296,9 +304,8 @@ class Model:
 
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""
-        output = self.output_type()
-        classes = isinstance(self.loss, CrossEntropy) and not self.soft_target
-        return self.step_programs(Type("int64", output.shape[:-1]) if classes else output, self.weighted)
+        y = self.loss.usual_target(self.output_type()) if self.target is None else self.target
+        return self.step_programs(y, self.weighted)
 
     def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
         """Return encoded samples, of the types that the network and the loss take.
@@ -318,8 +325,7 @@ class Model:
         wanted = self.loss.target_type(output, given_type(y, self.dtype))
         fitted = fit_target(y, wanted, output)
         check_target(self.loss, fitted)
-        regression = self.encoding is not None and self.encoding.task == "regression"
-        decode = self.encoding.decode if regression and self.encoding is not None else None
+        decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
         return Samples(x, fitted, weight, decode)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
@@ -331,7 +337,9 @@ class Model:
         return Signature(types, self.trainable, Type(dtype, (Batch(), *shape)), y, weighted)
 
     def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
-        """Write the programs of a training step."""
+        """Write the programs of a training step; `SettingsError` if the optimiser takes no steps on batches."""
+        if isinstance(self.optimizer, WholeBatch):
+            raise SettingsError(f"{brief(self.optimizer)} takes all samples at once and has no training step")
         return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted))
 
     def compiled_evaluation(self, samples: Samples) -> Executable:
@@ -345,7 +353,7 @@ class Model:
         self, features: Any, target: Any, sample_weight: Any = None
     ) -> tuple[Program, dict[str, Array]]:
         """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
-        return objective_for_check(self, features, target, sample_weight)
+        return objective_for_check(self, self.samples(features, target), sample_weight)
 
     def output_type(self) -> Type:
         """Return the type of the network's output for a batch.

@@ -1,14 +1,16 @@
-"""What a layer may ask of the trace it is applied in: the mode, hyper-parameters, random numbers, penalties."""
+"""What a layer may ask of the trace it is applied in, or tell it: the mode, random numbers, penalties and more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from clearprop import ops
-from clearprop.errors import ProgramError
+from clearprop.errors import ProgramError, SettingsError
 from clearprop.ir import Note, Shape, Type
 from clearprop.ops import Tensor
 
@@ -23,12 +25,18 @@ class Context:
         training: whether the training form is traced (dropout on, penalties collected) or the inference form.
         hyper: the default of every hyper-parameter asked for, by its input's name.
         penalties: what the layers add to the cost, in the order of the layers.
+        after_update: for a parameter by name, what its new value goes through after each update.
+        data_driven: for a parameter by name, how it starts from data, and the values of the layer that this looks at.
+        mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
     """
 
     training: bool
     hyper: dict[str, float] = field(default_factory=dict)
     penalties: list[Tensor] = field(default_factory=list)
+    after_update: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = field(default_factory=dict)
+    data_driven: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
+    mix: tuple[Tensor, Tensor] | None = None
     key: Tensor | None = None
     step: Tensor | None = None
     streams: int = 0
@@ -70,10 +78,10 @@ def hyper(name: str, default: float) -> Tensor:
     context = current_context()
     builder = ops.current_builder()
     taken = {value.name: value for value in builder.inputs}
-    path, count = f"{builder.scope.layer}.{name}", 1
+    path, count = _path(name), 1
     while path in taken and context.hyper.get(path) != default:
         count += 1
-        path = f"{builder.scope.layer}.{name}_{count}"
+        path = _path(f"{name}_{count}")
     if path in taken:
         return Tensor(taken[path])
     context.hyper[path] = default
@@ -90,6 +98,39 @@ def random_uniform(shape: Shape) -> Tensor:
     return ops.uniform(context.key, context.step, context.streams, shape, "float32")
 
 
+def random_normal(shape: Shape) -> Tensor:
+    """Return float32 standard normal numbers, as `random_uniform` returns uniform ones.
+
+    sqrt(-2 log(1 - u)) cos(2 pi v) of two uniform numbers (Box and Muller, 1958); of 24 bits each, so at most 5.8.
+    """
+    u, v = random_uniform(shape), random_uniform(shape)
+    return ops.sqrt(-2.0 * ops.log(1.0 - u)) * ops.cos(2.0 * math.pi * v)
+
+
 def add_penalty(penalty: Tensor) -> None:
     """Add a scalar to the objective of the network being trained."""
     current_context().penalties.append(penalty)
+
+
+def after_update(parameter: str, *changes: Callable[[Tensor], Tensor]) -> None:
+    """Have a parameter of the layer at hand go through functions, such as constraints, after each update."""
+    current_context().after_update[_path(parameter)] = changes
+
+
+def start_from_data(parameter: str, initializer: Any, z: Tensor) -> None:
+    """Tell that a `DataDriven` initialiser fits a parameter of the layer at hand to the z that the layer gives."""
+    current_context().data_driven[_path(parameter)] = (initializer, z)
+
+
+def mix_loss(weight: Tensor, partner: Tensor) -> None:
+    """Have the loss of each sample mixed with that for its partner's target: weight and 1 - weight of the two."""
+    context = current_context()
+    if context.mix is not None:
+        raise SettingsError("a network mixes its samples once: leave all but one Mixup out")
+    context.mix = (weight, partner)
+
+
+def _path(name: str) -> str:
+    """The name of a part of the layer at hand."""
+    layer = ops.current_builder().scope.layer
+    return f"{layer}.{name}" if layer else name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearprop import ops
-from clearprop.errors import SettingsError
 from clearprop.nn.context import hyper, is_training, random_uniform
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.ops import Tensor
+from clearprop.settings import check_settings, real
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,11 @@ class Dropout(Layer):
     The masks are a pure function of the seed, the step and the place, hence the same in a resumed run.
     """
 
-    rate: float = 0.5
+    rate: float = real(0.5, "[0, 1)")
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate < 1:
-            raise SettingsError(f"a dropout rate lies in [0, 1), received {self.rate!r}")
+        check_settings(self)
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""

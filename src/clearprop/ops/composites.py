@@ -121,6 +121,11 @@ def relu(x: Tensor) -> Tensor:
     return maximum(x, 0.0)
 
 
+def clip(x: Tensor, low: float, high: float) -> Tensor:
+    """x held within [low, high]; the derivative is 0 at both ends and beyond."""
+    return minimum(maximum(x, low), high)
+
+
 def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
     """x for x > 0, else slope x; the derivative at 0 is the slope."""
     return where(x > 0.0, x, x * slope)

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from clearprop import ops
-from clearprop.errors import SettingsError
 from clearprop.ops import Tensor
+from clearprop.settings import check_settings
 
 Slots = dict[str, Tensor]
+Tensors = Mapping[str, Tensor]
 
 
 class Optimizer(ABC):
     """A rule that turns a gradient into new parameters.
 
-    Subclasses are frozen dataclasses whose fields are the hyper-parameters, `learning_rate` among them. Each
-    field is a float64 scalar of the program, given when it runs, so that changing one never recompiles.
+    Subclasses are frozen dataclasses, `learning_rate` among their fields. A field declared `float` is a
+    hyper-parameter: a float64 scalar of the program, given when it runs, so that changing one never recompiles.
+    Other fields (bool, int, str) decide what the program is.
+
+    Most optimisers treat each parameter alike and for itself: they write `init` and `update`. Those that see all
+    gradients at once, or wrap another optimiser, write `init_all` and `apply` in their place.
     """
 
     learning_rate: float
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def parts(self) -> tuple[Optimizer, ...]:
+        """The optimisers that this one is made of; none, unless it wraps or divides."""
+        return ()
+
     def hyper(self) -> dict[str, float]:
         """Return the hyper-parameters by name."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: float(getattr(self, field.name)) for field in fields}
+        return {field.name: float(getattr(self, field.name)) for field in fields if field.type in (float, "float")}
 
-    def prepare(self, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def prepare(self, hyper: Tensors) -> dict[str, Tensor]:
         """Write what the updates of all parameters share, such as bias corrections; it joins `hyper`."""
         return {}
 
@@ -36,9 +50,7 @@ class Optimizer(ABC):
         """Write the first slots of one parameter."""
 
     @abstractmethod
-    def update(
-        self, parameter: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], hyper: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Slots]:
+    def update(self, parameter: Tensor, gradient: Tensor, slots: Tensors, hyper: Tensors) -> tuple[Tensor, Slots]:
         """Write the new parameter and slots.
 
         Args:
@@ -48,6 +60,40 @@ class Optimizer(ABC):
             hyper: the hyper-parameters, `t` (the number of this step, from 1) and what `prepare` wrote, as float64
                 scalars.
         """
+
+    def init_all(self, parameters: Tensors) -> Slots:
+        """Write the first slots of all parameters; those of a parameter are named `<parameter>.<slot>`."""
+        return {
+            f"{name}.{slot}": tensor
+            for name, parameter in parameters.items()
+            for slot, tensor in self.init(parameter).items()
+        }
+
+    def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
+        """Write all new parameters and all new slots, by the names they came with."""
+        hyper = {**hyper, **self.prepare(hyper)}
+        new: Slots = {}
+        after: Slots = {}
+        for name, parameter in parameters.items():
+            with at_parameter(name):
+                new[name], own = self.update(parameter, gradients[name], slots_of(name, slots), hyper)
+            after |= {f"{name}.{slot}": tensor for slot, tensor in own.items()}
+        return new, after
+
+    def evaluated(self, names: Sequence[str]) -> dict[str, str]:
+        """Return, for each parameter that is evaluated by other values than it trains with, the slot of those."""
+        return {}
+
+
+def at_parameter(name: str) -> AbstractContextManager[None]:
+    """Stand at the update of one parameter: what is written is named after its layer and letter."""
+    layer, _, letter = name.rpartition(".")
+    return ops.current_builder().at(layer=layer, quantity=f"update {letter}")
+
+
+def slots_of(name: str, slots: Tensors) -> Slots:
+    """Return the slots of one parameter, by their names without it."""
+    return {key.removeprefix(f"{name}."): slot for key, slot in slots.items() if key.startswith(f"{name}.")}
 
 
 def zeros_like(x: Tensor) -> Tensor:
@@ -60,7 +106,11 @@ def scaled(factor: Tensor, x: Tensor) -> Tensor:
     return ops.astype(factor, x.dtype) * x
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise `SettingsError` unless low <= value < high."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
-        raise SettingsError(f"{name} lies in [{low}, {high}), received {value!r}")
+def average(rate: Tensor, mean: Tensor, x: Tensor) -> Tensor:
+    """rate mean + (1 - rate) x: an exponential moving average takes in one more value."""
+    return scaled(rate, mean) + scaled(1.0 - rate, x)
+
+
+def whole_part(t: Tensor) -> Tensor:
+    """The whole part of a float64 number of at least 0."""
+    return ops.astype(ops.astype(t, "int64"), "float64")

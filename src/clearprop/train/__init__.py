@@ -11,10 +11,11 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.loop import CheckpointFile, Compiled, Samples, Training, evaluate, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, measure
+from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.settings import EarlyStopping, FitSettings, History
-from clearprop.train.state import FitState, read_checkpoint, write_checkpoint
+from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
 from clearprop.train.step import (
     Signature,
     StepPrograms,
@@ -24,6 +25,7 @@ from clearprop.train.step import (
     build_step,
     output_type,
 )
+from clearprop.train.whole_batch import Task, whole_batch_fit
 
 __all__ = [
     "METRICS",
@@ -34,6 +36,7 @@ __all__ = [
     "EarlyStopping",
     "EpochEnded",
     "Event",
+    "Fit",
     "FitEnded",
     "FitSettings",
     "FitStarted",
@@ -45,15 +48,18 @@ __all__ = [
     "Signature",
     "StepPrograms",
     "StopTraining",
+    "Task",
     "Training",
     "build_evaluation",
     "build_objective",
     "build_prediction",
     "build_step",
     "compute",
+    "copies",
     "evaluate",
     "measure",
     "output_type",
     "read_checkpoint",
+    "whole_batch_fit",
     "write_checkpoint",
 ]

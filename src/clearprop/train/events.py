@@ -63,7 +63,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class FitEnded:
-    """The fit is over: "finished", "early stopping", "interrupted", "terminated" or "diverged"."""
+    """The fit is over: "finished", "converged", "early stopping", "interrupted", "terminated" or "diverged"."""
 
     reason: str
     step: int

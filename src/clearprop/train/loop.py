@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clearprop.backends.protocol import CompiledStep, Executable, Stepper
-from clearprop.errors import DivergedError, SettingsError
+from clearprop.errors import DivergedError
 from clearprop.optim import Constant, Position, Schedule
 from clearprop.randomness import shuffle_key
 from clearprop.train.diagnose import first_non_finite
-from clearprop.train.events import (
-    CheckpointWritten,
-    Diverged,
-    EpochEnded,
-    Event,
-    FitEnded,
-    FitStarted,
-    Listener,
-    Progressed,
-    StopTraining,
-    is_patient,
-)
-from clearprop.train.metrics import compute
-from clearprop.train.settings import FitSettings, History
-from clearprop.train.signals import StopRequest, stop_on_signals
-from clearprop.train.state import FitState, copies, write_checkpoint
+from clearprop.train.events import EpochEnded, Listener, Progressed, is_patient
+from clearprop.train.fit import CheckpointFile, Fit, Samples
+from clearprop.train.settings import FitSettings
+from clearprop.train.state import Arrays, FitState
 
 Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
@@ -42,39 +28,24 @@ _STRETCH_STEPS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Encoded samples: x (n, ...), y, and a weight each or None; `decode` brings y back to the user's units."""
-
-    x: Array
-    y: Array
-    weight: Array | None = None
-    decode: Callable[[Array], Array] | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
-@dataclass(frozen=True)
 class Compiled:
-    """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters."""
+    """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters.
+
+    `scheduled` are those of the optimiser, which the schedule may change; `evaluated` the slots by which parameters are
+    evaluated (averages of theirs) instead of by themselves.
+    """
 
     step: CompiledStep
     evaluation: Callable[[], Executable]
     hyper: Mapping[str, float]
     key: Array
     schedule: Schedule
+    scheduled: Mapping[str, float]
+    evaluated: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class CheckpointFile:
-    """Where checkpoints go, and what must be the same when the run goes on."""
-
-    path: Path
-    guard: Any
-
-
-class Training:
-    """One fit, from its state to its end; made anew for every fit."""
+class Training(Fit):
+    """A fit by steps on batches."""
 
     def __init__(
         self,
@@ -87,51 +58,19 @@ class Training:
         checkpoint: CheckpointFile | None = None,
     ) -> None:
         self.compiled = compiled
-        self.state = state
-        self.settings = settings
-        self.train = train
-        self.validation = validation
-        self.listeners = list(listeners)
-        self.checkpoint = checkpoint
-        self.steps_per_epoch = settings.steps_per_epoch(len(train))
-        self.total_steps = settings.total_steps(len(train))
-        self.stop = StopRequest()
+        super().__init__(compiled.evaluation, state, settings, train, validation, listeners, checkpoint)
         self.stepper = self._stepper()
         self._pace = _STRETCH_SECONDS
-        self._seconds = 0.0
-        self._counted = time.monotonic()
-        self._last_checkpoint = time.monotonic()
         self._last_report = (time.monotonic(), 0)
         self._samples_done = 0
-        self._check_early_stopping()
+        self._memory = compiled.schedule.first()
+        for record in state.history.epochs:
+            self._memory = compiled.schedule.observe(self._memory, record)
 
-    def run(self) -> History:
-        """Train until the last step, early stopping, a request to stop, or a non-finite loss.
-
-        Raises:
-            DivergedError: the loss or a parameter became non-finite; the state is that before the step.
-        """
-        started = self._counted = time.monotonic()
-        reason = "early stopping" if self._patience_is_over() else "finished"
-        with stop_on_signals() as self.stop:
-            self._publish(self._fit_started())
-            try:
-                while self._has_more() and reason == "finished":
-                    reason = self.run_stretch()
-            except DivergedError as error:
-                self._publish(Diverged(self.state.step, str(error)))
-                self._end("diverged", started)
-                raise
-            self._end(reason, started)
-        return self.state.history
-
-    def _has_more(self) -> bool:
-        """Tell whether there are steps to do, or an epoch whose steps are done (a resumed one) is to be recorded."""
-        return self.state.step < self.total_steps or self.state.batch > 0
-
-    def _patience_is_over(self) -> bool:
-        watch = self.settings.early_stopping
-        return watch is not None and self.state.waited >= watch.patience
+    @property
+    def watched(self) -> list[tuple[str, str]]:
+        """Who watches which recorded quantity."""
+        return super().watched + [("the schedule", name) for name in self.compiled.schedule.watched]
 
     def run_stretch(self) -> str:
         """Run steps until something else is due, and do that; return "finished", or why training ends here."""
@@ -143,19 +82,25 @@ class Training:
             self._checkpoint_if_due()
         # a bound on steps may end the last epoch early; what was seen of it is recorded all the same
         if state.batch == self.steps_per_epoch or state.step == self.total_steps:
-            return self._end_epoch()
+            return self.end_epoch(state.loss_sum / self._samples_done_of_epoch())
         return "finished"
+
+    def end_epoch(self, loss: float, **more: float) -> str:
+        """Record the epoch at hand, and let the schedule see its record."""
+        reason = super().end_epoch(loss, **more)
+        self._memory = self.compiled.schedule.observe(self._memory, self.state.history.epochs[-1])
+        return reason
 
     def run_steps(self, count: int) -> None:
         """Run steps on the next batches; the state changes only as long as the results are finite."""
         state, started, before = self.state, time.perf_counter(), self._samples_done_of_epoch()
-        stretch = self.stepper.run(state.step, count, self._varying(count), state.loss_sum)
+        stretch = self.stepper.run(state.step, count, self._varying_only(count), state.loss_sum)
         *passed, state.loss_sum = stretch.losses
         state.step, state.batch = state.step + stretch.steps, state.batch + stretch.steps
         self._share_out_time(stretch.steps, passed)
         if stretch.diverged:
             if state.batch == self.steps_per_epoch:
-                self._end_epoch()
+                self.end_epoch(state.loss_sum / self._samples_done_of_epoch())
             raise DivergedError(self._why())
         self._pace = (time.perf_counter() - started) / count
         self._samples_done += len(passed) * len(self.train) + self._samples_done_of_epoch() - before
@@ -184,21 +129,6 @@ class Training:
             for i, (record, took) in enumerate(zip(history.epochs[first:], seconds, strict=True), begin):
                 self._publish(EpochEnded(i, i * spe, record, took, False))
 
-    def _end_epoch(self) -> str:
-        """Record the epoch at hand, whose steps are done; return "finished", or why training ends here."""
-        state, history = self.state, self.state.history
-        record = self._record(self._samples_done_of_epoch())
-        now = time.monotonic()
-        history.epochs.append(record)
-        history.seconds.append(self._seconds + now - self._counted)
-        self._seconds, self._counted = 0.0, now
-        best = self._watch(record)
-        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
-        self._publish(EpochEnded(state.epoch, state.step, record, history.seconds[-1], best))
-        if self._patience_is_over():
-            return "early stopping"
-        return self.stop.reason or "finished"
-
     def _room(self) -> int:
         """Return how many steps may run before something else is due: time, a checkpoint, the end of an epoch."""
         state, every = self.state, self.settings.checkpoint_steps
@@ -210,9 +140,9 @@ class Training:
         return min(left, _STRETCH_STEPS, max(1, int(_STRETCH_SECONDS / self._pace)))
 
     def _stops_at_epochs(self) -> bool:
-        """Tell whether somebody needs the state as it is when an epoch ends."""
+        """Tell whether somebody needs the state, or the record, as it is when an epoch ends."""
         settings = self.settings
-        recorded = self.validation is not None or bool(settings.metrics) or settings.early_stopping is not None
+        recorded = self.validation is not None or bool(settings.metrics) or bool(self.watched)
         return recorded or not all(map(is_patient, self.listeners))
 
     def _stepper(self) -> Stepper:
@@ -229,98 +159,30 @@ class Training:
         state.slots = {name: stepper.state[name] for name in state.slots}
         return stepper
 
-    def learning_rates(self, count: int = 1) -> Array:
-        """Return the learning rates of the next steps."""
-        position = Position(self.state.step, self.steps_per_epoch, self.total_steps)
-        return self.compiled.hyper["learning_rate"] * self.compiled.schedule.factors(position, count)
+    def varying(self, count: int = 1) -> dict[str, Array]:
+        """Return the hyper-parameters that the schedule changes, for the next steps."""
+        position = Position(self.state.step, self.steps_per_epoch, self.total_steps, self._memory)
+        return self.compiled.schedule.values(position, count, self.compiled.scheduled)
 
-    def _varying(self, count: int) -> dict[str, Array]:
-        """Return what differs between the next steps: the learning rate, unless it is constant."""
-        return {} if type(self.compiled.schedule) is Constant else {"learning_rate": self.learning_rates(count)}
+    def _varying_only(self, count: int) -> dict[str, Array]:
+        """Return what differs between the next steps; nothing, where the schedule is constant."""
+        return {} if type(self.compiled.schedule) is Constant else self.varying(count)
 
-    def save(self) -> None:
-        """Write a checkpoint, if there is a place for one."""
-        if self.checkpoint is None:
-            return
-        write_checkpoint(self.checkpoint.path, self.state, self.checkpoint.guard)
-        self._last_checkpoint = time.monotonic()
-        self._publish(CheckpointWritten(self.state.step, str(self.checkpoint.path)))
-
-    def _checkpoint_if_due(self) -> None:
-        every = self.settings.checkpoint_steps
-        due = every is not None and self.state.step % every == 0
-        if due or time.monotonic() - self._last_checkpoint >= self.settings.checkpoint_seconds:
-            self.save()
-
-    def _record(self, samples: int) -> dict[str, float]:
+    @property
+    def evaluated(self) -> Arrays:
+        """The parameters as they are evaluated: their averages, where the optimiser keeps them."""
         state = self.state
-        record = {"epoch": float(state.epoch + 1), "loss": state.loss_sum / samples}
-        if self.settings.metrics:
-            _, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.train)
-            record |= measure(self.settings.metrics, self.train, prediction)
-        if self.validation is not None:
-            loss, prediction = evaluate(self.compiled.evaluation(), state.parameters, self.validation)
-            metrics = measure(self.settings.metrics, self.validation, prediction)
-            record |= {f"val_{name}": value for name, value in ({"loss": loss} | metrics).items()}
-        return record
-
-    def _check_early_stopping(self) -> None:
-        watch = self.settings.early_stopping
-        if watch is None:
-            return
-        names = ["loss", *self.settings.metrics]
-        names += [f"val_{name}" for name in names] if self.validation is not None else []
-        if watch.metric not in names:
-            hint = "" if self.validation is not None else "; give validation data to watch a val_ quantity"
-            raise SettingsError(
-                f"early stopping cannot watch {watch.metric!r}: the fit records {', '.join(names)}{hint}"
-            )
-
-    def _watch(self, record: Mapping[str, float]) -> bool:
-        """Keep the best epoch's weights; tell whether this is the best one so far."""
-        watch, state = self.settings.early_stopping, self.state
-        if watch is None:
-            return False
-        value = record[watch.metric]
-        if not watch.improves(value, state.best_value):
-            state.waited += 1
-            return False
-        state.best_value, state.waited, state.best = value, 0, copies(state.parameters)
-        state.history.best_epoch = state.epoch + 1
-        return True
-
-    def _end(self, reason: str, started: float) -> None:
-        state, watch = self.state, self.settings.early_stopping
-        state.history.reason = reason
-        self.save()
-        if watch is not None and watch.restore_best and state.best and reason in ("finished", "early stopping"):
-            state.parameters = dict(state.best)
-        history = state.history
-        seconds = time.monotonic() - started
-        self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
+        return state.parameters | {name: state.slots[slot] for name, slot in self.compiled.evaluated.items()}
 
     def _why(self) -> str:
-        rate = float(self.learning_rates()[0])
-        inputs = self.stepper.inputs(self.state.step, {"learning_rate": rate})
+        varying = {name: float(values[0]) for name, values in self.varying().items()}
+        rate = varying["learning_rate"]
+        inputs = self.stepper.inputs(self.state.step, varying)
         where = first_non_finite(self.compiled.step.program, inputs)
         return (
             f"training diverged at step {self.state.step + 1} (epoch {self.state.epoch + 1}): {where}. "
             f"The weights from before this step are kept. The learning rate was {rate:g}: "
             "try a tenth of it, check the scale of the data, or clip large targets"
-        )
-
-    def _fit_started(self) -> FitStarted:
-        count = sum(int(array.size) for array in self.state.parameters.values())
-        validation = 0 if self.validation is None else len(self.validation)
-        epochs = -(-self.total_steps // self.steps_per_epoch)
-        return FitStarted(
-            self.state.step,
-            epochs,
-            self.total_steps,
-            self.steps_per_epoch,
-            len(self.train),
-            validation,
-            count,
         )
 
     def _report_if_due(self) -> None:
@@ -332,41 +194,5 @@ class Training:
         self._last_report = (now, self._samples_done)
         state = self.state
         loss = state.loss_sum / max(self._samples_done_of_epoch(), 1)
-        rate = float(self.learning_rates()[0])
+        rate = float(self.varying()["learning_rate"][0])
         self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))
-
-    def _publish(self, event: Event) -> None:
-        """Hand an event to every listener; one that fails is reported and left out from then on."""
-        for listener in tuple(self.listeners):
-            try:
-                listener(event)
-            except StopTraining:
-                self.stop.reason = self.stop.reason or "interrupted"
-            except Exception as error:
-                self.listeners.remove(listener)
-                warnings.warn(f"the listener {listener!r} failed and was left out: {error!r}", stacklevel=2)
-
-
-def evaluate(
-    evaluation: Executable, parameters: Mapping[str, Array], samples: Samples, rows: int = 4096
-) -> tuple[float, Array]:
-    """Return the (weighted) mean loss over samples, and the predictions, in the inference form."""
-    losses, predictions = [], []
-    for start in range(0, max(len(samples), 1), rows):
-        part = slice(start, start + rows)
-        outputs = evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
-        losses.append(outputs["loss"])
-        predictions.append(outputs["prediction"])
-    loss = np.concatenate(losses).astype(np.float64)
-    weight = None if samples.weight is None else samples.weight.astype(np.float64)
-    mean = float(np.average(loss, weights=weight)) if len(loss) else float("nan")
-    return mean, np.concatenate(predictions)
-
-
-def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[str, float]:
-    """Compute metrics in the user's units."""
-    names = tuple(names)
-    if not names:
-        return {}
-    decode = samples.decode or (lambda values: values)
-    return compute(names, decode(samples.y), decode(prediction))

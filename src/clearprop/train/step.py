@@ -7,7 +7,7 @@ the inputs they replace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clearprop import ops
@@ -16,7 +16,7 @@ from clearprop.ir import Note, Program, Type
 from clearprop.losses import Loss, cost
 from clearprop.nn import Context, Layer, applying
 from clearprop.ops import Tensor
-from clearprop.optim import Optimizer
+from clearprop.optim import Optimizer, at_parameter, slots_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class StepPrograms:
         slots: parameters -> the optimiser's first slots.
         hyper: the default of every hyper-parameter by input name, the learning rate and the layers' included.
         slot_names: the names of all slots.
+        evaluated: the parameters that are evaluated by a slot (an average of theirs), and the slot's name.
     """
 
     objective: Program
@@ -55,6 +56,7 @@ class StepPrograms:
     slots: Program
     hyper: Mapping[str, float]
     slot_names: tuple[str, ...]
+    evaluated: Mapping[str, str]
 
     @property
     def readable(self) -> Program:
@@ -64,11 +66,14 @@ class StepPrograms:
 
 def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Signature) -> StepPrograms:
     """Write the objective, derive it, add the optimiser's update."""
-    objective, layer_hyper = build_objective(network, loss, signature)
+    context = Context(training=True)
+    objective = write_objective(network, loss, signature, context)
     derived = derive(objective, signature.trainable, of="objective")
     slots = _slots_program(optimizer, signature)
-    step = _step_program(derived, optimizer, signature, slots)
-    return StepPrograms(objective, step, slots, optimizer.hyper() | layer_hyper, slots.output_names)
+    evaluated = optimizer.evaluated(signature.trainable)
+    with applying(context):
+        step = _step_program(derived, optimizer, signature, slots, context.after_update)
+    return StepPrograms(objective, step, slots, optimizer.hyper() | context.hyper, slots.output_names, evaluated)
 
 
 def build_objective(
@@ -80,13 +85,16 @@ def build_objective(
         The program, and the default of each hyper-parameter that the layers take.
     """
     context = Context(training=training)
+    return write_objective(network, loss, signature, context), context.hyper
+
+
+def write_objective(network: Layer, loss: Loss, signature: Signature, context: Context) -> Program:
+    """Write the objective as `build_objective` does; what the layers tell the trace is left in the context."""
     with ops.tracing("objective") as builder, applying(context):
-        x = ops.placeholder("x", signature.x, Note("", "x"))
-        y = ops.placeholder("y", signature.y, Note("", "y"))
-        weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
-        output = network.apply(_parameters(signature), x)
+        parameters, x, y, weight = sample_inputs(signature)
+        output = network.apply(parameters, x)
         with builder.at(quantity="loss"):
-            per_sample = ops.label(loss.per_sample(output, y), "loss")
+            per_sample = ops.label(_mixed(loss, output, y, context), "loss")
         with builder.at(quantity="cost"):
             outputs = {"cost": ops.label(cost(per_sample, weight), "cost")}
         objective = outputs["cost"]
@@ -98,7 +106,17 @@ def build_objective(
             with builder.at(quantity="objective"):
                 objective = ops.label(outputs["cost"] + outputs["penalty"], "objective")
         outputs = {"objective": objective} | outputs
-        return builder.finish((name, tensor.value) for name, tensor in outputs.items()), context.hyper
+        return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def _mixed(loss: Loss, output: Tensor, y: Tensor, context: Context) -> Tensor:
+    """Write the loss of every sample, mixed with that for the target of its partner where a layer mixed the two."""
+    per_sample = loss.per_sample(output, y)
+    if context.mix is None:
+        return per_sample
+    weight, partner = context.mix
+    own = ops.astype(weight, per_sample.dtype)
+    return own * per_sample + (1.0 - own) * loss.per_sample(output, ops.take(y, partner))
 
 
 def build_prediction(network: Layer, loss: Loss, signature: Signature) -> Program:
@@ -127,6 +145,14 @@ def output_type(network: Layer, parameters: Mapping[str, Type], x: Type) -> Type
     return output.type
 
 
+def sample_inputs(signature: Signature) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor | None]:
+    """Declare samples, weights (if there are any) and parameters as inputs of the program being traced."""
+    x = ops.placeholder("x", signature.x, Note("", "x"))
+    y = ops.placeholder("y", signature.y, Note("", "y"))
+    weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
+    return _parameters(signature), x, y, weight
+
+
 def _weight_type(signature: Signature) -> Type:
     return Type(signature.x.dtype if signature.x.dtype.startswith("float") else "float32", signature.x.shape[:1])
 
@@ -142,15 +168,18 @@ def _parameters(signature: Signature) -> dict[str, Tensor]:
 def _slots_program(optimizer: Optimizer, signature: Signature) -> Program:
     with ops.tracing("slots") as builder:
         parameters = _parameters(signature)
-        outputs = {
-            f"{name}.{slot}": tensor.value
-            for name in signature.trainable
-            for slot, tensor in optimizer.init(parameters[name]).items()
-        }
-        return builder.finish(outputs.items())
+        first = optimizer.init_all({name: parameters[name] for name in signature.trainable})
+        return builder.finish((name, tensor.value) for name, tensor in first.items())
 
 
-def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, slots: Program) -> Program:
+def _step_program(
+    derived: Program,
+    optimizer: Optimizer,
+    signature: Signature,
+    slots: Program,
+    after_update: Mapping[str, Sequence[Callable[[Tensor], Tensor]]],
+) -> Program:
+    evaluated = optimizer.evaluated(signature.trainable)
     with ops.tracing("training_step") as builder:
         tensors = {value: Tensor(builder.input(value.name, value.type, value.note)) for value in derived.inputs}
         replay(derived, tensors)
@@ -160,30 +189,20 @@ def _step_program(derived: Program, optimizer: Optimizer, signature: Signature, 
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
-            hyper |= optimizer.prepare(hyper)
+            gradients = {name: tensors[derived.output(f"grad.{name}")] for name in signature.trainable}
+            parameters = {name: inputs[name] for name in signature.trainable}
+            new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
         for name in signature.trainable:
-            gradient = tensors[derived.output(f"grad.{name}")]
-            outputs |= _update(optimizer, name, inputs[name], gradient, state, hyper)
+            own = {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
+            for change in after_update.get(name, ()):
+                with at_parameter(name):
+                    for key in dict.fromkeys((name, evaluated.get(name, name))):
+                        own[key] = change(own[key])
+            outputs |= own
         objective = tensors[derived.output("objective")]
         outputs["health"] = _health(objective, [outputs[name] for name in signature.trainable])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
-
-
-def _update(
-    optimizer: Optimizer,
-    name: str,
-    parameter: Tensor,
-    gradient: Tensor,
-    state: Mapping[str, Tensor],
-    hyper: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """Write the update of one parameter; its outputs are named after what they replace."""
-    layer, _, letter = name.rpartition(".")
-    own = {key.removeprefix(f"{name}."): slot for key, slot in state.items() if key.startswith(f"{name}.")}
-    with ops.current_builder().at(layer=layer, quantity=f"update {letter}"):
-        new, slots = optimizer.update(parameter, gradient, own, hyper)
-    return {name: new} | {f"{name}.{slot}": tensor for slot, tensor in slots.items()}
 
 
 def _health(objective: Tensor, parameters: list[Tensor]) -> Tensor:

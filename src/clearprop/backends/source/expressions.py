@@ -28,7 +28,10 @@ WIDTH = 100
 
 _LARGEST_PLAIN_INTEGER = 2**20
 _OPERAND = r"%?\w[\w.]*"
-_POWER = re.compile(rf"(?<![\w.)\]%])({_OPERAND}) \*\* (?:({_OPERAND})(?![\w.(\[])|\(?(-\d+)\)?)")
+_DIGITS = r"\d+(?:\.\d+)?"
+_POWER = re.compile(
+    rf"(?<![\w.)\]%])({_OPERAND}) \*\* (?:({_OPERAND})(?![\w.(\[])|\((-{_DIGITS})\)|(-{_DIGITS})(?![\w.]))"
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def as_dims(attribute: Attribute) -> Shape:
 
 def unparse(tree: ast.expr) -> str:
     """Return the text of an expression; the power of two short operands is written without blanks."""
-    return _POWER.sub(r"\1**\2\3", ast.unparse(tree))
+    return _POWER.sub(r"\1**\2\3\4", ast.unparse(tree))
 
 
 # -- writing a node --------------------------------------------------------------------------------------------

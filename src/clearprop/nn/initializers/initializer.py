@@ -1,0 +1,32 @@
+"""What every initialiser is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.randomness import Key
+from clearprop.settings import check_settings
+
+Array = np.ndarray[Any, Any]
+
+
+class Initializer(ABC):
+    """Makes the first values of one parameter."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @abstractmethod
+    def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
+        """Return float64 values of a shape.
+
+        Args:
+            key: the parameter's random stream.
+            shape: the parameter's shape.
+            fan_in: how many inputs feed one output of the layer.
+            fan_out: how many outputs one input feeds.
+        """

@@ -1,0 +1,262 @@
+"""What every way of training shares: epochs recorded, early stopping, checkpoints, events, the end."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.backends.protocol import Executable
+from clearprop.errors import DivergedError, SettingsError
+from clearprop.train.events import (
+    CheckpointWritten,
+    Diverged,
+    EpochEnded,
+    Event,
+    FitEnded,
+    FitStarted,
+    Listener,
+    StopTraining,
+)
+from clearprop.train.metrics import compute
+from clearprop.train.settings import FitSettings, History
+from clearprop.train.signals import StopRequest, stop_on_signals
+from clearprop.train.state import Arrays, FitState, copies, write_checkpoint
+
+Array = np.ndarray[Any, Any]
+_CUT_SHORT = ("interrupted", "terminated", "diverged")
+"""The ends at which the weights stay as they are, though another epoch's were better."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Encoded samples: x (n, ...), y, and a weight each or None; `decode` brings y back to the user's units."""
+
+    x: Array
+    y: Array
+    weight: Array | None = None
+    decode: Callable[[Array], Array] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """Where checkpoints go, and what must be the same when the run goes on."""
+
+    path: Path
+    guard: Any
+
+
+class Fit(ABC):
+    """One fit, from its state to its end; made anew for every fit.
+
+    Attributes:
+        state: where training stands.
+        result: the parameters that the fit leaves when it has ended: as they are evaluated, or the best epoch's.
+    """
+
+    def __init__(
+        self,
+        evaluation: Callable[[], Executable],
+        state: FitState,
+        settings: FitSettings,
+        train: Samples,
+        validation: Samples | None = None,
+        listeners: Sequence[Listener] = (),
+        checkpoint: CheckpointFile | None = None,
+    ) -> None:
+        self.evaluation = evaluation
+        self.state = state
+        self.settings = settings
+        self.train = train
+        self.validation = validation
+        self.listeners = list(listeners)
+        self.checkpoint = checkpoint
+        self.steps_per_epoch = settings.steps_per_epoch(len(train))
+        self.total_steps = settings.total_steps(len(train))
+        self.result: Arrays = {}
+        self.stop = StopRequest()
+        self._last_checkpoint = self._counted = time.monotonic()
+        self._seconds = 0.0
+        self._check_watched()
+
+    @abstractmethod
+    def run_stretch(self) -> str:
+        """Run until something else is due, and do that; return "finished", or why training ends here."""
+
+    @property
+    def evaluated(self) -> Arrays:
+        """The parameters as they are evaluated."""
+        return self.state.parameters
+
+    @property
+    def watched(self) -> list[tuple[str, str]]:
+        """Who watches which recorded quantity."""
+        stopping = self.settings.early_stopping
+        return [] if stopping is None else [("early stopping", stopping.metric)]
+
+    def run(self) -> History:
+        """Train until the last step, early stopping, a request to stop, or a non-finite loss.
+
+        Raises:
+            DivergedError: the loss or a parameter became non-finite; the state is that before the step.
+        """
+        started = self._counted = time.monotonic()
+        reason = "early stopping" if self._patience_is_over() else "finished"
+        with stop_on_signals() as self.stop:
+            self._publish(self._fit_started())
+            try:
+                if reason == "finished":
+                    reason = self.run_stretches()
+            except DivergedError as error:
+                self._publish(Diverged(self.state.step, str(error)))
+                self._end("diverged", started)
+                raise
+            self._end(reason, started)
+        return self.state.history
+
+    def run_stretches(self) -> str:
+        """Run stretch after stretch; return why training ends."""
+        reason = "finished"
+        while self._has_more() and reason == "finished":
+            reason = self.run_stretch()
+        return reason
+
+    def end_epoch(self, loss: float, **more: float) -> str:
+        """Record the epoch at hand, whose work is done; return "finished", or why training ends here."""
+        state = self.state
+        record, now = self._record(loss) | more, time.monotonic()
+        state.history.epochs.append(record)
+        state.history.seconds.append(self._seconds + now - self._counted)
+        self._seconds, self._counted = 0.0, now
+        best = self._watch(record)
+        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+        self._publish(EpochEnded(state.epoch, state.step, record, state.history.seconds[-1], best))
+        if self._patience_is_over():
+            return "early stopping"
+        return self.stop.reason or "finished"
+
+    def _has_more(self) -> bool:
+        """Tell whether there are steps to do, or an epoch whose steps are done (a resumed one) is to be recorded."""
+        return self.state.step < self.total_steps or self.state.batch > 0
+
+    def _patience_is_over(self) -> bool:
+        watch = self.settings.early_stopping
+        return watch is not None and self.state.waited >= watch.patience
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a place for one."""
+        if self.checkpoint is None:
+            return
+        write_checkpoint(self.checkpoint.path, self.state, self.checkpoint.guard)
+        self._last_checkpoint = time.monotonic()
+        self._publish(CheckpointWritten(self.state.step, str(self.checkpoint.path)))
+
+    def _checkpoint_if_due(self) -> None:
+        every = self.settings.checkpoint_steps
+        due = every is not None and self.state.step % every == 0
+        if due or time.monotonic() - self._last_checkpoint >= self.settings.checkpoint_seconds:
+            self.save()
+
+    def _record(self, loss: float) -> dict[str, float]:
+        state = self.state
+        record = {"epoch": float(state.epoch + 1), "loss": loss}
+        if self.settings.metrics:
+            _, prediction = evaluate(self.evaluation(), self.evaluated, self.train)
+            record |= measure(self.settings.metrics, self.train, prediction)
+        if self.validation is not None:
+            validated, prediction = evaluate(self.evaluation(), self.evaluated, self.validation)
+            metrics = measure(self.settings.metrics, self.validation, prediction)
+            record |= {f"val_{name}": value for name, value in ({"loss": validated} | metrics).items()}
+        return record
+
+    def _check_watched(self) -> None:
+        """Raise `SettingsError` where early stopping or the schedule watches what is not recorded."""
+        names = ["loss", *self.settings.metrics]
+        names += [f"val_{name}" for name in names] if self.validation is not None else []
+        for who, name in self.watched:
+            if name not in names:
+                hint = "" if self.validation is not None else "; give validation data to watch a val_ quantity"
+                raise SettingsError(f"{who} cannot watch {name!r}: the fit records {', '.join(names)}{hint}")
+
+    def _watch(self, record: Mapping[str, float]) -> bool:
+        """Keep the best epoch's weights; tell whether this is the best one so far."""
+        watch, state = self.settings.early_stopping, self.state
+        if watch is None:
+            return False
+        value = record[watch.metric]
+        if not watch.improves(value, state.best_value):
+            state.waited += 1
+            return False
+        state.best_value, state.waited, state.best = value, 0, copies(self.evaluated)
+        state.history.best_epoch = state.epoch + 1
+        return True
+
+    def _end(self, reason: str, started: float) -> None:
+        state, watch = self.state, self.settings.early_stopping
+        state.history.reason = reason
+        self.save()
+        self.result = copies(self.evaluated)
+        if watch is not None and watch.restore_best and state.best and reason not in _CUT_SHORT:
+            self.result = dict(state.best)
+        history = state.history
+        seconds = time.monotonic() - started
+        self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))
+
+    def _fit_started(self) -> FitStarted:
+        count = sum(int(array.size) for array in self.state.parameters.values())
+        validation = 0 if self.validation is None else len(self.validation)
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return FitStarted(
+            self.state.step,
+            epochs,
+            self.total_steps,
+            self.steps_per_epoch,
+            len(self.train),
+            validation,
+            count,
+        )
+
+    def _publish(self, event: Event) -> None:
+        """Hand an event to every listener; one that fails is reported and left out from then on."""
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except StopTraining:
+                self.stop.reason = self.stop.reason or "interrupted"
+            except Exception as error:
+                self.listeners.remove(listener)
+                warnings.warn(f"the listener {listener!r} failed and was left out: {error!r}", stacklevel=2)
+
+
+def evaluate(
+    evaluation: Executable, parameters: Mapping[str, Array], samples: Samples, rows: int = 4096
+) -> tuple[float, Array]:
+    """Return the (weighted) mean loss over samples, and the predictions, in the inference form."""
+    losses, predictions = [], []
+    for start in range(0, max(len(samples), 1), rows):
+        part = slice(start, start + rows)
+        outputs = evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+        losses.append(outputs["loss"])
+        predictions.append(outputs["prediction"])
+    loss = np.concatenate(losses).astype(np.float64)
+    weight = None if samples.weight is None else samples.weight.astype(np.float64)
+    mean = float(np.average(loss, weights=weight)) if len(loss) else float("nan")
+    return mean, np.concatenate(predictions)
+
+
+def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[str, float]:
+    """Compute metrics in the user's units."""
+    names = tuple(names)
+    if not names:
+        return {}
+    decode = samples.decode or (lambda values: values)
+    return compute(names, decode(samples.y), decode(prediction))
