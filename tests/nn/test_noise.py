@@ -22,8 +22,7 @@ ONES = np.ones((400, 250))
 NOISY = {
     thing
     for name in nn.__all__
-    if inspect.isclass(thing := getattr(nn, name))
-    and thing.__module__ in ("clearprop.nn.noise", "clearprop.nn.dropout")
+    if inspect.isclass(thing := getattr(nn, name)) and thing.__module__ == "clearprop.nn.noise"
 }
 
 

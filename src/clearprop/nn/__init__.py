@@ -50,7 +50,6 @@ from clearprop.nn.context import (
     start_from_data,
 )
 from clearprop.nn.dense import Dense
-from clearprop.nn.dropout import Dropout
 from clearprop.nn.function import Function
 from clearprop.nn.initializers import (
     INITIALIZERS,
@@ -76,7 +75,7 @@ from clearprop.nn.initializers import (
     initializer,
 )
 from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
-from clearprop.nn.noise import NOISE, AlphaDropout, GaussianDropout, GaussianNoise, Mixup
+from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
 from clearprop.nn.shape_layers import Flatten
 

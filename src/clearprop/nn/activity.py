@@ -10,7 +10,7 @@ from clearprop.nn.context import add_penalty, hyper, is_training
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.nn.penalties import Penalty
 from clearprop.ops import Tensor
-from clearprop.settings import check_settings, real
+from clearprop.settings import real
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,6 @@ class KLSparsity(Layer):
     target: float = real(0.05, "(0, 1)")
     factor: float = real(1e-3, "[0, inf)")
     name: str | None = None
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x, and add factor sum_j KL(target || m_j)."""

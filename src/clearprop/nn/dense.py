@@ -17,7 +17,7 @@ from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
 from clearprop.nn.penalties import Penalty
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
-from clearprop.settings import check_settings, whole
+from clearprop.settings import whole
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Dense(Layer):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         activation(self.activation)
         if self.weights != "auto":
             initializer(self.weights)

@@ -15,6 +15,7 @@ from clearprop.ir import Batch, Shape, Type
 from clearprop.nn.context import Context, applying
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
+from clearprop.settings import check_settings
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
@@ -32,6 +33,9 @@ class Layer(ABC):
     """
 
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def init(self, key: Key, shapes: Shape) -> Arrays:
         """Return the initial parameters by name, in float64; none by default.

@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
 from clearprop.nn.activations.rectifiers import SELU_ALPHA, SELU_SCALE
 from clearprop.nn.context import hyper, is_training, mix_loss, random_normal, random_uniform
-from clearprop.nn.dropout import Dropout
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.ops import Tensor
-from clearprop.settings import check_settings, real
+from clearprop.settings import real
+
+
+class Noise(Layer):
+    """A layer that is random in training, and gives its input as it is otherwise."""
+
+    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+        """Return x, in training with its noise."""
+        return self.disturbed(x) if is_training() else x
+
+    @abstractmethod
+    def disturbed(self, x: Tensor) -> Tensor:
+        """Write x with its noise."""
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Layer):
+class Dropout(Noise):
+    """In training, each number is zero with probability `rate` and else divided by 1 - rate; nothing otherwise.
+
+    The expectation is the input, so that inference needs no change (inverted dropout; Srivastava et al., 2014).
+    The masks are a pure function of the seed, the step and the place, hence the same in a resumed run.
+    """
+
+    rate: float = real(0.5, "[0, 1)")
+    name: str | None = None
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """Return x / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
+        rate = hyper("rate", self.rate)
+        u = ops.name(random_uniform(x.shape), "u")
+        keep = ops.name(ops.astype(rate, "float32") <= u, "keep")
+        mask = ops.astype(keep, x.dtype) * ops.astype(1.0 / (1.0 - rate), x.dtype)
+        return ops.label(x * ops.label(mask, "mask"), "a")
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Noise):
     """In training, x + std e with e standard normal, new for each number and step; x otherwise."""
 
     std: float = real(0.1, "[0, inf)")
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+    def disturbed(self, x: Tensor) -> Tensor:
         """Return x plus noise."""
-        if not is_training():
-            return x
         std = ops.astype(hyper("std", self.std), x.dtype)
         return ops.label(x + std * ops.label(ops.astype(random_normal(x.shape), x.dtype), "noise"), "a")
 
 
 @dataclass(frozen=True)
-class GaussianDropout(Layer):
+class GaussianDropout(Noise):
     """In training, x (1 + s e) with e standard normal and s = sqrt(rate / (1 - rate)); x otherwise.
 
     The mean and the variance are those of dropout with the same rate (Srivastava et al., 2014, section 10).
@@ -42,13 +69,8 @@ class GaussianDropout(Layer):
     rate: float = real(0.5, "[0, 1)")
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+    def disturbed(self, x: Tensor) -> Tensor:
         """Return x times noise of mean 1."""
-        if not is_training():
-            return x
         rate = hyper("rate", self.rate)
         std = ops.astype(ops.sqrt(rate / (1.0 - rate)), x.dtype)
         noise = ops.label(1.0 + std * ops.astype(random_normal(x.shape), x.dtype), "noise")
@@ -56,7 +78,7 @@ class GaussianDropout(Layer):
 
 
 @dataclass(frozen=True)
-class AlphaDropout(Layer):
+class AlphaDropout(Noise):
     """Dropout for SELU: in training, dropped numbers become -scale alpha of SELU, and an affine map follows.
 
     With k = 1 for a kept number, else 0, q = 1 - rate and c = -scale alpha = -1.7581: a = s (x k + c (1 - k)) + t,
@@ -66,13 +88,8 @@ class AlphaDropout(Layer):
     rate: float = real(0.1, "[0, 1)")
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+    def disturbed(self, x: Tensor) -> Tensor:
         """Return x with numbers dropped to SELU's lower end, brought back to mean 0 and variance 1."""
-        if not is_training():
-            return x
         rate = hyper("rate", self.rate)
         low = -SELU_SCALE * SELU_ALPHA
         scale = 1.0 / ops.sqrt((1.0 - rate) * (1.0 + low * low * rate))
@@ -82,7 +99,7 @@ class AlphaDropout(Layer):
 
 
 @dataclass(frozen=True)
-class Mixup(Layer):
+class Mixup(Noise):
     """In training, mixes each sample with another one of its batch, and what is asked of it too (Zhang et al., 2018).
 
     x becomes w x + (1 - w) x', and the loss w loss(output, y) + (1 - w) loss(output, y'), where x', y' are the sample
@@ -97,13 +114,8 @@ class Mixup(Layer):
     alpha: float = real(0.2, "(0, inf)")
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+    def disturbed(self, x: Tensor) -> Tensor:
         """Return w x + (1 - w) x'."""
-        if not is_training():
-            return x
         weight = ops.label(_symmetric_beta(hyper("alpha", self.alpha)), "weight")
         partner = ops.name(_partners(x), "partner")
         mix_loss(weight, partner)
@@ -127,7 +139,7 @@ def _partners(x: Tensor) -> Tensor:
     return ops.where(places < count, places, places - count)
 
 
-NOISE: dict[str, type[Layer]] = {
+NOISE: dict[str, type[Noise]] = {
     "dropout": Dropout,
     "alpha_dropout": AlphaDropout,
     "gaussian_noise": GaussianNoise,

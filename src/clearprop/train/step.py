@@ -72,7 +72,7 @@ def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Sign
     slots = _slots_program(optimizer, signature)
     evaluated = optimizer.evaluated(signature.trainable)
     with applying(context):
-        step = _step_program(derived, optimizer, signature, slots, context.after_update)
+        step = _step_program(derived, optimizer, signature, slots, evaluated, context.after_update)
     return StepPrograms(objective, step, slots, optimizer.hyper() | context.hyper, slots.output_names, evaluated)
 
 
@@ -177,9 +177,9 @@ def _step_program(
     optimizer: Optimizer,
     signature: Signature,
     slots: Program,
+    evaluated: Mapping[str, str],
     after_update: Mapping[str, Sequence[Callable[[Tensor], Tensor]]],
 ) -> Program:
-    evaluated = optimizer.evaluated(signature.trainable)
     with ops.tracing("training_step") as builder:
         tensors = {value: Tensor(builder.input(value.name, value.type, value.note)) for value in derived.inputs}
         replay(derived, tensors)

@@ -8,7 +8,6 @@ from typing import ClassVar
 from clearprop import ops
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.ops import Tensor
-from clearprop.settings import check_settings
 
 
 class Activation(Layer):
@@ -21,9 +20,6 @@ class Activation(Layer):
 
     gain: ClassVar[float] = 1.0
     start: ClassVar[str] = "xavier"
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return function(x)."""
