@@ -16,6 +16,7 @@ F = Type("float32", (N, 3))
 F64 = Type("float64", (N, 3))
 B = Type("bool", (N, 3))
 I = Type("int64", (N,))  # noqa: E741
+W1 = {"stride": (1,), "dilation": (1,)}
 KEY, STEP = Type("uint32", (2,)), Type("int64")
 
 
@@ -91,6 +92,21 @@ REFUSED: list[tuple[str, list[Type], dict[str, Any], str]] = [
     ("matmul", [F, Type("float64", (3, 2))], {}, "of one dtype"),
     ("matmul", [f(2, 3, 3), f(1, 3, 3)], {}, "two stacks of matrices"),
     ("matmul", [Type("int64", (2, 2)), Type("int64", (2, 2))], {}, "matmul needs a float tensor"),
+    ("flip", [F], {"axes": (2,)}, r"lie in 0\.\.1"),
+    ("windows", [F], {"axes": (1,), "size": (4,), **W1}, "spans 4 elements does not fit into a length of 3"),
+    ("windows", [F], {"axes": (1,), "size": (2,), "stride": (1,), "dilation": (3,)}, "spans 4 elements"),
+    ("windows", [F], {"axes": (0,), "size": (1,), **W1}, "do not slide along the batch n"),
+    ("windows", [F], {"axes": (1,), "size": (0,), **W1}, r"size is 1 positive integer\(s\), .* received \(0,\)"),
+    ("windows", [F], {"axes": (1,), "size": (2,), "stride": (1, 1), "dilation": (1,)}, "stride is 1 positive"),
+    ("overlap_add", [f(N, 2, 2)], {"axes": (1,), "length": (4,), **W1}, r"\(4,\) have \(3,\) places"),
+    ("overlap_add", [f(N, 2, 2)], {"axes": (0, 1), "length": (3,), **W1}, "2 axes need as many lengths"),
+    ("overlap_add", [f(N, 2, N)], {"axes": (1,), "length": (3,), **W1}, "the size of the windows is 1 positive"),
+    ("conv", [f(N, 5, 2), f(3, 3, 4)], W1, "x has 2 channels and w takes 3"),
+    ("conv", [f(N, 5, 2), f(3, 2, 0)], W1, "at least one channel and one output"),
+    ("conv", [f(N, 5), f(5, 4)], W1, r"x \(n, \*lengths, channels\)"),
+    ("conv", [f(N, 5, 2), Type("float64", (3, 2, 4))], W1, "of one dtype"),
+    ("conv", [f(N, 2, 2), f(3, 2, 4)], W1, "spans 3 elements does not fit into a length of 2"),
+    ("conv", [f(N, 5, 2), f(3, 2, 4)], {"stride": (0,), "dilation": (1,)}, "stride is 1 positive"),
 ]  # fmt: skip
 
 

@@ -131,6 +131,44 @@ def matmul_loop(x: Any, y: Any) -> Any:
     return (x[..., :, :, None].astype(float) * y[..., None, :, :].astype(float)).sum(axis=-2)
 
 
+def windows_loop(x: Any, axes: Any, size: Any, stride: Any, dilation: Any) -> Any:
+    places = [(x.shape[a] - d * (k - 1) - 1) // s + 1 for a, k, s, d in zip(axes, size, stride, dilation, strict=True)]
+    shape = list(x.shape)
+    for axis, count in zip(axes, places, strict=True):
+        shape[axis] = count
+    result = np.empty((*shape, *size), x.dtype)
+    for index in np.ndindex(result.shape):
+        source = list(index[: x.ndim])
+        for axis, k, s, d in zip(axes, index[x.ndim :], stride, dilation, strict=True):
+            source[axis] = index[axis] * s + k * d
+        result[index] = x[tuple(source)]
+    return result
+
+
+def overlap_loop(g: Any, axes: Any, length: Any, stride: Any, dilation: Any) -> Any:
+    rank = g.ndim - len(axes)
+    shape = list(g.shape[:rank])
+    for axis, size in zip(axes, length, strict=True):
+        shape[axis] = size
+    numbers = np.arange(math.prod(shape)).reshape(shape)
+    sources = windows_loop(numbers, axes, g.shape[rank:], stride, dilation)
+    return np.bincount(sources.ravel(), g.ravel().astype(float), math.prod(shape)).reshape(shape)
+
+
+def conv_loop(x: Any, w: Any, stride: Any, dilation: Any) -> Any:
+    rank = x.ndim - 2
+    places = [
+        (length - d * (k - 1) - 1) // s + 1
+        for length, k, s, d in zip(x.shape[1:-1], w.shape, stride, dilation, strict=False)
+    ]
+    result = np.zeros((x.shape[0], *places, w.shape[-1]))
+    for p in np.ndindex(*places):
+        for k in np.ndindex(w.shape[:rank]):
+            at = tuple(p[i] * stride[i] + k[i] * dilation[i] for i in range(rank))
+            result[(slice(None), *p)] += x[(slice(None), *at)].astype(float) @ w[k].astype(float)
+    return result
+
+
 MEANINGS: dict[str, Callable[..., Any]] = {
     "negative": lambda x: 0 - x,
     "exp": lambda x: np.power(math.e, x.astype(np.longdouble)),
@@ -175,6 +213,10 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "sum": reduce_loop(math.fsum),
     "max": reduce_loop(lambda numbers: max(numbers)),
     "matmul": matmul_loop,
+    "flip": lambda x, axes: x[tuple(slice(None, None, -1 if i in axes else None) for i in range(x.ndim))],
+    "windows": windows_loop,
+    "overlap_add": overlap_loop,
+    "conv": conv_loop,
 }
 ELSEWHERE = {"random_bits"}  # test_random_bits.py
 

@@ -54,7 +54,7 @@ from clearprop.ops.elementwise import astype, stop_gradient
 from clearprop.ops.indexing import arange, random_bits, scatter_add, take
 from clearprop.ops.record import PRIMITIVES, Example, OpDef, Operand, primitive, rule_of
 from clearprop.ops.reductions import max, sum
-from clearprop.ops.shaping import concat, pad, permute_dims, stack
+from clearprop.ops.shaping import concat, flip, pad, permute_dims, stack
 from clearprop.ops.tensor import (
     Tensor,
     TensorLike,
@@ -70,6 +70,7 @@ from clearprop.ops.tensor import (
     trace,
     tracing,
 )
+from clearprop.ops.windows import conv, conv_transpose, overlap_add, windows
 
 __all__ = [
     "PRIMITIVES",
@@ -87,6 +88,8 @@ __all__ = [
     "clip",
     "concat",
     "constant",
+    "conv",
+    "conv_transpose",
     "cos",
     "current_builder",
     "divide",
@@ -96,6 +99,7 @@ __all__ = [
     "exp",
     "expm1",
     "flatten",
+    "flip",
     "label",
     "leaky_relu",
     "less",
@@ -119,6 +123,7 @@ __all__ = [
     "negative",
     "norm",
     "one_hot",
+    "overlap_add",
     "pad",
     "permute_dims",
     "placeholder",
@@ -148,4 +153,5 @@ __all__ = [
     "uniform",
     "var",
     "where",
+    "windows",
 ]

@@ -1,4 +1,4 @@
-"""Primitives that move elements without changing them: reshape, transpose, broadcast, slice, pad, join."""
+"""Primitives that move elements without changing them: reshape, transpose, flip, broadcast, slice, pad, join."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def permute_dims(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
     """Transpose: dimension i of the result is dimension axes[i] of x; None reverses them."""
     axes = tuple(reversed(range(x.rank))) if axes is None else tuple(axes)
     return x if axes == tuple(range(x.rank)) else emit("permute_dims", x, axes=axes)
+
+
+def flip(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Reverse the order of the elements along axes."""
+    return emit("flip", x, axes=tuple(axes)) if axes else x
 
 
 def concat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
@@ -89,6 +94,28 @@ register(
         examples=(
             Example((Operand((N, 2, 3)),), {"axes": (2, 0, 1)}),
             Example((Operand((2, 3)),), {"axes": (1, 0)}),
+        ),
+    )
+)
+
+# -- flip ------------------------------------------------------------------------------------------------------
+
+
+def _flip_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Type, ...]:
+    (x,) = take_inputs("flip", types, 1)
+    attribute_axes("flip", attrs["axes"], x.rank)
+    return (x,)
+
+
+register(
+    OpDef(
+        name="flip",
+        infer=_flip_rule,
+        numpy="np.flip(x0, axes)",
+        vjp=lambda g, ans, x, axes: (flip(g, axes),),
+        examples=(
+            Example((Operand((N, 3)),), {"axes": (1,)}),
+            Example((Operand((2, 3, N)),), {"axes": (0, 2)}),
         ),
     )
 )
