@@ -67,8 +67,12 @@ WRONG = [
 ]
 
 
+def needs_a_number(kind: Any, item: dataclasses.Field[Any]) -> bool:
+    return item.name in limits(kind) and item.default is dataclasses.MISSING
+
+
 def build(kind: Any, **changed: Any) -> Any:
-    needed = {"units": 3} if kind is nn.Dense else {}
+    needed = {item.name: 3 for item in dataclasses.fields(kind) if needs_a_number(kind, item)}
     return kind(**(needed | changed))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+import window_loops as loops
 
 from clearprop import nn, ops
 from clearprop.randomness import Key
@@ -36,11 +37,40 @@ def dense(p: Params, x: Array, prefix: str = "") -> Array:
     return x @ p[f"{prefix}W"] + p.get(f"{prefix}b", 0.0)
 
 
+def conv(p: Params, x: Array, pads: list[tuple[int, int]], groups: int = 1) -> Array:
+    ones = (1,) * len(pads)
+    return loops.conv(x, p["W"], ones, ones, pads, groups) + p["b"]
+
+
+def spread(p: Params, x: Array) -> Array:
+    lengths = [2 * n for n in x.shape[1:-1]]
+    twos, ones, zeros = ((k,) * len(lengths) for k in (2, 1, 0))
+    return loops.conv_transpose(x, p["W"], twos, ones, lengths, zeros) + p["b"]
+
+
 RNG = np.random.default_rng(5)
 BIAS = {"b": RNG.normal(size=4)}
 WEIGHTS = {"W": RNG.normal(size=(3, 4))}
 
 CASES: dict[type[nn.Layer], list[Case]] = {
+    nn.Conv1D: [Case(nn.Conv1D(2, 3, "tanh", padding="same"), lambda p, x: np.tanh(conv(p, x, [(1, 1)])), (4, 2))],
+    nn.Conv2D: [Case(nn.Conv2D(2, 2, padding=1), lambda p, x: conv(p, x, [(1, 1)] * 2), (3, 2, 2))],
+    nn.DepthwiseConv2D: [Case(nn.DepthwiseConv2D(2, 2), lambda p, x: conv(p, x, [(0, 0)] * 2, 2), (3, 3, 2))],
+    nn.ConvTranspose1D: [Case(nn.ConvTranspose1D(2, 2, stride=2), spread, (3, 2))],
+    nn.ConvTranspose2D: [Case(nn.ConvTranspose2D(2, 2, stride=2), spread, (2, 3, 1))],
+    nn.MaxPool1D: [Case(nn.MaxPool1D(), lambda p, x: x.reshape(len(x), 2, 2, 3).max(axis=2), (4, 3))],
+    nn.MaxPool2D: [Case(nn.MaxPool2D(), lambda p, x: x.reshape(len(x), 2, 2, 1, 2, 3).max(axis=(2, 4)), (4, 2, 3))],
+    nn.AveragePool1D: [Case(nn.AveragePool1D(2, 1), lambda p, x: (x[:, 1:] + x[:, :-1]) / 2, (4, 3))],
+    nn.AveragePool2D: [
+        Case(nn.AveragePool2D(), lambda p, x: x.reshape(len(x), 2, 2, 1, 2, 3).mean(axis=(2, 4)), (4, 2, 3))
+    ],
+    nn.GlobalAveragePool: [Case(nn.GlobalAveragePool(), lambda p, x: x.mean(axis=(1, 2)), (2, 3, 2))],
+    nn.GlobalMaxPool: [Case(nn.GlobalMaxPool(), lambda p, x: x.max(axis=1), (3, 2))],
+    nn.Upsample: [
+        Case(nn.Upsample(), lambda p, x: x.repeat(2, axis=1).repeat(2, axis=2), (2, 1, 2)),
+        Case(nn.Upsample(3, "linear"), lambda p, x: loops.upsample(x, (3,), "linear"), (3, 2)),
+    ],
+    nn.ChannelsLast: [Case(nn.ChannelsLast(), lambda p, x: np.moveaxis(x, 1, -1), (2, 3, 4))],
     nn.AlphaDropout: [Case(nn.AlphaDropout(0.3), lambda p, x: x)],
     nn.GaussianDropout: [Case(nn.GaussianDropout(0.3), lambda p, x: x)],
     nn.GaussianNoise: [Case(nn.GaussianNoise(0.3), lambda p, x: x)],

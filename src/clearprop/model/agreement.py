@@ -18,7 +18,8 @@ from clearprop.losses import (
     Loss,
     Poisson,
 )
-from clearprop.nn import Dense, Sequential, Sigmoid, Softmax, activation
+from clearprop.nn import Sequential, Sigmoid, Softmax, activation
+from clearprop.nn.affine import Affine
 
 Array = np.ndarray[Any, Any]
 _SUM_TOLERANCE = 1e-3
@@ -61,7 +62,7 @@ def check_final_activation(network: Sequential, loss: Loss) -> None:
     last = network.layers[-1]
     while isinstance(last, Sequential):
         last = last.layers[-1]
-    final = activation(last.activation) if isinstance(last, Dense) else last
+    final = activation(last.activation) if isinstance(last, Affine) else last
     for kinds, name in (((CrossEntropy, KLDivergence, Focal), Softmax), ((BinaryCrossEntropy, BinaryFocal), Sigmoid)):
         if isinstance(loss, kinds) and isinstance(final, name):
             raise SettingsError(

@@ -49,6 +49,7 @@ from clearprop.nn.context import (
     random_uniform,
     start_from_data,
 )
+from clearprop.nn.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from clearprop.nn.dense import Dense
 from clearprop.nn.function import Function
 from clearprop.nn.initializers import (
@@ -77,7 +78,9 @@ from clearprop.nn.initializers import (
 from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
 from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
-from clearprop.nn.shape_layers import Flatten
+from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
+from clearprop.nn.shape_layers import ChannelsLast, Flatten, Upsample
+from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
     "ACTIVATIONS",
@@ -96,11 +99,19 @@ __all__ = [
     "Activation",
     "ActivityPenalty",
     "AlphaDropout",
+    "AveragePool1D",
+    "AveragePool2D",
+    "ChannelsLast",
     "ClassPrior",
     "Constraint",
     "Context",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "DataDriven",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "ElasticNet",
     "Eye",
@@ -110,6 +121,8 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "Given",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
@@ -124,6 +137,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MaxNorm",
+    "MaxPool1D",
+    "MaxPool2D",
     "Maxout",
     "Mish",
     "Mixup",
@@ -153,6 +168,7 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "UnitNorm",
+    "Upsample",
     "VarianceScaling",
     "Xavier",
     "Zeros",

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
-from typing import TypeVar
 
-from clearprop import ops
-from clearprop.errors import SettingsError, ShapeError
+from clearprop.errors import ShapeError
 from clearprop.ir import Shape
-from clearprop.nn.activations import Activation, activation
+from clearprop.nn.affine import Affine
 from clearprop.nn.constraints import Constraint
-from clearprop.nn.context import add_penalty, after_update, is_training, start_from_data
-from clearprop.nn.initializers import DataDriven, Initializer, initializer
-from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
+from clearprop.nn.initializers import Initializer
+from clearprop.nn.layer import Arrays, Layer
 from clearprop.nn.penalties import Penalty
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
 from clearprop.settings import whole
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(Affine):
     """z = x W + b, a = activation(z).
 
     Shapes: x (n, ..., inputs), W (inputs, units), b (units), a (n, ..., units).
@@ -53,75 +48,19 @@ class Dense(Layer):
     weight_noise: Layer | None = None
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        activation(self.activation)
-        if self.weights != "auto":
-            initializer(self.weights)
-        initializer(self.biases)
-        for penalty in _several(self.penalty):
-            if not isinstance(penalty, Penalty):
-                raise SettingsError(
-                    f"a penalty is a Penalty such as L2(1e-4), or a tuple of them, received {penalty!r}"
-                )
-        for constraint in _several(self.constraint):
-            if not isinstance(constraint, Constraint):
-                raise SettingsError(
-                    f"a constraint is a Constraint such as MaxNorm(3.0), or a tuple of them, received {constraint!r}"
-                )
-        if not isinstance(self.weight_noise, Layer | None):
-            raise SettingsError(f"weight_noise is a layer such as Dropout(0.5), received {self.weight_noise!r}")
-
     def init(self, key: Key, shapes: Shape) -> Arrays:
         """Return W (inputs, units), with a bias b (units), and the activation's parameters, if it has any."""
         inputs = shapes[-1] if shapes else None
         if not isinstance(inputs, int):
             raise ShapeError(f"Dense takes samples with a last axis of numbers, received samples {show(shapes)}")
-        fans = (inputs, self.units)
-        params = {"W": self._weights()(key.child("W"), fans, *fans)}
-        if self.bias:
-            params["b"] = initializer(self.biases)(key.child("b"), (self.units,), *fans)
-        return params | self._activation_params(key)
+        return self.first_values(key, (inputs, self.units), inputs, self.units)
 
-    def apply(self, params: Tensors, x: Tensor) -> Tensor:
-        """Return activation(x W + b)."""
-        W = params["W"]
+    def checked(self, x: Tensor, W: Tensor) -> Tensor:
+        """Return x; its last axis holds the inputs."""
         if not x.rank or x.shape[-1] != W.shape[0]:
             raise ShapeError(f"expected a last axis of {W.shape[0]} features, received {show(x.shape)}")
-        noisy = W if self.weight_noise is None else apply_layer(self.weight_noise, "weight_noise", {}, W)
-        with ops.current_builder().at(quantity="z"):
-            z = x @ noisy + params["b"] if self.bias else x @ noisy
-            ops.label(z, "z")
-        self._tell(W, z)
-        with ops.current_builder().at(quantity="a"):
-            return activation(self.activation).apply(params, z)
+        return x
 
-    def _weights(self) -> Initializer:
-        if self.weights != "auto":
-            return initializer(self.weights)
-        return initializer(getattr(activation(self.activation), "start", "kaiming"))
-
-    def _activation_params(self, key: Key) -> Arrays:
-        layer = activation(self.activation)
-        params = layer.init(key.child("activation"), (self.units,))
-        if params and not isinstance(layer, Activation):
-            raise SettingsError(f"an activation has no weights, received {layer!r}: make it the next layer")
-        return params
-
-    def _tell(self, W: Tensor, z: Tensor) -> None:
-        """Tell the trace of penalties, constraints and initialisers that look at the data."""
-        for parameter, start in (("W", self.weights), ("b", self.biases if self.bias else "zeros")):
-            chosen = None if start == "auto" else initializer(start)
-            if isinstance(chosen, DataDriven):
-                start_from_data(parameter, chosen, z)
-        if not is_training():
-            return
-        for penalty in _several(self.penalty):
-            with ops.current_builder().at(quantity="penalty"):
-                add_penalty(ops.label(penalty(W), "penalty"))
-        if self.constraint:
-            after_update("W", *_several(self.constraint))
-
-
-def _several(thing: T | tuple[T, ...]) -> tuple[T, ...]:
-    return thing if isinstance(thing, tuple) else (thing,)
+    def linear(self, x: Tensor, W: Tensor) -> Tensor:
+        """Write x W."""
+        return x @ W

@@ -10,6 +10,7 @@ from clearprop.ir import Batch, Shape, dims_product
 from clearprop.ops.elementwise import astype, stop_gradient
 from clearprop.ops.indexing import arange, random_bits
 from clearprop.ops.reductions import Axis, max, normal_axes, sum
+from clearprop.ops.shaping import permute_dims
 from clearprop.ops.tensor import (
     Tensor,
     TensorLike,
@@ -18,8 +19,10 @@ from clearprop.ops.tensor import (
     broadcast_shapes,
     broadcast_to,
     emit,
+    matmul,
     reshape,
 )
+from clearprop.ops.windows import conv, windows
 
 
 def _unary(op: str, text: str) -> Callable[[Tensor], Tensor]:
@@ -183,3 +186,42 @@ def flatten(x: Tensor) -> Tensor:
     """Read each sample as one row: (n, 28, 28) becomes (n, 784)."""
     count = math.prod(dim for dim in x.shape[1:] if isinstance(dim, int))
     return reshape(x, (x.shape[0], count))
+
+
+def grouped_conv(x: Tensor, w: Tensor, groups: int, stride: tuple[int, ...], dilation: tuple[int, ...]) -> Tensor:
+    """Convolution in which channels and outputs are shared out, in order, over groups that do not see each other.
+
+    Args:
+        x: (n, *lengths, channels).
+        w: (*kernel, channels / groups, outputs).
+        groups: how many; 1 is `conv`, and as many as there are channels makes each output see one channel.
+        stride: as for `conv`.
+        dilation: as for `conv`.
+
+    Returns y (n, *places, outputs).
+    """
+    if groups == 1:
+        return conv(x, w, stride, dilation)
+    rank = x.rank - 2
+    kernel, (inputs, outputs) = tuple(range(rank)), _fixed(w)[-2:]
+    if x.shape[-1] != groups * inputs or outputs % groups:
+        raise ShapeError(f"{groups} groups do not share out {x.shape[-1]} channels and w {w.type}")
+    patches = windows(
+        x, tuple(range(1, rank + 1)), _fixed(w)[:rank], stride, dilation
+    )  # (n, *places, channels, *kernel)
+    places, each = patches.shape[: rank + 1], outputs // groups
+    grouped = reshape(w, (*w.shape[:-1], groups, each))
+    if inputs == 1:
+        w = permute_dims(grouped, (rank + 1, rank + 2, rank, *kernel))  # (groups, each, 1, *kernel)
+        w = reshape(w, (groups, each, *w.shape[3:]))
+        patches = reshape(patches, (*places, groups, 1, *patches.shape[rank + 2 :]))
+        return reshape(sum(patches * w, tuple(range(rank + 3, patches.rank))), (*places, outputs))
+    w = reshape(permute_dims(grouped, (rank + 1, rank, *kernel, rank + 2)), (groups, -1, each))
+    patches = reshape(patches, (-1, groups, w.shape[1]))
+    products = matmul(permute_dims(patches, (1, 0, 2)), w)  # (groups, n places, each)
+    return reshape(permute_dims(products, (1, 0, 2)), (*places, outputs))
+
+
+def _fixed(x: Tensor) -> tuple[int, ...]:
+    """Return the shape of a tensor without the batch."""
+    return tuple(dim for dim in x.shape if isinstance(dim, int))

@@ -1,0 +1,112 @@
+"""What layers with weights share: how W and b start, noise, penalties and constraints on W, the activation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+from clearprop import ops
+from clearprop.errors import SettingsError
+from clearprop.nn.activations import Activation, activation
+from clearprop.nn.constraints import Constraint
+from clearprop.nn.context import add_penalty, after_update, is_training, start_from_data
+from clearprop.nn.initializers import DataDriven, Initializer, initializer
+from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
+from clearprop.nn.penalties import Penalty
+from clearprop.ops import Tensor
+from clearprop.randomness import Key
+
+T = TypeVar("T")
+
+
+class Affine(Layer):
+    """z = a linear map of x by the weights W, plus b; a = activation(z). The last axis of W and z counts the units.
+
+    Attributes:
+        activation, bias, weights, biases, penalty, constraint, weight_noise: fields of each subclass, see `Dense`.
+    """
+
+    activation: str | Layer | Callable[[Tensor], Tensor] | None
+    bias: bool
+    weights: str | Initializer
+    biases: str | Initializer
+    penalty: Penalty | tuple[Penalty, ...]
+    constraint: Constraint | tuple[Constraint, ...]
+    weight_noise: Layer | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        activation(self.activation)
+        if self.weights != "auto":
+            initializer(self.weights)
+        initializer(self.biases)
+        for penalty in _several(self.penalty):
+            if not isinstance(penalty, Penalty):
+                raise SettingsError(
+                    f"a penalty is a Penalty such as L2(1e-4), or a tuple of them, received {penalty!r}"
+                )
+        for constraint in _several(self.constraint):
+            if not isinstance(constraint, Constraint):
+                raise SettingsError(
+                    f"a constraint is a Constraint such as MaxNorm(3.0), or a tuple of them, received {constraint!r}"
+                )
+        if not isinstance(self.weight_noise, Layer | None):
+            raise SettingsError(f"weight_noise is a layer such as Dropout(0.5), received {self.weight_noise!r}")
+
+    def first_values(self, key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Arrays:
+        """Return W of a shape, with a bias b, one for each of its last axis, and the activation's parameters."""
+        params = {"W": self._weights()(key.child("W"), shape, fan_in, fan_out)}
+        if self.bias:
+            params["b"] = initializer(self.biases)(key.child("b"), shape[-1:], fan_in, fan_out)
+        return params | self._activation_params(key, shape[-1])
+
+    def apply(self, params: Tensors, x: Tensor) -> Tensor:
+        """Return activation(the linear map of x by W, plus b)."""
+        x = self.checked(x, params["W"])
+        W = params["W"]
+        noisy = W if self.weight_noise is None else apply_layer(self.weight_noise, "weight_noise", {}, W)
+        with ops.current_builder().at(quantity="z"):
+            z = self.linear(x, noisy)
+            z = ops.label(z + params["b"] if self.bias else z, "z")
+        self._tell(W, z)
+        with ops.current_builder().at(quantity="a"):
+            return activation(self.activation).apply(params, z)
+
+    @abstractmethod
+    def checked(self, x: Tensor, W: Tensor) -> Tensor:
+        """Return x as `linear` takes it; `ShapeError` if it does not go with W."""
+
+    @abstractmethod
+    def linear(self, x: Tensor, W: Tensor) -> Tensor:
+        """Write the linear map of x."""
+
+    def _weights(self) -> Initializer:
+        if self.weights != "auto":
+            return initializer(self.weights)
+        return initializer(getattr(activation(self.activation), "start", "kaiming"))
+
+    def _activation_params(self, key: Key, units: int) -> Arrays:
+        layer = activation(self.activation)
+        params = layer.init(key.child("activation"), (units,))
+        if params and not isinstance(layer, Activation):
+            raise SettingsError(f"an activation has no weights, received {layer!r}: make it the next layer")
+        return params
+
+    def _tell(self, W: Tensor, z: Tensor) -> None:
+        """Tell the trace of penalties, constraints and initialisers that look at the data."""
+        for parameter, start in (("W", self.weights), ("b", self.biases if self.bias else "zeros")):
+            chosen = None if start == "auto" else initializer(start)
+            if isinstance(chosen, DataDriven):
+                start_from_data(parameter, chosen, z)
+        if not is_training():
+            return
+        for penalty in _several(self.penalty):
+            with ops.current_builder().at(quantity="penalty"):
+                add_penalty(ops.label(penalty(W), "penalty"))
+        if self.constraint:
+            after_update("W", *_several(self.constraint))
+
+
+def _several(thing: T | tuple[T, ...]) -> tuple[T, ...]:
+    return thing if isinstance(thing, tuple) else (thing,)
