@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from clearprop.backends.native.cache import Memo
 from clearprop.backends.native.executable import NativeExecutable
+from clearprop.backends.native.forks import renew_in_child
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine, translate
 from clearprop.backends.native.lowering import HOLES
 from clearprop.backends.native.module import Module, write_module, write_step_module
@@ -25,6 +26,7 @@ VARIABLE = "CLEARPROP_NATIVE_TARGET"
 
 _COMPILED: Memo[tuple[Module, MachineCode]] = Memo(most=64)
 """What this process compiled last, by the kind, the program's text and the target: together they decide the code."""
+renew_in_child(_COMPILED.renew_locks)
 
 
 class Native:
