@@ -83,7 +83,7 @@ def unmasked(values: Any) -> Array:
     if values.dtype.kind in "iuf":
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     if values.dtype.kind == "M":
-        return np.asarray(np.ma.filled(values, np.array("NaT", values.dtype)))
+        return np.asarray(np.ma.filled(values, np.datetime64("NaT", "us")))
     filled = np.ma.getdata(values).astype(object)  # filled(None) would mean NumPy's own filler, the text "?"
     filled[np.ma.getmaskarray(values)] = None
     return np.asarray(filled)

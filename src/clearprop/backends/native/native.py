@@ -86,8 +86,10 @@ class Native:
 
         return _COMPILED.get((kind, to_text(program), self.target), make)
 
-    def explain(self, program: Program) -> dict[str, str]:
-        """Return the stages of a program's way to machine code by name: kernels, llvm, assembly."""
-        text = write_module(program, self.target).text
-        llvm, assembly = translate(text, self.target)
+    def explain(self, program: Program, *, step: bool = False) -> dict[str, str]:
+        """Return the stages of a program's way to machine code by name: kernels, llvm, assembly; see `Backend`."""
+        module = (
+            write_step_module(program, Roles.of(program), self.target) if step else write_module(program, self.target)
+        )
+        llvm, assembly = translate(module.text, self.target)
         return {"kernels": outline(program), "llvm": llvm, "assembly": assembly}
