@@ -80,7 +80,7 @@ def compile_program(
         BackendError: the backend was asked for by name and does not run on this computer.
         ProgramError: the program breaks a rule of the representation, or asks for a batch size that no input has.
     """
-    return _hand_over(program, backend, derived_from, lambda runner, optimized: runner.compile(optimized))
+    return _hand_over(program, backend, derived_from, False, lambda runner, optimized: runner.compile(optimized))
 
 
 def compile_step(
@@ -90,17 +90,21 @@ def compile_step(
 
     Args and errors are those of `compile_program`; it is a ProgramError, too, if the program is no training step.
     """
-    return _hand_over(program, backend, derived_from, lambda runner, optimized: runner.compile_step(optimized))
+    return _hand_over(program, backend, derived_from, True, lambda runner, optimized: runner.compile_step(optimized))
 
 
 def _hand_over(
-    program: Program, backend: str, derived_from: Program | None, compiled_by: Callable[[Backend, Program], Compiled]
+    program: Program,
+    backend: str,
+    derived_from: Program | None,
+    step: bool,
+    compiled_by: Callable[[Backend, Program], Compiled],
 ) -> Compiled:
     """Optimise a program and let a backend compile it, or the reference, with a note, where that cannot."""
     verify_batch(program)
     runner = BACKENDS[choose_backend(backend)]()
     optimized = optimize(program)
-    _show(program, derived_from, backend)
+    _show(program, derived_from, backend, step)
     try:
         return compiled_by(runner, optimized)
     except BackendError as error:
@@ -121,7 +125,12 @@ def source_of(program: Program, function: str, title: str) -> str:
 
 
 def explain(
-    program: Program, stage: str, backend: str = DEFAULT_BACKEND, *, derived_from: Program | None = None
+    program: Program,
+    stage: str,
+    backend: str = DEFAULT_BACKEND,
+    *,
+    derived_from: Program | None = None,
+    step: bool = False,
 ) -> str:
     """Return what a program looks like at one of the `STAGES` on its way to the machine.
 
@@ -134,6 +143,8 @@ def explain(
     assembly  the machine code, as the assembler writes it
     ========  =====================================================================
 
+    With `step` it is handed over as a training step: its code replaces the state in place and loops over batches.
+
     Raises:
         SettingsError: there is no such stage.
         BackendError: the backend has none of that name: the reference runs a program as it is.
@@ -145,7 +156,7 @@ def explain(
     if stage == "passes":
         return "\n".join(_after_passes(program))
     name = choose_backend(backend)
-    texts = BACKENDS[name]().explain(optimize(program))
+    texts = BACKENDS[name]().explain(optimize(program), step=step)
     if stage not in texts:
         raise BackendError(f"the {name} backend has no stage {stage!r}: it runs a program as it is after the passes")
     return texts[stage]
@@ -160,14 +171,14 @@ def _after_passes(program: Program) -> Iterator[str]:
             yield f"# after {name}: {len(after.nodes)} nodes, before it {len(before.nodes)}\n{to_text(after)}"
 
 
-def _show(program: Program, derived_from: Program | None, backend: str) -> None:
+def _show(program: Program, derived_from: Program | None, backend: str, step: bool) -> None:
     """Print the stages that the environment asks for on stderr, or write each to a file of the folder it names."""
     asked = [stage.strip() for stage in os.environ.get(EXPLAIN, "").split(",") if stage.strip()]
     folder = os.environ.get(EXPLAIN_FOLDER)
     number = next(_numbers)
     for stage in asked:
         try:
-            text = explain(program, stage, backend, derived_from=derived_from)
+            text = explain(program, stage, backend, derived_from=derived_from, step=step)
         except BackendError as error:
             text = f"{error}\n"
         if folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from clearprop import ops
@@ -75,3 +76,17 @@ def test_a_model_explains_the_step_of_its_last_fit():
     model.backend = "reference"
     with pytest.raises(BackendError, match="runs a program as it is"):
         model.explain("assembly")
+
+
+def test_a_step_is_shown_as_it_runs_with_the_loop_over_batches(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLEARPROP_EXPLAIN", "llvm")
+    monkeypatch.setenv("CLEARPROP_EXPLAIN_DIR", str(tmp_path))
+    model = Model([Dense(2)], "cross_entropy", backend="native")
+    x = np.zeros((8, 3), np.float32)
+    model.fit(x, np.zeros(8, np.int64), epochs=1, progress=False)
+    model.predict(x)
+    shown = {path.name.split("-", 1)[1]: path.read_text() for path in tmp_path.iterdir()}
+    assert shown["training_step.llvm.txt"] == model.explain("llvm")
+    assert "define i64 @drive(" in model.explain("llvm")
+    assert "drive:" in model.explain("assembly")
+    assert "@drive" not in shown["prediction.llvm.txt"]

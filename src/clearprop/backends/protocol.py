@@ -108,8 +108,13 @@ class Backend(Protocol):
         """Return the program ready to be called; `BackendError` if this backend cannot run it."""
         ...
 
-    def explain(self, program: Program) -> dict[str, str]:
-        """Return by name the texts between the program and what the machine runs; none where it runs as it is."""
+    def explain(self, program: Program, *, step: bool = False) -> dict[str, str]:
+        """Return by name the texts between the program and what the machine runs; none where it runs as it is.
+
+        Args:
+            program: what is compiled.
+            step: whether `compile_step` compiles it, and not `compile`.
+        """
         ...
 
     def compile_step(self, program: Program) -> CompiledStep:

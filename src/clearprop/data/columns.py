@@ -83,7 +83,7 @@ def unmasked(values: Any) -> Array:
     if values.dtype.kind in "iuf":
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     if values.dtype.kind == "M":
-        return np.asarray(np.ma.filled(values, np.datetime64("NaT")))
+        return np.asarray(np.ma.filled(values, np.datetime64("NaT", "us")))
     filled = np.ma.getdata(values).astype(object)  # filled(None) would mean NumPy's own filler, the text "?"
     filled[np.ma.getmaskarray(values)] = None
     return np.asarray(filled)
@@ -183,4 +183,4 @@ def _dates_from_objects(name: str, values: list[Any]) -> Array:
 def _utc(value: Any) -> Any:
     if isinstance(value, datetime.datetime) and value.tzinfo is not None:
         return np.datetime64(value.astimezone(datetime.UTC).replace(tzinfo=None), "us")
-    return np.datetime64("NaT") if value is None else np.datetime64(value, "us")
+    return np.datetime64("NaT", "us") if value is None else np.datetime64(value, "us")

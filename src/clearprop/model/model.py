@@ -300,7 +300,7 @@ class Model:
             BackendError: the model's backend has no such stage.
         """
         programs = self._last_step()
-        return explain(programs.step, stage, self.backend, derived_from=programs.objective)
+        return explain(programs.step, stage, self.backend, derived_from=programs.objective, step=True)
 
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""

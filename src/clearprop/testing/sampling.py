@@ -56,7 +56,8 @@ def draw_operand(
     type_ = operand_type(operand, dtype)
     shape = resolve_shape(operand.shape, n)
     if type_.dtype == "bool":
-        return np.asarray(rng.integers(0, 2, shape), np.bool_)
+        # any byte but 0 is true, and half of them are 0
+        return np.asarray(rng.integers(0, 2, shape) * rng.integers(1, 256, shape), np.uint8).view(np.bool_)
     if not type_.dtype.startswith("float"):
         return rng.integers(int(operand.low), int(operand.high), shape, dtype=type_.dtype)
     size = int(np.prod(shape))

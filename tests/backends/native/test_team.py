@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import python
 from team_regions import Regions
 
 from clearprop import ops
@@ -160,36 +159,6 @@ def test_programs_in_several_threads_give_the_same_bits() -> None:
 
 # -- processes ---------------------------------------------------------------------------------------------------
 
-_START = """\
-import os, sys, threading, time
-import numpy as np
-from clearprop import ops
-from clearprop.backends.native import Native
-from clearprop.backends.native import threads as workers
-from clearprop.backends.native.jit import compile_text, host_features, host_machine
-from clearprop.backends.native.targets import choose
-from clearprop.ir import Type
-run = Native(threads=3).compile(ops.trace(ops.tanh, {"x": Type("float32", (1000, 1000))}))
-x = {"x": np.ones((1000, 1000), "f4")}
-expected = run(x)["result"]
-assert run.team.address
-"""
-
-
-def python(text: str, **environment: str) -> str:
-    """Run a program in a process of its own and return what it prints."""
-    source = Path(__file__).parents[3] / "src"
-    done = subprocess.run(
-        [sys.executable, "-c", _START + text],
-        env={**os.environ, "PYTHONPATH": str(source), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout
-
 
 @pytest.mark.parametrize(
     ("name", "end"),
@@ -211,27 +180,6 @@ def test_the_interpreter_ends(name: str, end: str) -> None:
     start = time.monotonic()
     assert python(end) == "", name
     assert time.monotonic() - start < 30
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.parametrize("sleep", ["", "time.sleep(0.05)"])
-def test_a_forked_child_has_a_team_of_its_own(sleep: str) -> None:
-    text = f"""
-{sleep}
-before = run.team.address
-child = os.fork()
-if child == 0:
-    assert run.team.address == 0
-    for _ in range(20):
-        assert np.array_equal(run(x)["result"], expected)
-    assert run.team.address and threading.active_count() == 3
-    os._exit(7)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert run.team.address == before
-assert np.array_equal(run(x)["result"], expected)
-print("done")
-"""
-    assert python("import warnings; warnings.simplefilter('ignore')\n" + text) == "done\n"
 
 
 # -- settings ----------------------------------------------------------------------------------------------------

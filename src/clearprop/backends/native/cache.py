@@ -48,6 +48,12 @@ class Memo(Generic[Value]):
                 made.append(make())
             return made[0]
 
+    def renew_locks(self) -> None:
+        """Forget who holds a lock: in a forked child those threads are gone, and what they were making is made anew."""
+        self._lock = threading.Lock()
+        for key, (_, made) in self._entries.items():
+            self._entries[key] = (threading.Lock(), made)
+
 
 class ObjectCache:
     """A folder of machine code, one file a key: the SHA-256 of the code, and the code.

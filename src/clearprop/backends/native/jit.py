@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
+import sys
 import threading
 from collections.abc import Mapping
 
 from clearprop.backends.native.cache import ObjectCache, default_folder
+from clearprop.backends.native.forks import hold_while_forking
 from clearprop.backends.native.targets import Target
 from clearprop.errors import BackendError
 
@@ -20,6 +22,7 @@ except (ImportError, OSError) as error:
 
 _LOCK = threading.RLock()
 """LLVM's global tables are set up once; compilation itself goes on one module at a time."""
+hold_while_forking(_LOCK)
 
 _OPTIMIZATION = 2
 _RECIPE = f"sroa, level {_OPTIMIZATION}"
@@ -39,6 +42,11 @@ class MachineCode:
         self.cached = cached
         self.address: int = engine.get_function_address("program")
         self.drive: int = engine.get_function_address("drive")
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():  # a thread that nobody waits for may still run the code
+            with _LOCK:  # as everything that LLVM does
+                self._engine.close()
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from clearprop.backends.native.cache import Memo
 from clearprop.backends.native.executable import NativeExecutable
+from clearprop.backends.native.forks import renew_in_child
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine, translate
 from clearprop.backends.native.lowering import HOLES
 from clearprop.backends.native.module import Module, write_module, write_step_module
@@ -25,6 +26,7 @@ VARIABLE = "CLEARPROP_NATIVE_TARGET"
 
 _COMPILED: Memo[tuple[Module, MachineCode]] = Memo(most=64)
 """What this process compiled last, by the kind, the program's text and the target: together they decide the code."""
+renew_in_child(_COMPILED.renew_locks)
 
 
 class Native:
@@ -84,8 +86,10 @@ class Native:
 
         return _COMPILED.get((kind, to_text(program), self.target), make)
 
-    def explain(self, program: Program) -> dict[str, str]:
-        """Return the stages of a program's way to machine code by name: kernels, llvm, assembly."""
-        text = write_module(program, self.target).text
-        llvm, assembly = translate(text, self.target)
+    def explain(self, program: Program, *, step: bool = False) -> dict[str, str]:
+        """Return the stages of a program's way to machine code by name: kernels, llvm, assembly; see `Backend`."""
+        module = (
+            write_step_module(program, Roles.of(program), self.target) if step else write_module(program, self.target)
+        )
+        llvm, assembly = translate(module.text, self.target)
         return {"kernels": outline(program), "llvm": llvm, "assembly": assembly}

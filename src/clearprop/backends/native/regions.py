@@ -161,7 +161,8 @@ class Kernel:
     def _from_memory(self, text: str, dtype: str, lanes: int) -> Register:
         if dtype != "bool":
             return Register(text, dtype, lanes)
-        return self.out.value(f"trunc {vector('i8', lanes)} {text} to {vector('i1', lanes)}", dtype, lanes)
+        none = "0" if lanes == 1 else "zeroinitializer"
+        return self.out.value(f"icmp ne {vector('i8', lanes)} {text}, {none}", dtype, lanes)
 
 
 def memory_type(dtype: str) -> str:

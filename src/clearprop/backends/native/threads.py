@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from clearprop.backends.native import team as layout
+from clearprop.backends.native.forks import renew_in_child
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine
 from clearprop.backends.native.partition import SMALL
 from clearprop.backends.native.targets import choose
@@ -176,5 +177,4 @@ def _forget_all() -> None:
 
 
 atexit.register(_stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+renew_in_child(_forget_all)

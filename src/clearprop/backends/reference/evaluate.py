@@ -66,7 +66,7 @@ class Reference:
         """Return a training step that is evaluated once a batch."""
         return PlainStep(self.compile(program))
 
-    def explain(self, program: Program) -> dict[str, str]:
+    def explain(self, program: Program, *, step: bool = False) -> dict[str, str]:
         """Return nothing: the program runs as it is."""
         return {}
 
