@@ -29,7 +29,7 @@ def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
 def equal(a: Model, b: Model, rtol: float = 0.0) -> None:
     assert a.parameters.keys() == b.parameters.keys()
     for name, array in a.parameters.items():
-        np.testing.assert_allclose(array, b.parameters[name], rtol=rtol, err_msg=name)
+        np.testing.assert_allclose(array, b.parameters[name], rtol=rtol, atol=rtol * 1e-3, err_msg=name)
 
 
 class TestHoldingOut:
