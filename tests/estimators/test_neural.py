@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import randint
+from scipy.stats import norm, randint
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import RandomizedSearchCV
@@ -35,6 +35,68 @@ def test_classifier(loss, labels):
     assert fitted.score(IRIS, labels) > 0.9
     np.testing.assert_allclose(fitted.predict_proba(IRIS).sum(axis=1), 1.0)
     np.testing.assert_allclose(np.exp(fitted.predict_log_proba(IRIS)), fitted.predict_proba(IRIS))
+
+
+TRAINED = {"epochs": 60, "learning_rate": 0.01, "random_state": 0}
+
+
+class TestDistributions:
+    x = np.random.default_rng(0).uniform(-2, 2, (2000, 1))
+    spread = 0.1 + 0.2 * abs(x[:, 0])
+    y = np.sin(x[:, 0]) + spread * np.random.default_rng(1).normal(size=len(x))
+
+    @pytest.mark.parametrize("loss", [cp.Quantile([0.05, 0.5, 0.95]), "gaussian_likelihood"], ids=str)
+    def test_intervals_hold_as_many_as_they_say_and_widen_with_the_spread(self, loss):
+        fitted = cp.NeuralRegressor(loss=loss, **TRAINED).fit(self.x, self.y)
+        low, high = fitted.predict_interval(self.x, 0.9).T
+        assert np.mean((low < self.y) & (self.y < high)) == pytest.approx(0.9, abs=0.03)
+        true_width = 2 * 1.645 * self.spread
+        assert np.corrcoef(high - low, true_width)[0, 1] > 0.8
+        assert abs(fitted.predict(self.x) - np.sin(self.x[:, 0])).mean() < 0.1
+        np.testing.assert_array_equal(fitted.predict_interval(self.x), np.stack([low, high], axis=1))
+
+    def test_scores_and_metrics_are_of_the_median_or_the_mean(self):
+        for loss in ("quantile", "gaussian_likelihood"):
+            fitted = cp.NeuralRegressor(loss=loss, scoring="r2", validation_fraction=0.2, patience=3, **TRAINED)
+            fitted.fit(self.x, self.y)
+            expected = r2_score(self.y, fitted.predict_quantiles(self.x, [0.5])[:, 0])
+            assert fitted.score(self.x, self.y) == pytest.approx(expected)
+            assert fitted.model_.evaluate(self.x, self.y, metrics=["r2"])["r2"] == pytest.approx(expected)
+
+    def test_quantiles_are_those_of_the_loss_or_lie_between_them(self):
+        fitted = cp.NeuralRegressor(loss=cp.Quantile((0.1, 0.9)), epochs=2, random_state=0).fit(self.x, self.y)
+        low, high = fitted.predict_quantiles(self.x).T
+        np.testing.assert_array_equal(np.column_stack([low, high]), fitted.model_.predict(self.x))
+        np.testing.assert_allclose(fitted.predict(self.x), (low + high) / 2)
+        np.testing.assert_allclose(fitted.predict_quantiles(self.x, [0.3])[:, 0], 0.75 * low + 0.25 * high)
+        for wrong in ([0.05], [0.95]):
+            with pytest.raises(cp.SettingsError, match=r"from 0\.1 to 0\.9, and none"):
+                fitted.predict_quantiles(self.x, wrong)
+
+    def test_a_normal_distribution_has_every_quantile_of_several_numbers(self):
+        both = np.column_stack([self.y, -self.y])
+        fitted = cp.NeuralRegressor(loss="gaussian_likelihood", epochs=2, random_state=0).fit(self.x, both)
+        prediction = fitted.model_.predict(self.x)
+        expected = [norm.ppf(level, prediction[:, :2], prediction[:, 2:]) for level in (0.01, 0.3)]
+        np.testing.assert_allclose(fitted.predict_quantiles(self.x, [0.01, 0.3]), np.stack(expected, axis=-1))
+        np.testing.assert_array_equal(fitted.predict(self.x), prediction[:, :2])
+        assert fitted.predict_interval(self.x, 0.5).shape == (len(self.x), 2, 2)
+
+    @pytest.mark.parametrize("wrong", [0, 1, -0.1, 2, float("nan"), "0.5", True])
+    def test_what_is_no_probability_is_refused(self, wrong):
+        fitted = cp.NeuralRegressor(loss="gaussian_likelihood", epochs=1).fit(self.x, self.y)
+        with pytest.raises(cp.SettingsError, match="coverage"):
+            fitted.predict_interval(self.x, wrong)
+        with pytest.raises(cp.SettingsError, match="quantiles"):
+            fitted.predict_quantiles(self.x, [wrong])
+
+    def test_only_losses_of_distributions_have_them(self):
+        assert not hasattr(cp.NeuralRegressor(), "predict_interval")
+        assert hasattr(cp.NeuralRegressor(loss="quantile"), "predict_quantiles")
+
+    def test_quantiles_of_several_numbers_are_refused(self):
+        with pytest.raises(cp.SettingsError, match="MultiOutputRegressor"):
+            cp.NeuralRegressor(loss="quantile", epochs=1).fit(self.x, np.column_stack([self.y, self.y]))
 
 
 def test_class_weight_is_a_sample_weight_by_label():

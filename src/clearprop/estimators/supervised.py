@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import metaestimators
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from clearprop.errors import DataError
+from clearprop.errors import DataError, SettingsError
 from clearprop.estimators.neural import Array, Neural, Part, checked_weight
-from clearprop.losses import BinaryCrossEntropy, Loss
+from clearprop.losses import BinaryCrossEntropy, DistributionLoss, Loss
+from clearprop.settings import within
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -92,11 +94,17 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         return y
 
 
+def _predicts_distributions(regressor: NeuralRegressor) -> bool:
+    """Tell whether the loss has quantiles; else the methods that give them are not there, as scikit-learn has it."""
+    return isinstance(regressor._loss("squared_error"), DistributionLoss)
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
     """A regressor over any network, of one number or of several; its loss "auto" is the squared error.
 
-    The settings are those of `Neural`.
+    With the loss `Quantile` or `GaussianLikelihood` it predicts the median or the mean, and `predict_quantiles` and
+    `predict_interval` tell how far off the truth may be. The settings are those of `Neural`.
 
     Attributes:
         model_: the fitted `Model`.
@@ -115,16 +123,56 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         self._several = y.ndim == 2
         y = y.reshape(len(y), -1).astype(X.dtype)
-        model = self._model([*self._hidden(), self._dense(y.shape[1])], self._loss("squared_error"), X.dtype)
+        loss = self._loss("squared_error")
+        model = self._model([*self._hidden(), self._dense(loss.outputs_for(y.shape[1]))], loss, X.dtype)
         scored = None if held_out is None else self._encoded(held_out)
         self._train(model, (X, y, checked_weight(train[2], X)), scored, held_out)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return the numbers predicted for each sample: (n,), or (n, outputs)."""
+        """Return the numbers predicted for each sample: (n,), or (n, outputs); of distributions the median or mean."""
         check_is_fitted(self)
-        values = self.model_.predict(self._validated(X))
+        values = self.model_.loss.point(self.model_.predict(self._validated(X)))
         return values if self._several else values[:, 0]
+
+    @metaestimators.available_if(_predicts_distributions)  # type: ignore[untyped-decorator]
+    def predict_quantiles(self, X: Any, quantiles: Sequence[float] | None = None) -> Array:
+        """Return quantiles of what each sample's number may be: (n, quantiles), or (n, outputs, quantiles).
+
+        Args:
+            X: the samples.
+            quantiles: which ones, in (0, 1). Without them those of the loss `Quantile`, and of `GaussianLikelihood` the
+                median and an interval of 90 % around it. One between two that are learnt is interpolated.
+
+        Raises:
+            SettingsError: quantiles do not lie in (0, 1), or the loss `Quantile` was not asked to learn one so far out.
+        """
+        check_is_fitted(self)
+        loss = cast(DistributionLoss, self.model_.loss)
+        prediction = self.model_.predict(self._validated(X))
+        levels = loss.levels if quantiles is None else tuple(quantiles)
+        if not levels or not all(within(level, "(0, 1)") for level in levels):
+            raise SettingsError(f"quantiles are numbers in (0, 1), received {quantiles!r}")
+        values = np.stack([loss.quantile(prediction, level) for level in levels], axis=-1)
+        return values if self._several else values[:, 0]
+
+    @metaestimators.available_if(_predicts_distributions)  # type: ignore[untyped-decorator]
+    def predict_interval(self, X: Any, coverage: float | None = None) -> Array:
+        """Return the ends of an interval that may hold each sample's number: (n, 2), or (n, outputs, 2).
+
+        Args:
+            X: the samples.
+            coverage: the probability that it does; as much lies below as above. Without it, the interval runs from the
+                first to the last of the quantiles that `predict_quantiles` gives.
+
+        Raises:
+            SettingsError: the coverage is no probability, or the loss `Quantile` was not asked to learn such ends.
+        """
+        if coverage is None:
+            return np.asarray(self.predict_quantiles(X)[..., [0, -1]])
+        if not within(coverage, "(0, 1)"):
+            raise SettingsError(f"coverage lies in (0, 1), received {coverage!r}")
+        return np.asarray(self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2)))
 
     def _encoded(self, part: Part) -> Part:
         """Return a validation part as the model takes it."""

@@ -11,7 +11,7 @@ from clearprop.losses.cross_entropy import (
     KLDivergence,
     NegativeLogLikelihood,
 )
-from clearprop.losses.distributions import GaussianLikelihood, Quantile
+from clearprop.losses.distributions import DistributionLoss, GaussianLikelihood, Quantile
 from clearprop.losses.function import FunctionLoss
 from clearprop.losses.loss import BinaryLoss, ClassLoss, Loss, OutputLoss, cost
 from clearprop.losses.margins import Hinge, MultiLabelMargin, MultiMargin, SquaredHinge
@@ -63,6 +63,7 @@ __all__ = [
     "Contrastive",
     "CosineEmbedding",
     "CrossEntropy",
+    "DistributionLoss",
     "Focal",
     "FunctionLoss",
     "GaussianLikelihood",

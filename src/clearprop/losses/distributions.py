@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop import ops
-from clearprop.errors import ShapeError
+from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Type
 from clearprop.losses.loss import Array, Loss, over_outputs
 from clearprop.ops import Tensor
@@ -26,6 +29,27 @@ def _increasing(value: Any) -> bool:
     return all(a < b for a, b in pairwise(value))
 
 
+class DistributionLoss(Loss):
+    """A loss whose prediction says how a number is distributed, of which quantiles are asked."""
+
+    task: ClassVar[str] = "regression"
+
+    @property
+    @abstractmethod
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles that are given if none are asked for, increasing, in (0, 1)."""
+
+    @abstractmethod
+    def quantile(self, prediction: Array, level: float) -> Array:
+        """Return one quantile (n, targets) of a prediction.
+
+        Raises:
+            SettingsError: the prediction does not hold it.
+        """
+
+
+_SLACK = 1e-9
+"""By how much a level may miss the outermost one: (1 - 0.9) / 2 is not quite 0.05."""
 _QUANTILES = Allowed(
     "are increasing numbers in (0, 1), such as (0.1, 0.5, 0.9)",
     _increasing,
@@ -34,7 +58,7 @@ _QUANTILES = Allowed(
 
 
 @dataclass(frozen=True)
-class Quantile(Loss):
+class Quantile(DistributionLoss):
     """The pinball loss of several quantiles at once: max(q e, (q - 1) e) with e = target - quantile, their mean.
 
     Shapes: outputs (n, ..., quantiles), targets (n, ...); (n, 1) stands for (n,).
@@ -47,7 +71,6 @@ class Quantile(Loss):
         crossing: True to take the outputs as the quantiles, whatever their order.
     """
 
-    task: ClassVar[str] = "regression"
     quantiles: tuple[float, ...] = field(_QUANTILES, (0.1, 0.5, 0.9))
     crossing: bool = flag(False)
 
@@ -83,6 +106,38 @@ class Quantile(Loss):
         steps = ops.concat([output[..., :1], ops.softplus(output[..., 1:])], axis=-1)
         return ops.name(steps @ ops.constant(np.triu(np.ones((count, count))), output.dtype), "quantiles")
 
+    def outputs_for(self, targets: int) -> int:
+        """One output for each quantile, of one target."""
+        if targets != 1:
+            raise SettingsError(
+                f"{self!r} takes one number a sample, received {targets}: fit an estimator for each, as scikit-learn's "
+                "MultiOutputRegressor does, or a Model whose outputs are (n, numbers, quantiles)"
+            )
+        return len(self.quantiles)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles that are learnt."""
+        return self.quantiles
+
+    def quantile(self, prediction: Array, level: float) -> Array:
+        """Return a quantile that is learnt, or one between two of them, interpolated linearly."""
+        levels = self.quantiles
+        if not levels[0] - _SLACK <= level <= levels[-1] + _SLACK:
+            raise SettingsError(
+                f"{self!r} gives quantiles from {levels[0]} to {levels[-1]}, and none at {level:g}: add it to quantiles"
+            )
+        above = min(bisect_right(levels, level), len(levels) - 1)
+        below = max(above - 1, 0)
+        gap = levels[above] - levels[below]
+        share = min(max((level - levels[below]) / gap, 0.0), 1.0) if gap else 0.0
+        between = (1.0 - share) * prediction[..., below] + share * prediction[..., above]
+        return np.asarray(between[..., None] if prediction.ndim == 2 else between, prediction.dtype)
+
+    def point(self, prediction: Array) -> Array:
+        """Return the median, or the quantile nearest to it."""
+        return self.quantile(prediction, min(max(0.5, self.quantiles[0]), self.quantiles[-1]))
+
     def in_units(self, prediction: Array, decode: Callable[[Array], Array]) -> Array:
         """Return each quantile in the target's units."""
         columns = [np.asarray(decode(prediction[:, k : k + 1])).reshape(-1) for k in range(prediction.shape[-1])]
@@ -90,7 +145,7 @@ class Quantile(Loss):
 
 
 @dataclass(frozen=True)
-class GaussianLikelihood(Loss):
+class GaussianLikelihood(DistributionLoss):
     """(log v + (t - m)^2 / v) / 2: the negative log likelihood of a normal with mean m and variance v, both learnt.
 
     Shapes: outputs (n, ..., 2 k), the first half means m and the second half z with v = softplus(z) + least; targets
@@ -103,7 +158,6 @@ class GaussianLikelihood(Loss):
         over: how the outputs are joined.
     """
 
-    task: ClassVar[str] = "regression"
     least: float = real(1e-6, "(0, inf)")
     constant: bool = flag(False)
     over: str = choice("mean", "sum")
@@ -132,6 +186,24 @@ class GaussianLikelihood(Loss):
         """Write the means and the standard deviations."""
         mean, variance = self._halves(output)
         return ops.concat([mean, ops.sqrt(variance)], axis=-1)
+
+    def outputs_for(self, targets: int) -> int:
+        """Two outputs for each target."""
+        return 2 * targets
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The median, with an interval around it that holds 90 % of the targets."""
+        return (0.05, 0.5, 0.95)
+
+    def quantile(self, prediction: Array, level: float) -> Array:
+        """Return mean + Phi^-1(level) standard deviations."""
+        mean, std = np.split(prediction, 2, axis=-1)
+        return np.asarray(mean + NormalDist().inv_cdf(level) * std, prediction.dtype)
+
+    def point(self, prediction: Array) -> Array:
+        """Return the means."""
+        return np.split(prediction, 2, axis=-1)[0]
 
     def in_units(self, prediction: Array, decode: Callable[[Array], Array]) -> Array:
         """Return means and standard deviations in the target's units."""

@@ -59,6 +59,14 @@ class Loss(ABC):
         """Write what `Model.predict` gives from the network's output; the output itself by default."""
         return output
 
+    def outputs_for(self, targets: int) -> int:
+        """Return how many outputs a network has for so many numbers (or classes) a sample."""
+        return targets
+
+    def point(self, prediction: Array) -> Array:
+        """Return of a prediction the numbers (n, targets) that stand for the targets: what metrics compare."""
+        return prediction
+
     def in_units(self, prediction: Array, decode: Callable[[Array], Array]) -> Array:
         """Return a prediction in the units of a target that was standardised; decode undoes that for (n, targets)."""
         return decode(prediction)
@@ -122,10 +130,14 @@ class ClassLoss(Loss):
 class BinaryLoss(OutputLoss):
     """A loss of questions that are answered by 0 or 1, one for each output.
 
-    The answer that is predicted is 1 where `predict` gives more than 1/2.
+    The answer that is predicted is 1 where `predict` gives more than 1/2. One of two classes is one question.
     """
 
     task: ClassVar[str] = "classification"
+
+    def outputs_for(self, targets: int) -> int:
+        """One output for each class, or one for two."""
+        return 1 if targets <= 2 else targets
 
 
 def same_shape(loss: Loss, output: Type, given: Type) -> Type:

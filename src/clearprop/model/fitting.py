@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def prepare(
         start_from_data(model, train.x, train.y)
     weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
     validation = None if validation_data is None else model.samples(*validation_data)
-    return Samples(train.x, train.y, weight, train.decode), validation
+    return dataclasses.replace(train, weight=weight), validation
 
 
 def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -275,7 +276,7 @@ class Model:
         """
         samples = self.samples(features, target)
         weight = sample_weights(len(samples), samples.y, sample_weight, None, self.dtype)
-        samples = Samples(samples.x, samples.y, weight, samples.decode)
+        samples = dataclasses.replace(samples, weight=weight)
         loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
         return {"loss": loss} | measure((metrics,) if isinstance(metrics, str) else metrics, samples, prediction)
 
@@ -326,7 +327,7 @@ class Model:
         fitted = fit_target(y, wanted, output)
         check_target(self.loss, fitted)
         decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
-        return Samples(x, fitted, weight, decode)
+        return Samples(x, fitted, weight, decode, self.loss.point)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""

@@ -36,12 +36,16 @@ _CUT_SHORT = ("interrupted", "terminated", "diverged")
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded samples: x (n, ...), y, and a weight each or None; `decode` brings y back to the user's units."""
+    """Encoded samples: x (n, ...), y, and a weight each or None.
+
+    `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y.
+    """
 
     x: Array
     y: Array
     weight: Array | None = None
     decode: Callable[[Array], Array] | None = None
+    point: Callable[[Array], Array] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -259,4 +263,5 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     if not names:
         return {}
     decode = samples.decode or (lambda values: values)
-    return compute(names, decode(samples.y), decode(prediction))
+    point = prediction if samples.point is None else samples.point(prediction)
+    return compute(names, decode(samples.y), decode(point))
