@@ -35,6 +35,8 @@ from clearprop.nn.activations import (
     activation,
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
+from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, RandomCrop, RandomFlip, RandomShift
+from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
 from clearprop.nn.composition import Parallel, Residual, Sequential
 from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
 from clearprop.nn.context import (
@@ -81,6 +83,7 @@ from clearprop.nn.shape_layers import Flatten
 
 __all__ = [
     "ACTIVATIONS",
+    "AUGMENTATIONS",
     "CELU",
     "CONSTRAINTS",
     "ELU",
@@ -96,14 +99,18 @@ __all__ = [
     "Activation",
     "ActivityPenalty",
     "AlphaDropout",
+    "Augmentation",
     "ClassPrior",
+    "ColorJitter",
     "Constraint",
     "Context",
+    "Cutout",
     "DataDriven",
     "Dense",
     "Dropout",
     "ElasticNet",
     "Eye",
+    "FancyPCA",
     "Fill",
     "Flatten",
     "Function",
@@ -134,6 +141,10 @@ __all__ = [
     "Parallel",
     "Penalty",
     "RReLU",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
     "ReLU",
     "ReLU6",
     "Residual",
