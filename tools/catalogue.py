@@ -78,7 +78,7 @@ def sources(cases: Iterable[tuple[Any, str]]) -> dict[str, set[str]]:
 
 def kinds() -> dict[str, Kind]:
     """Return every kind of member by the name of its table."""
-    tables = ("activation", "initializer", "loss", "noise", "penalty", "schedule", "whole_batch")
+    tables = ("activation", "augmentation", "initializer", "loss", "noise", "penalty", "schedule", "whole_batch")
     table = {name: importlib.import_module(f"{name}_table") for name in tables}
     rules = importlib.import_module("optimizer_references")
     start, penalty = table["initializer"], table["penalty"]
@@ -92,6 +92,7 @@ def kinds() -> dict[str, Kind]:
         "penalties": [(thing, "NumPy") for thing in penalty.PENALTIES],
         "constraints": [(thing, "NumPy") for thing in penalty.CONSTRAINTS],
         "noise": [(nn.NOISE[name](), source) for name, source in table["noise"].SOURCES.items()],
+        "augmentation": [(nn.AUGMENTATIONS[name](), source) for name, source in table["augmentation"].SOURCES.items()],
         "activity": [(nn.ActivityPenalty(nn.L1()), "NumPy"), (nn.KLSparsity(), "SciPy")],
         "optimisers": [(kind(), "NumPy") for kind in rules.RULES],
         "wrappers": [(kind(), "NumPy") for kind in rules.WRAPPERS],
@@ -110,6 +111,7 @@ def kinds() -> dict[str, Kind]:
         "activity": ({}, (nn.ActivityPenalty, nn.KLSparsity)),
         "constraints": (nn.CONSTRAINTS, exported(nn, nn.Constraint, nn.CONSTRAINTS)),
         "noise": (nn.NOISE, tuple(nn.NOISE.values())),
+        "augmentation": (nn.AUGMENTATIONS, tuple(nn.AUGMENTATIONS.values())),
         "optimisers": (optim.OPTIMIZERS, tuple(kind for kind in steps if not issubclass(kind, optim.Wrapper))),
         "wrappers": (optim.WRAPPERS, exported(optim, optim.Wrapper, optim.WRAPPERS)),
         "whole_batch": (optim.WHOLE_BATCH, exported(optim, optim.WholeBatch, optim.WHOLE_BATCH)),

@@ -66,8 +66,11 @@ if TYPE_CHECKING:
         L1,
         L2,
         SELU,
+        ColorJitter,
+        Cutout,
         Dense,
         Dropout,
+        FancyPCA,
         Flatten,
         Function,
         Hardshrink,
@@ -87,6 +90,10 @@ if TYPE_CHECKING:
         Parallel,
         Penalty,
         PReLU,
+        RandomAffine,
+        RandomCrop,
+        RandomFlip,
+        RandomShift,
         ReLU,
         ReLU6,
         Residual,
@@ -167,10 +174,10 @@ _EXPORTS = {
     ),
     "model": "Model Run load",
     "nn": (
-        "CELU Dense Dropout ELU Flatten Function GELU GLU HardSigmoid HardSwish HardTanh Hardshrink Identity "
-        "Initializer Kaiming L1 L2 Layer LeakyReLU LogSigmoid LogSoftmax Maxout Mish Normal PReLU Parallel Penalty "
-        "RReLU ReLU ReLU6 Residual SELU ScaledTanh Sequential SiLU Sigmoid Softmax Softmin Softplus Softshrink "
-        "Softsign Tanh Threshold Uniform Xavier Zeros"
+        "CELU ColorJitter Cutout Dense Dropout ELU FancyPCA Flatten Function GELU GLU HardSigmoid HardSwish HardTanh "
+        "Hardshrink Identity Initializer Kaiming L1 L2 Layer LeakyReLU LogSigmoid LogSoftmax Maxout Mish Normal PReLU "
+        "Parallel Penalty RReLU RandomAffine RandomCrop RandomFlip RandomShift ReLU ReLU6 Residual SELU ScaledTanh "
+        "Sequential SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Threshold Uniform Xavier Zeros"
     ),
     "optim": (
         "AMSGrad AdaBelief AdaDelta AdaGrad AdaMax Adafactor Adam AdamW BayesianRegularization ConjugateGradient "
@@ -208,6 +215,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryFocal",
     "ClearpropError",
+    "ColorJitter",
     "ConjugateGradient",
     "Constant",
     "Contrastive",
@@ -215,6 +223,7 @@ __all__ = [
     "CosineEmbedding",
     "CosineRestarts",
     "CrossEntropy",
+    "Cutout",
     "Cyclic",
     "DataError",
     "Dense",
@@ -223,6 +232,7 @@ __all__ = [
     "EarlyStopping",
     "Encoding",
     "ExponentialDecay",
+    "FancyPCA",
     "FileFormatError",
     "Flatten",
     "Focal",
@@ -284,6 +294,10 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "RReLU",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
     "ReLU",
     "ReLU6",
     "ReduceOnPlateau",

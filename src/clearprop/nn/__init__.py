@@ -35,6 +35,8 @@ from clearprop.nn.activations import (
     activation,
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
+from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, RandomCrop, RandomFlip, RandomShift
+from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
 from clearprop.nn.composition import Parallel, Residual, Sequential
 from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
 from clearprop.nn.context import (
@@ -84,6 +86,7 @@ from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
     "ACTIVATIONS",
+    "AUGMENTATIONS",
     "CELU",
     "CONSTRAINTS",
     "ELU",
@@ -99,22 +102,26 @@ __all__ = [
     "Activation",
     "ActivityPenalty",
     "AlphaDropout",
+    "Augmentation",
     "AveragePool1D",
     "AveragePool2D",
     "ChannelsLast",
     "ClassPrior",
+    "ColorJitter",
     "Constraint",
     "Context",
     "Conv1D",
     "Conv2D",
     "ConvTranspose1D",
     "ConvTranspose2D",
+    "Cutout",
     "DataDriven",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
     "ElasticNet",
     "Eye",
+    "FancyPCA",
     "Fill",
     "Flatten",
     "Function",
@@ -149,6 +156,10 @@ __all__ = [
     "Parallel",
     "Penalty",
     "RReLU",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
     "ReLU",
     "ReLU6",
     "Residual",
