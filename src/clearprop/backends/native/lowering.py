@@ -24,8 +24,8 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
 MOVES = ("take", "scatter_add", "concat", "pad")
-HOLES: frozenset[str] = frozenset()
-"""Primitives that have no lowering; `Native.compile` names them. There is none."""
+HOLES: frozenset[str] = frozenset({"scan"})
+"""Primitives that have no lowering; `Native.compile` names them."""
 
 
 def copied(value: Value) -> Node:
