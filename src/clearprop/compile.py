@@ -17,7 +17,7 @@ from clearprop.backends.source import print_source
 from clearprop.errors import BackendError, BackendNote, SettingsError
 from clearprop.grad import derive
 from clearprop.ir import Program, to_text, verify_batch
-from clearprop.passes import optimize
+from clearprop.passes import optimize, unroll
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"reference": Reference, "native": Native}
 """Every backend by name."""
@@ -122,6 +122,11 @@ def value_and_gradient(
 def source_of(program: Program, function: str, title: str) -> str:
     """Optimise a program and print it as a Python module that runs with NumPy alone."""
     return print_source(optimize(program), function=function, title=title)
+
+
+def without_loops(program: Program) -> Program:
+    """Write every loop over time out, so that each time step has nodes of its own."""
+    return unroll(program)
 
 
 def explain(

@@ -14,7 +14,7 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.backends.reference import ReferenceExecutable
-from clearprop.ir import Builder, Node, Program, Type, Value, is_float
+from clearprop.ir import Node, Program, Type, Value, is_float
 from clearprop.ops import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -28,11 +28,7 @@ Rule = Callable[[Keep, Node, Sequence[Tensor], Sequence[Array]], Tensor]
 
 def depends_on(program: Program, names: set[str]) -> set[Value]:
     """Return the inputs of these names and every value that is computed from them."""
-    found = {value for value in program.inputs if value.name in names}
-    for node in program.nodes:
-        if any(value in found for value in node.inputs):
-            found.update(node.outputs)
-    return found
+    return program.dependents(value for value in program.inputs if value.name in names)
 
 
 def hold(
@@ -68,20 +64,14 @@ def hold(
                 arrays = [at[value.name] for value in node.inputs]
                 tensors[target] = _RULES.get(node.op, _whole)(keep, node, given, [*arrays, at[target.name]])
             else:
-                tensors[target] = _repeat(builder, node, given)
+                (value,) = builder.repeat(node, [tensor.value for tensor in given])
+                tensors[target] = Tensor(value)
         result = builder.finish((name, tensors[value].value) for name, value in program.outputs)
     return (result, dict(inputs) | held) if held else None
 
 
 def _decides(node: Node, branches: bool) -> bool:
     return node.op == "stop_gradient" or (branches and (node.op in _RULES or not is_float(node.outputs[0].type)))
-
-
-def _repeat(builder: Builder, node: Node, given: Sequence[Tensor]) -> Tensor:
-    (target,) = node.outputs
-    values = [tensor.value for tensor in given]
-    (value,) = builder.add(node.op, values, node.attrs, [target.type], target.name, target.note)
-    return Tensor(value)
 
 
 def _whole(keep: Keep, node: Node, given: Sequence[Tensor], arrays: Sequence[Array]) -> Tensor:

@@ -14,7 +14,7 @@ from clearprop.checks.judgement import Finding
 from clearprop.checks.report import GradientReport
 from clearprop.checks.suspects import find_suspects
 from clearprop.checks.tensors import Checker, Form
-from clearprop.compile import DEFAULT_BACKEND, value_and_gradient
+from clearprop.compile import DEFAULT_BACKEND, value_and_gradient, without_loops
 from clearprop.errors import DataError, ProgramError, SettingsError, ShapeError
 from clearprop.ir import Program
 from clearprop.train.diagnose import first_non_finite
@@ -113,9 +113,10 @@ def check_objective(
     try:
         gradients = {output: value_and_gradient(program, wrt, output, backend)(inputs) for output in present}
     except (ProgramError, ShapeError) as error:
-        suspects = find_suspects(program, inputs, wrt, tolerance, seed)
+        suspects = find_suspects(without_loops(program), inputs, wrt, tolerance, seed)
         failure = f"the gradient cannot be derived: {error}"
         return GradientReport((), tolerance, suspects, tuple(left_out), failure)
+    program = without_loops(program)  # every time step has decisions, and suspects, of its own
     forms = _forms(program, inputs, set(wrt))
     checker = Checker(forms, _noise(forms[0], wrt, seed), epsilon, tolerance, max_entries, seed)
     tensors = []

@@ -57,15 +57,22 @@ class Builder:
         self.nodes.append(Node(op, tuple(inputs), attrs, outputs))
         return outputs
 
+    def repeat(self, node: Node, inputs: Iterable[Value]) -> tuple[Value, ...]:
+        """Append a node like another one, of other inputs, and return its outputs, named as those of that one."""
+        outputs = tuple(Value(self.unique(value.name), value.type, value.note) for value in node.outputs)
+        self.nodes.append(Node(node.op, tuple(inputs), node.attrs, outputs))
+        return outputs
+
     def rename(self, value: Value, hint: str, note: Note) -> Value:
-        """Give the newest value a better name and note; a value that is not the newest stays as it is."""
-        if not self.nodes or self.nodes[-1].outputs != (value,):
+        """Give a value of the newest node a better name and note; a value of another node stays as it is."""
+        if not self.nodes or value not in self.nodes[-1].outputs or (value.name, value.note) == (hint, note):
             return value
         last = self.nodes.pop()
         if self._used.get(value.name) == 1:
             del self._used[value.name]
         renamed = Value(self.unique(hint), value.type, note)
-        self.nodes.append(Node(last.op, last.inputs, last.attrs, (renamed,)))
+        outputs = tuple(renamed if output is value else output for output in last.outputs)
+        self.nodes.append(Node(last.op, last.inputs, last.attrs, outputs))
         return renamed
 
     def unique(self, hint: str) -> str:
@@ -77,6 +84,12 @@ class Builder:
             name = f"{hint}_{count}"
         self._used[hint] = count
         self._used[name] = 1 if name != hint else count
+        return name
+
+    def free(self, hint: str) -> str:
+        """Return `hint`, or `hint_2`, `hint_3` ... if it is taken, for an input to be declared under."""
+        name = self.unique(hint)
+        self.release(name)
         return name
 
     def reserve(self, names: Iterable[str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Union
 
 from clearprop.errors import ProgramError
-from clearprop.ir.types import Batch, Type
+from clearprop.ir.types import Batch, Type, is_float
 
 Attribute = Union[bool, int, float, str, Batch, tuple["Attribute", ...], "Program"]
 """What metadata may be: scalars, dimensions, tuples of them, and (for loops) a body program."""
@@ -95,6 +95,14 @@ class Program:
         yield from self.inputs
         for node in self.nodes:
             yield from node.outputs
+
+    def dependents(self, values: Iterable[Value], floats: bool = False) -> set[Value]:
+        """Return these values and every one that is computed from them, or (with `floats`) by way of floats alone."""
+        found = set(values)
+        for node in self.nodes:
+            if not found.isdisjoint(node.inputs):
+                found.update(value for value in node.outputs if is_float(value.type) or not floats)
+        return found
 
     def with_outputs(self, *names: str) -> Program:
         """Return the program that gives out only these outputs, in this order."""

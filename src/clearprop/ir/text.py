@@ -85,7 +85,7 @@ def _literal(attribute: Attribute) -> str:
     if isinstance(attribute, tuple):
         return "(" + "".join(f"{_literal(item)}, " for item in attribute).rstrip(" ") + ")"
     if isinstance(attribute, Program):
-        return "\n    ".join(_lines(attribute, "program " + attribute.name))
+        return "\n".join(_lines(attribute, "program " + attribute.name)).replace("\n", "\n    ")
     return repr(attribute) if isinstance(attribute, (int, float)) else str(attribute)
 
 

@@ -17,7 +17,8 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     """Raise `ProgramError` where the program breaks a rule of the representation.
 
     Checked: names are well formed and assigned once; a value is assigned before it is used, by this program and
-    not by another one; each node's output types are those its operation's rule gives; output names are distinct.
+    not by another one; each node's output types are those its operation's rule gives; output names are distinct; all
+    of this of the body of a loop too.
 
     Args:
         program: the program to check.
@@ -30,6 +31,9 @@ def verify(program: Program, rule_of: Callable[[str], TypeRule]) -> None:
     for node in program.nodes:
         for value in node.inputs:
             _check_use(program, assigned, value, node.op)
+        for attribute in node.attrs.values():
+            if isinstance(attribute, Program):
+                verify(attribute, rule_of)
         _check_types(program, node, rule_of(node.op))
         for value in node.outputs:
             _assign(program, assigned, value)
@@ -55,6 +59,8 @@ def verify_batch(program: Program) -> None:
 def _holds_batch(attribute: Attribute) -> bool:
     if isinstance(attribute, tuple):
         return any(map(_holds_batch, attribute))
+    if isinstance(attribute, Program):
+        return any(_holds_batch(inner) for node in attribute.nodes for inner in node.attrs.values())
     return isinstance(attribute, Batch)
 
 

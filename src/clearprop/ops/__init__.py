@@ -53,6 +53,7 @@ from clearprop.ops.composites import (
 )
 from clearprop.ops.elementwise import astype, stop_gradient
 from clearprop.ops.indexing import arange, random_bits, scatter_add, take
+from clearprop.ops.loops import scan
 from clearprop.ops.record import PRIMITIVES, Example, OpDef, Operand, primitive, rule_of
 from clearprop.ops.reductions import max, sum
 from clearprop.ops.shaping import concat, flip, pad, permute_dims, stack
@@ -135,6 +136,7 @@ __all__ = [
     "relu",
     "reshape",
     "rule_of",
+    "scan",
     "scatter_add",
     "show",
     "sigmoid",

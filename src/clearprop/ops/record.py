@@ -51,7 +51,12 @@ class OpDef:
         numpy: the meaning, as a NumPy expression over x0, x1 ..., the attributes' names and the batch size n.
             The reference backend evaluates this text and `source` prints it, so that both are one.
         vjp: `vjp(g, ans, *inputs, **attrs)` gives, for the cotangent g of the result ans, the cotangent of each
-            input, or None where it is zero; None in its place for a primitive that has no derivative anywhere.
+            input, or None where it is zero; None in its place for a primitive that has no derivative anywhere, or
+            that says it by `augment`.
+        augment: for a primitive of several results, or one whose derivative needs more of its way than the results:
+            `augment(linearise, inputs, active, **attrs)` writes it in a form that also gives out what its derivative
+            needs, and returns its results and a function from their cotangents (None where zero) to those of the
+            inputs. `active` says which inputs are differentiated; `linearise` is that of `grad`, for a body.
         examples: where it may be tested.
         helpers: the functions that `numpy` calls, written with NumPy and the standard library alone.
         elementwise: whether each element of the result depends on the same element of each input only.
@@ -64,6 +69,12 @@ class OpDef:
     examples: tuple[Example, ...]
     helpers: tuple[Callable[..., Any], ...] = ()
     elementwise: bool = False
+    augment: Callable[..., tuple[tuple[Any, ...], Callable[..., Sequence[Any]]]] | None = None
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether there is a derivative."""
+        return self.vjp is not None or self.augment is not None
 
     @cached_property
     def attributes(self) -> tuple[str, ...]:

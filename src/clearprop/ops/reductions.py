@@ -52,6 +52,9 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def check_empty_batch(program: Program) -> None:
     """Raise `ShapeError` if a program asks for the largest element of a batch, which has none."""
     for node in program.nodes:
+        for attribute in node.attrs.values():
+            if isinstance(attribute, Program):
+                check_empty_batch(attribute)
         if node.op == "max":
             x = node.inputs[0].type
             axes = attribute_axes("max", node.attrs["axis"], x.rank)

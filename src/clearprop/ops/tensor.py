@@ -6,7 +6,7 @@ nodes; nothing is computed until a backend runs the finished program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Union
@@ -133,9 +133,9 @@ class Tensor:
 
 
 @contextmanager
-def tracing(name: str) -> Iterator[Builder]:
-    """Make a fresh builder the one that operators append to, for the length of a `with` block."""
-    builder = Builder(name)
+def tracing(trace: str | Builder) -> Iterator[Builder]:
+    """Make a fresh builder of this name, or a builder of before, the one that operators append to in a `with` block."""
+    builder = Builder(trace) if isinstance(trace, str) else trace
     token = _BUILDER.set(builder)
     try:
         yield builder
@@ -169,10 +169,15 @@ def trace(function: Callable[..., Any], inputs: Mapping[str, Type], name: str = 
 
 def emit(op: str, *inputs: Tensor, **attrs: Attribute) -> Tensor:
     """Append one node of a single-output primitive to the program being traced."""
+    (result,) = emit_all(op, inputs, attrs)
+    return result
+
+
+def emit_all(op: str, inputs: Sequence[Tensor], attrs: Mapping[str, Attribute]) -> tuple[Tensor, ...]:
+    """Append one node of any primitive to the program being traced, and return all that it gives."""
     builder = current_builder()
     types = primitive(op).types([tensor.type for tensor in inputs], attrs)
-    (value,) = builder.add(op, [tensor.value for tensor in inputs], attrs, types)
-    return Tensor(value)
+    return tuple(map(Tensor, builder.add(op, [tensor.value for tensor in inputs], attrs, types)))
 
 
 def constant(value: TensorLike, dtype: str) -> Tensor:

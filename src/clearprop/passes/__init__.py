@@ -5,5 +5,6 @@ from clearprop.passes.drop_dead import drop_dead
 from clearprop.passes.fold_constants import fold_constants
 from clearprop.passes.pipeline import PASSES, Pass, optimize
 from clearprop.passes.simplify import simplify
+from clearprop.passes.unroll import unroll
 
-__all__ = ["PASSES", "Pass", "dedupe", "drop_dead", "fold_constants", "optimize", "simplify"]
+__all__ = ["PASSES", "Pass", "dedupe", "drop_dead", "fold_constants", "optimize", "simplify", "unroll"]

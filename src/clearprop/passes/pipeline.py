@@ -10,6 +10,7 @@ from clearprop.ops import rule_of
 from clearprop.passes.dedupe import dedupe
 from clearprop.passes.drop_dead import drop_dead
 from clearprop.passes.fold_constants import fold_constants
+from clearprop.passes.rewrite import within
 from clearprop.passes.simplify import simplify
 
 Watch = Callable[[str, Program], object]
@@ -26,12 +27,13 @@ class Pass:
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("simplify", simplify, "no node that gives one of its inputs back, and no stop_gradient"),
-    Pass("fold_constants", fold_constants, "no elementwise node of which every input is a known number"),
-    Pass("dedupe", dedupe, "no two nodes of the same operation, inputs and attributes"),
-    Pass("drop_dead", drop_dead, "every node is needed by an output"),
+    Pass("simplify", within(simplify), "no node that gives one of its inputs back, and no stop_gradient"),
+    Pass("fold_constants", within(fold_constants), "no elementwise node of which every input is a known number"),
+    Pass("dedupe", within(dedupe), "no two nodes of the same operation, inputs and attributes"),
+    Pass("drop_dead", within(drop_dead), "every node is needed by an output"),
 )
-"""Every pass takes a program that is derived already: stop_gradient means nothing after it.
+"""Every pass takes a program that is derived already: stop_gradient means nothing after it. It goes into the bodies of
+loops, too.
 
 A pass that finds nothing to change returns the very program that it was given; that is how `optimize` knows its end.
 """

@@ -69,6 +69,22 @@ def rebuild(program: Program, rule: Callable[[Definitions], Rule]) -> Program:
         return rename(result, letters) if letters else result
 
 
+def within(run: Callable[[Program], Program]) -> Callable[[Program], Program]:
+    """Return the pass that also goes into the bodies of loops, innermost first."""
+
+    def deep(program: Program) -> Program:
+        nodes = tuple(map(_with_bodies, program.nodes))
+        same = all(new is old for new, old in zip(nodes, program.nodes, strict=True))
+        return run(program if same else replace(program, nodes=nodes))
+
+    def _with_bodies(node: Node) -> Node:
+        bodies = {key: value for key, value in node.attrs.items() if isinstance(value, Program)}
+        new = {key: deep(body) for key, body in bodies.items()}
+        return node if all(new[key] is bodies[key] for key in bodies) else replace(node, attrs={**node.attrs, **new})
+
+    return deep
+
+
 def _has_letter(value: Value) -> bool:
     """Tell whether a value bears a textbook letter, which must outlive the node that had it."""
     return bool(value.note.quantity) and value.name.rpartition(".")[2] == value.note.quantity

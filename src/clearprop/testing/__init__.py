@@ -11,7 +11,14 @@ from clearprop.testing.conformance import (
 )
 from clearprop.testing.gradients import GradientReport, check_gradient, check_vjp
 from clearprop.testing.programs import random_program
-from clearprop.testing.sampling import draw_example, draw_inputs, draw_operand, example_program, operand_type
+from clearprop.testing.sampling import (
+    draw_example,
+    draw_inputs,
+    draw_operand,
+    example_attrs,
+    example_program,
+    operand_type,
+)
 
 __all__ = [
     "GradientReport",
@@ -24,6 +31,7 @@ __all__ = [
     "draw_example",
     "draw_inputs",
     "draw_operand",
+    "example_attrs",
     "example_program",
     "operand_type",
     "random_program",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,8 @@ def check_vjp(
 ) -> GradientReport:
     """Check the derivative of a primitive, or of a function of tensors, on an example.
 
-    The function is reduced to the scalar sum(result * weights) with random weights, which are an input too,
+    The function is reduced to the scalar sum(result * weights) with random weights, which are an input too (one for
+    each of several results),
     so that order 2 also checks that the derivative is linear in the cotangent.
 
     Args:
@@ -65,20 +68,24 @@ def check_vjp(
     name, function = called(subject)
     types = {f"x{i}": operand_type(operand, "float64") for i, operand in enumerate(example.operands)}
     plain = trace(lambda *inputs: function(*inputs, **example.attrs), types, name)
-    (result,) = (value for _, value in plain.outputs)
-    if not is_float(result.type) or not any(is_float(type_) for type_ in types.values()):
+    results = {name: value.type for name, value in plain.outputs if is_float(value.type)}
+    if not results or not any(is_float(type_) for type_ in types.values()):
         return GradientReport(name, {})
+    weights = {name.replace("result", "weights"): type_ for name, type_ in results.items()}
 
     def weighted(*inputs: Tensor) -> Tensor:
-        *operands, weights = inputs
-        return sum(function(*operands, **example.attrs) * weights)
+        given = function(*inputs[: len(types)], **example.attrs)
+        named = given if isinstance(given, dict) else {"result": given}
+        parts = [sum(named[key] * weight) for key, weight in zip(results, inputs[len(types) :], strict=True)]
+        return reduce(add, parts)
 
-    program = trace(weighted, types | {"weights": result.type}, name)
+    program = trace(weighted, types | weights, name)
     errors: dict[tuple[int, str], float] = {}
     for n in sizes if has_batch(program) else sizes[:1]:
         rng = np.random.default_rng(seed)
         inputs = dict(zip(types, draw_example(example, rng, n, "float64"), strict=True))
-        inputs["weights"] = rng.uniform(0.5, 1.5, resolve_shape(result.type.shape, n))
+        for weight, type_ in weights.items():
+            inputs[weight] = rng.uniform(0.5, 1.5, resolve_shape(type_.shape, n))
         report = check_gradient(program, inputs, None, order, seed, tolerance)
         for key, error in report.errors.items():
             errors[key] = max(error, errors.get(key, 0.0))

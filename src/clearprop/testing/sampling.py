@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from clearprop.ir import Batch, Program, Type, resolve_shape
+from clearprop.ir import Attribute, Batch, Node, Program, Type, Value, is_float, resolve_shape
 from clearprop.ops import Example, OpDef, Operand, Tensor, primitive, trace
-from clearprop.ops.tensor import emit
+from clearprop.ops.rules import FLOATS
+from clearprop.ops.tensor import emit_all
 
 Array = np.ndarray[Any, Any]
-Subject = str | OpDef | Callable[..., Tensor]
+Subject = str | OpDef | Callable[..., Tensor | dict[str, Tensor]]
 """What an example is tried on: a primitive, by name or record, or a function of tensors."""
 
 _DISTANCE = 0.1
@@ -95,19 +96,46 @@ def draw_inputs(
 
 
 def example_program(subject: Subject, example: Example, dtype: str) -> Program:
-    """Return the program `result = subject(x0, x1, ...; attributes)` for an example."""
+    """Return the program `result = subject(x0, x1, ...; attributes)` for an example; further results are numbered."""
     name, function = called(subject)
     types = {f"x{i}": operand_type(operand, dtype) for i, operand in enumerate(example.operands)}
-    return trace(lambda *inputs: function(*inputs, **example.attrs), types, name)
+    attrs = example_attrs(example, dtype)
+    return trace(lambda *inputs: function(*inputs, **attrs), types, name)
 
 
-def called(subject: Subject) -> tuple[str, Callable[..., Tensor]]:
+def example_attrs(example: Example, dtype: str) -> dict[str, Attribute]:
+    """Return the attributes of an example, with bodies of loops that compute in this float dtype."""
+    return {key: _cast(item, dtype) if isinstance(item, Program) else item for key, item in example.attrs.items()}
+
+
+def _cast(body: Program, dtype: str) -> Program:
+    """Return a program with this dtype in the place of every float dtype."""
+    new: dict[Value, Value] = {}
+    for value in body.values():
+        new[value] = Value(value.name, value.type.with_dtype(dtype) if is_float(value.type) else value.type)
+    nodes = []
+    for node in body.nodes:
+        attrs = {key: dtype if str(item) in FLOATS else item for key, item in node.attrs.items()}
+        nodes.append(
+            Node(node.op, tuple(map(new.__getitem__, node.inputs)), attrs, tuple(new[v] for v in node.outputs))
+        )
+    inputs = tuple(new[value] for value in body.inputs)
+    return Program(body.name, inputs, tuple(nodes), tuple((name, new[value]) for name, value in body.outputs))
+
+
+def called(subject: Subject) -> tuple[str, Callable[..., Tensor | dict[str, Tensor]]]:
     """Return the subject's name and the function that writes it into a trace."""
     if callable(subject):
         return getattr(subject, "__name__", "function").replace("<lambda>", "function"), subject
     name = subject if isinstance(subject, str) else subject.name
     primitive(name)
-    return name, lambda *inputs, **attrs: emit(name, *inputs, **attrs)
+    return name, lambda *inputs, **attrs: _results(emit_all(name, inputs, attrs))
+
+
+def _results(results: Sequence[Tensor]) -> Tensor | dict[str, Tensor]:
+    if len(results) == 1:
+        return results[0]
+    return {f"result{i + 1 if i else ''}": tensor for i, tensor in enumerate(results)}
 
 
 def has_batch(program: Program) -> bool:

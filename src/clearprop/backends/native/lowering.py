@@ -27,8 +27,8 @@ REDUCTIONS = ("sum", "max")
 MOVES = ("take", "scatter_add", "concat", "pad")
 STRIDED = ("matmul", "overlap_add")
 """Nodes that are kernels of their own, and read memory at any strides."""
-HOLES: frozenset[str] = frozenset()
-"""Primitives that have no lowering; `Native.compile` names them. There is none."""
+HOLES: frozenset[str] = frozenset({"scan"})
+"""Primitives that have no lowering; `Native.compile` names them."""
 
 
 def copied(value: Value) -> Node:

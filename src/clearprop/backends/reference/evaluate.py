@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,12 @@ class ReferenceExecutable:
                 values[value] = _checked_input(value, inputs, n)
                 yield value, values[value]
             for node in self.program.nodes:
-                (target,) = node.outputs
                 try:
-                    values[target] = _evaluate(node, [values[value] for value in node.inputs], n)
+                    results = _evaluate(node, [values[value] for value in node.inputs], n)
                 except IndexError as error:
                     raise IndexError(f"{self.program.name}: an index of {node.op} is out of range: {error}") from error
-                yield target, values[target]
+                values.update(zip(node.outputs, results, strict=True))
+                yield from zip(node.outputs, results, strict=True)
 
 
 class Reference:
@@ -71,17 +72,27 @@ class Reference:
         return {}
 
 
-def _evaluate(node: Node, inputs: list[Array], n: int) -> Array:
-    attrs = {key: _resolve(value, n) for key, value in node.attrs.items()}
+def _evaluate(node: Node, inputs: Sequence[Array], n: int) -> list[Array]:
+    attrs = {key: resolve(value, n) for key, value in node.attrs.items()}
     result = primitive(node.op).evaluate(*inputs, **attrs)
-    return np.asarray(result, dtype=node.outputs[0].type.dtype)
+    results = result if isinstance(result, tuple) else (result,)
+    return [np.asarray(array, value.type.dtype) for array, value in zip(results, node.outputs, strict=True)]
 
 
-def _resolve(attribute: Attribute, n: int) -> Any:
-    """Put the batch size in for n."""
+def resolve(attribute: Attribute, n: int) -> Any:
+    """Put the batch size in for n; a body becomes a function of arrays."""
     if isinstance(attribute, Batch):
         return attribute.scale * n
-    return tuple(_resolve(item, n) for item in attribute) if isinstance(attribute, tuple) else attribute
+    if isinstance(attribute, Program):
+        return partial(_call, attribute, n)
+    return tuple(resolve(item, n) for item in attribute) if isinstance(attribute, tuple) else attribute
+
+
+def _call(body: Program, n: int, *inputs: Array) -> tuple[Array, ...]:
+    values = dict(zip(body.inputs, inputs, strict=True))
+    for node in body.nodes:
+        values.update(zip(node.outputs, _evaluate(node, [values[value] for value in node.inputs], n), strict=True))
+    return tuple(values[value] for _, value in body.outputs)
 
 
 def batch_size(program: Program, inputs: Arrays) -> int:

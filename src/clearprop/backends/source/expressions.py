@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from clearprop.errors import ProgramError
-from clearprop.ir import DTYPES, Attribute, Batch, Dim, Node, Shape, Type
+from clearprop.ir import DTYPES, Attribute, Batch, Dim, Node, Program, Shape, Type
 from clearprop.ops import OpDef, primitive
 from clearprop.ops.tensor import broadcast_shapes
 
@@ -133,8 +133,16 @@ def substitute(application: Application, operands: Sequence[ast.expr]) -> ast.ex
     names["inputs"] = ast.Tuple(list(operands), ast.Load())
     for key, attribute in application.node.attrs.items():
         is_dtype = key == "dtype" and isinstance(attribute, str)
-        names[key] = numpy_name(str(attribute)) if is_dtype else literal(attribute)
+        if isinstance(attribute, Program):
+            names[key] = name(MARK + body_name(application.node))
+        else:
+            names[key] = numpy_name(str(attribute)) if is_dtype else literal(attribute)
     return put_in(_parsed(application.operation.numpy), names)
+
+
+def body_name(node: Node) -> str:
+    """Return what the body of a loop is known by among the names of values."""
+    return f"{node.outputs[0].name}.body"
 
 
 def put_in(tree: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clearprop.backends.source.expressions import WIDTH
@@ -15,8 +15,17 @@ from clearprop.ops import primitive
 
 def helper_functions(program: Program) -> dict[str, Callable[..., Any]]:
     """Return the helper functions of the program's operations by name."""
-    operations = [primitive(op) for op in dict.fromkeys(node.op for node in program.nodes)]
+    operations = [primitive(op) for op in dict.fromkeys(_operations(program))]
     return {helper.__name__: helper for operation in operations for helper in operation.helpers}
+
+
+def _operations(program: Program) -> Iterator[str]:
+    """Iterate over the names of the operations, those of loops' bodies too."""
+    for node in program.nodes:
+        yield node.op
+        for attribute in node.attrs.values():
+            if isinstance(attribute, Program):
+                yield from _operations(attribute)
 
 
 def needed_sources(helpers: Mapping[str, Callable[..., Any]], trees: Iterable[ast.AST]) -> list[str]:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from clearprop.backends.source.blocks import Block
+from clearprop.backends.source.expressions import body_name
 from clearprop.backends.source.helpers import helper_functions
 from clearprop.backends.source.statements import Statement, automatic_name
 from clearprop.ir import DTYPES, Program, Value
@@ -91,7 +92,11 @@ def value_names(program: Program, blocks: Sequence[Block]) -> dict[str, str]:
     statements = [(item, block) for block in blocks for item in block.statements]
     outputs = _output_names(program)
     for item, _ in statements:
-        if item.known:
+        if item.loop is not None:
+            layer = f"{item.note.layer}." if item.note.layer else ""
+            result[item.value.name] = names.take(f"{layer}steps")
+            result[body_name(item.loop)] = names.take(f"{layer}step")
+        elif item.known:
             result[item.value.name] = names.take(item.value.name)
     for item, _ in statements:
         if not item.known and item.value in outputs:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import keyword
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from clearprop.backends.source.blocks import SECTIONS, Block, arrange, heading
-from clearprop.backends.source.expressions import MARK, WIDTH, literal, put_in, unparse
+from clearprop.backends.source.expressions import MARK, WIDTH, body_name, literal, put_in, unparse
 from clearprop.backends.source.expressions import name as ast_name
 from clearprop.backends.source.helpers import helper_functions, names_in, needed_sources, needs_math
 from clearprop.backends.source.layout import assignment
@@ -46,21 +48,45 @@ def print_source(
     helpers = helper_functions(program)
     if not function.isidentifier() or keyword.iskeyword(function) or function in RESERVED | set(helpers):
         raise ProgramError(f"{function!r} cannot name the function; choose an identifier that is not taken")
-    statements = write_statements(program)
-    trees = [statement.tree for statement in statements]
-    blocks = arrange(program, statements)
-    names = value_names(program, blocks)
+    unit = _unit(program)
+    trees = list(_trees(unit))
     sources = needed_sources(helpers, trees)
-    batch = _batch_line(program, names) if any("n" in names_in(tree) for tree in trees) else []
+    batch = _batch_line(program, unit.names) if any("n" in names_in(tree) for tree in trees) else []
     imports = "import math\n\nimport numpy as np" if needs_math(sources) else "import numpy as np"
     head = f"{_docstring(program, function, title)}\n\n{imports}"
     lines = [
-        *_signature(program, function, _grouped(program, groups), names),
+        *_signature(program, function, _grouped(program, groups), unit.names),
         *batch,
-        *_body(program, blocks, names),
-        *_return(program, names),
+        *_steps(unit),
+        *_body(unit),
+        *_return(program, unit.names),
     ]
     return "\n\n\n".join([head, *sources, "\n".join(lines)]) + "\n"
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A program in lines, with the identifiers of its values and the bodies of its loops by identifier."""
+
+    program: Program
+    blocks: Sequence[Block]
+    names: Mapping[str, str]
+    loops: Mapping[str, _Unit]
+
+
+def _unit(program: Program) -> _Unit:
+    blocks = arrange(program, write_statements(program))
+    names = value_names(program, blocks)
+    items = [item for block in blocks for item in block.statements]
+    loops = {names[body_name(item.loop)]: _unit(item.body) for item in items if item.loop and item.body}
+    return _Unit(program, blocks, names, loops)
+
+
+def _trees(unit: _Unit) -> Iterator[ast.AST]:
+    for block in unit.blocks:
+        yield from (item.tree for item in block.statements)
+    for inner in unit.loops.values():
+        yield from _trees(inner)
 
 
 def _docstring(program: Program, function: str, title: str) -> str:
@@ -136,8 +162,29 @@ def _batch_line(program: Program, names: Mapping[str, str]) -> list[str]:
     return [f"{_INDENT}n = 0", ""]
 
 
-def _body(program: Program, blocks: Sequence[Block], names: Mapping[str, str]) -> Iterator[str]:
-    objective = _objective(program)
+def _steps(unit: _Unit) -> Iterator[str]:
+    """Print one time step of each loop as a function."""
+    for identifier, inner in unit.loops.items():
+        arguments = ", ".join(inner.names[value.name] for value in inner.program.inputs)
+        results = ", ".join(inner.names[value.name] for _, value in inner.program.outputs)
+        lines = [*_wrapped(f"def {identifier}(", arguments, "):"), *_steps(inner), *_body(inner)]
+        lines += _wrapped(f"{_INDENT}return (", results, ",)")
+        yield from (_INDENT + line if line else "" for line in lines)
+        yield ""
+
+
+def _wrapped(before: str, text: str, after: str) -> list[str]:
+    """Return a line, or several where it is too long."""
+    if len(before + text + after) <= WIDTH - len(_INDENT):
+        return [before + text + after]
+    margin = before[: len(before) - len(before.lstrip())]
+    inner = textwrap.wrap(text, WIDTH - len(margin) - 2 * len(_INDENT), break_long_words=False)
+    return [before, *(f"{margin}{_INDENT}{line}" for line in inner), margin + after.lstrip(",")]
+
+
+def _body(unit: _Unit) -> Iterator[str]:
+    blocks, names = unit.blocks, unit.names
+    objective = _objective(unit.program)
     identifiers = {MARK + value: ast_name(identifier) for value, identifier in names.items()}
     several = len({block.section for block in blocks}) > 1
     before: Block | None = None

@@ -41,16 +41,24 @@ class Statement:
         value: what is assigned.
         tree: the expression.
         known: whether a reader knows the value by its name.
+        loop: the loop of which the value stands for all that it gives, or None.
     """
 
     value: Value
     tree: ast.expr
     known: bool
+    loop: Node | None = None
 
     @property
     def note(self) -> Note:
         """The layer and the quantity of the value."""
         return self.value.note
+
+    @property
+    def body(self) -> Program | None:
+        """The body of the loop."""
+        bodies = [] if self.loop is None else [item for item in self.loop.attrs.values() if isinstance(item, Program)]
+        return bodies[0] if bodies else None
 
     def uses(self) -> set[str]:
         """The names of the values in the expression."""
@@ -81,15 +89,33 @@ class _Writer:
             self._write(node)
 
     def _write(self, node: Node) -> None:
+        if any(isinstance(attribute, Program) for attribute in node.attrs.values()):
+            self._write_loop(node)
+            return
         (value,) = node.outputs
         expression = self._compose(node)
         while self._too_much(value, expression) and (longest := self._longest_operand(node)) is not None:
             self._assign(longest, known=False)
             expression = self._compose(node)
+        self._express(value, expression)
+
+    def _express(self, value: Value, expression: Expression) -> None:
         self._expressions[value] = expression
         known = is_known(value)
         if known or value in self._outputs or (self._uses[value] > 1 and not _trivial(expression)):
             self._assign(value, known)
+
+    def _write_loop(self, node: Node) -> None:
+        """Give a line to all that a loop gives, and take its results out of that."""
+        first = node.outputs[0]
+        everything = Value(f"{first.name}.loop", first.type, first.note)
+        for value in node.inputs:
+            if self._expressions[value].weight:
+                self._assign(value, known=False)
+        self.statements.append(Statement(everything, self._compose(node).tree, known=False, loop=node))
+        for place, value in enumerate(node.outputs):
+            tree = ast.Subscript(name(MARK + everything.name), ast.Constant(place), ast.Load())
+            self._express(value, Expression(tree, value.type.dtype, value.type.shape))
 
     def _compose(self, node: Node) -> Expression:
         return write(Application(node, tuple(self._expressions[value] for value in node.inputs)))
