@@ -45,6 +45,9 @@ _SMOOTH: tuple[Step, ...] = (
     lambda x, y, rng: ops.matmul(x, y) * 0.5,
     lambda x, y, rng: ops.softmax(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
     lambda x, y, rng: ops.logsumexp(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
+    lambda x, y, rng: ops.flip(x, (x.rank - 1,)) if x.rank and isinstance(x.shape[-1], int) else ops.sin(x),
+    lambda x, y, rng: _mean_of_windows(x, rng) if x.rank == 2 else ops.cos(x),
+    lambda x, y, rng: _convolved(x, y) if x.rank == 2 and y.rank in (1, 2) else ops.tanh(x),
 )
 _EXACT: tuple[Step, ...] = (  # steps that passes rewrite
     lambda x, y, rng: x * 1.0,
@@ -107,6 +110,18 @@ def _attempt(step: Step, x: Tensor, y: Tensor, rng: np.random.Generator) -> Tens
     except ShapeError:
         return ops.sin(x)
     return result if result.rank <= 3 and 0 not in result.shape else ops.cos(x)
+
+
+def _mean_of_windows(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """The means of windows of two along the last axis."""
+    return ops.mean(ops.windows(x, (1,), (2,), (int(rng.integers(1, 3)),)), axis=2)
+
+
+def _convolved(x: Tensor, y: Tensor) -> Tensor:
+    """The rows of x as signals of one channel, each convolved with y, or with the mean of its rows."""
+    kernel = y if y.rank == 1 else ops.mean(y, axis=0)
+    signals, kernel = ops.reshape(x, (*x.shape, 1)), ops.reshape(kernel, (*kernel.shape, 1, 1))
+    return ops.reshape(ops.conv(signals, kernel), (x.shape[0], -1)) * 0.5
 
 
 def _axis(x: Tensor, rng: np.random.Generator) -> int | None:
