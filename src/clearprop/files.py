@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -45,8 +46,21 @@ def _umask() -> int:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON atomically; floats keep every digit."""
-    write_bytes(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write JSON atomically; see `to_json`."""
+    write_bytes(path, (to_json(data, indent=1) + "\n").encode())
+
+
+def to_json(data: Any, indent: int | None = None) -> str:
+    """Return JSON; floats keep every digit, and NaN and the infinities, which JSON lacks, become null."""
+    return json.dumps(_with_nulls(data), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _with_nulls(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _with_nulls(value) for key, value in data.items()}
+    return [_with_nulls(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 def read_json(path: Path) -> Any:

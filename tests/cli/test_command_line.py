@@ -1,6 +1,8 @@
 """The entry point: help, statuses, messages."""
 
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -36,6 +38,11 @@ def test_every_command_has_help_with_an_example(call, name):
 
 def test_version(call):
     assert call("--version").stdout.startswith("clearprop ")
+
+
+def test_python_runs_the_package_as_the_command(call):
+    done = subprocess.run([sys.executable, "-m", "clearprop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == call("--version").stdout
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def started(step: int = 0, epochs: int = 3, steps: int = 10) -> FitStarted:
 
 def progressed(step: int, steps: int = 10, loss: float = 0.5) -> Progressed:
     epoch = (step - 1) // steps
-    return Progressed(step, epoch, step - epoch * steps, loss, 0.01, 3200.0)
+    return Progressed(step, epoch + 1, step - epoch * steps, loss, 0.01, 3200.0)
 
 
 def epoch_ended(epoch: int, steps: int = 10, **quantities: float) -> EpochEnded:

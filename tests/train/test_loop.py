@@ -149,6 +149,7 @@ class TestEvents:
         assert all(event.seconds > 0 for event in ended)
         progressed = seen.of(Progressed)
         assert progressed[-1].step == 10
+        assert [(event.epoch, event.batch) for event in progressed[-1:]] == [(2, 5)]
         assert progressed[-1].loss == pytest.approx(history["loss"][-1], rel=1e-12)
         assert all(event.samples_per_second > 0 for event in progressed)
 

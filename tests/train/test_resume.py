@@ -49,6 +49,12 @@ def outcome(folder: Path) -> tuple[bytes, dict[str, Any]]:
     return run.model_file.read_bytes(), {k: v for k, v in history.items() if k != "seconds"}
 
 
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """What the log of a run says of one kind of event."""
+    lines = map(json.loads, Run(folder).events.read_text().splitlines())
+    return [line for line in lines if line["event"] == kind]
+
+
 class StopAt:
     """End training after a step; `Training` publishes an event at each when checkpoints are written at each."""
 
@@ -128,6 +134,9 @@ def test_killed_without_a_word(whole, tmp_path, monkeypatch, every, step):
     fit(tmp_path, resume=resume, checkpoint_steps=every)
     assert outcome(tmp_path)[0] == whole["adam"][0]
     assert outcome(tmp_path)[1] == whole["adam"][1]
+    assert [event["epoch"] for event in events(tmp_path, "EpochEnded")] == [1, 2, 3, 4]
+    steps = [event["step"] for event in events(tmp_path, "CheckpointWritten")]
+    assert steps[:-1] == list(range(every, STEPS + 1, every))  # and one at the end
 
 
 @pytest.mark.parametrize("when", ["before", "at", "after"])
@@ -231,21 +240,36 @@ def test_resume_needs_a_run_and_a_checkpoint(tmp_path):
         make().fit(X, Y, resume=True, run=tmp_path, progress=False)
 
 
-def test_a_fresh_run_in_the_folder_of_another_does_not_leave_its_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize("file", ["checkpoint", "model_file"])
+def test_a_new_run_does_not_replace_another(tmp_path, file):
     fit(tmp_path)
-    monkeypatch.setattr("clearprop.train.fit.write_checkpoint", lambda *args: None)
-    monkeypatch.setattr(Run, "finish", lambda *args: None)
+    getattr(Run(tmp_path), file).unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    model = make()
+    with pytest.raises(SettingsError, match="holds a run already: choose another folder, or go on with it by resume"):
+        fit(tmp_path, model)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert not model.parameters
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path):
+    fit(tmp_path, stop=5)
+    for file in (Run(tmp_path).checkpoint, Run(tmp_path).model_file):
+        file.unlink()
     fit(tmp_path)
-    assert not Run(tmp_path).checkpoint.exists()
+    assert [event["epoch"] for event in events(tmp_path, "EpochEnded")] == [1, 2, 3, 4]
 
 
 def test_files_of_a_write_that_was_cut_off_are_removed(tmp_path):
     fit(tmp_path, stop=7)
     (tmp_path / ".checkpoint.safetensors.abc.part").write_bytes(b"half")
+    with Run(tmp_path).events.open("a") as log:
+        log.write('{"event": "EpochEn')
     fit(tmp_path, resume=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("checkpoint.safetensors", "events.jsonl", "history.json", "model.safetensors", "settings.json")
     ]
+    assert len(events(tmp_path, "EpochEnded")) == 4
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

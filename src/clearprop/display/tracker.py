@@ -57,7 +57,7 @@ class Tracker:
             self.epoch = min(done + 1, max(event.epochs, 1))
             self._mark()
         elif isinstance(event, Progressed):
-            self.step, self.epoch, self.batch, self.loss = event.step, event.epoch + 1, event.batch, event.loss
+            self.step, self.epoch, self.batch, self.loss = event.step, event.epoch, event.batch, event.loss
             self._mark()
         elif isinstance(event, EpochEnded):
             self._end_epoch(event)

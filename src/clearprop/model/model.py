@@ -190,7 +190,8 @@ class Model:
             early_stopping: when to stop before the last epoch, or the quantity to watch.
             listeners: functions that are called with each event.
             progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
-            run: a folder to keep settings, history, checkpoints, events and the model in.
+            run: a folder to keep settings, history, checkpoints, events and the model in; it holds no run yet,
+                unless `resume` is True.
             resume: go on from the checkpoint in `run`, which must be of the same settings and data.
             checkpoint_steps, checkpoint_seconds: how often a checkpoint is written to `run`.
 
@@ -206,6 +207,8 @@ class Model:
         settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, recorded, watch, *checkpoints)
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
+        if folder is not None and not resume:
+            folder.check_unused()
         before = (self.encoding, self.sample_shape, self.parameters)
         try:
             train, validation = prepare(
@@ -218,7 +221,7 @@ class Model:
             raise
         training.listeners += [*listeners, *([shown] if shown else [])]
         if folder is not None:
-            training.listeners.append(folder.begin(self, settings, fresh=not resume))
+            training.listeners.append(folder.begin(self, settings, training.state if resume else None))
         try:
             return training.run()
         finally:

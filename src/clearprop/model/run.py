@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearprop.description import describe
-from clearprop.errors import FileFormatError
-from clearprop.files import read_json, write_json
+from clearprop.errors import FileFormatError, SettingsError
+from clearprop.files import read_json, to_json, write_bytes, write_json
 from clearprop.model.saving import save
-from clearprop.train import Event, FitSettings, History, Listener, Progressed
+from clearprop.train import EpochEnded, Event, FitSettings, FitState, History, Listener, Progressed
 
 if TYPE_CHECKING:
     from clearprop.model.model import Model
@@ -40,19 +41,31 @@ class Run:
         """Tell whether the folder holds a run."""
         return self.settings.is_file()
 
-    def begin(self, model: Model, settings: FitSettings, *, fresh: bool) -> Listener:
+    def check_unused(self) -> None:
+        """Raise `SettingsError` if the folder keeps what was trained: a new run would replace it."""
+        if self.checkpoint.exists() or self.model_file.exists():
+            raise SettingsError(
+                f"{self.path} holds a run already: choose another folder, or go on with it by resume=True"
+            )
+
+    def begin(self, model: Model, settings: FitSettings, resumed: FitState | None) -> Listener:
         """Write the settings and return the listener that writes the events down, one a line.
 
-        A fresh run empties the events of an earlier one in the same folder.
+        Args:
+            model: what is trained.
+            settings: how.
+            resumed: the state that the run goes on from, or None for a new run. Events from after that state, which
+                will happen again, are taken out.
         """
         self.update_settings({"model": repr(model), "fit": describe(settings)})
-        if fresh:
-            for stale in (self.events, self.history_file, self.results, self.checkpoint):
-                stale.unlink(missing_ok=True)
         for abandoned in self.path.glob(".*.part"):  # a process was killed while it wrote
             abandoned.unlink(missing_ok=True)
-
-        return EventLog(self.events)
+        log = EventLog(self.events)
+        if resumed is None:
+            self.events.unlink(missing_ok=True)  # of a run that was killed before it kept anything else
+        else:
+            log.keep_until(resumed)
+        return log
 
     def finish(self, model: Model, history: History) -> None:
         """Write the history and the model."""
@@ -76,8 +89,13 @@ class Run:
         """Return the history."""
         self._check()
         try:
-            return History(**read_json(self.history_file))
-        except TypeError as error:
+            history = History(**read_json(self.history_file))
+            history.epochs = [
+                {name: math.nan if value is None else value for name, value in record.items()}
+                for record in history.epochs
+            ]
+            return history
+        except (AttributeError, TypeError) as error:
             raise FileFormatError(f"{self.history_file} holds no history: {error}") from error
 
     def _check(self) -> None:
@@ -97,10 +115,27 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def keep_until(self, state: FitState) -> None:
+        """Take out what happened after a state, and a line that was cut short."""
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            write_bytes(self.path, "".join(f"{line}\n" for line in lines if _is_before(line, state)).encode())
+
     def __call__(self, event: Event) -> None:
         """Write an event, unless it tells of progress only."""
         if isinstance(event, Progressed):
             return
-        line = json.dumps({"event": type(event).__name__} | asdict(event))
+        line = to_json({"event": type(event).__name__} | asdict(event))
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def _is_before(line: str, state: FitState) -> bool:
+    """Whether a line of the log tells of an event up to a state; the end of an epoch may come after its last step."""
+    try:
+        event = json.loads(line)
+        if event["event"] == EpochEnded.__name__:
+            return bool(event["epoch"] <= state.epoch)
+        return bool(event["step"] <= state.step)
+    except (ValueError, LookupError, TypeError):
+        return False

@@ -23,7 +23,8 @@ class FitStarted:
 class Progressed:
     """Some steps are done; published a few times a second, and at the end of an epoch.
 
-    `loss` is the mean cost of the epoch's samples so far; `samples_per_second` that of this stretch.
+    `epoch` is the one at work, from 1; `batch` counts its batches that are done; `loss` is the mean cost of its samples
+    so far; `samples_per_second` is that of this stretch.
     """
 
     step: int
@@ -36,7 +37,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch is done; `record` holds loss, metrics and their validation forms (val_loss ...)."""
+    """An epoch, from 1, is done; `record` holds loss, metrics and their validation forms (val_loss ...)."""
 
     epoch: int
     step: int

@@ -195,4 +195,4 @@ class Training(Fit):
         state = self.state
         loss = state.loss_sum / max(self._samples_done_of_epoch(), 1)
         rate = float(self.varying()["learning_rate"][0])
-        self._publish(Progressed(state.step, state.epoch, state.batch, loss, rate, speed))
+        self._publish(Progressed(state.step, state.epoch + 1, state.batch, loss, rate, speed))
