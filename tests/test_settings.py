@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from typing import Any
 
 import numpy as np
 import pytest
+from describable import KNOWN
 
-from clearprop import losses, nn, optim
+from clearprop import nn
 from clearprop.errors import SettingsError
-from clearprop.settings import choice, flag, limits, real, whole
+from clearprop.settings import choice, flag, limits, number, real, whole, whole_number
 
-BASES = (
-    nn.Layer,
-    nn.Initializer,
-    nn.Penalty,
-    nn.Constraint,
-    losses.Loss,
-    optim.Optimizer,
-    optim.WholeBatch,
-    optim.Schedule,
-)
-KINDS = [
-    thing
-    for module in (nn, losses, optim)
-    for name in module.__all__
-    if inspect.isclass(thing := getattr(module, name))
-    and issubclass(thing, BASES)
-    and dataclasses.is_dataclass(thing)
-    and not inspect.isabstract(thing)
-    and issubclass(thing, BASES)
-]
+KINDS = [kind for kind in KNOWN.values() if dataclasses.is_dataclass(kind)]
 FREE = {
     "name": "checked where layers are named",
     "activation": "chosen by name",
@@ -134,3 +115,32 @@ def test_the_words_of_limits():
     assert words["way"] == "is 'up', 'down' or 'left'"
     assert limits(Example)["way"].choices == ("up", "down", "left")
     assert words["quiet"] == "is True or False"
+
+
+def test_one_value_more():
+    nothing, auto = whole_number(1).or_else(None), whole_number(1).or_else("auto")
+    assert nothing.words == "is a whole number of at least 1, or None"
+    assert auto.words == "is a whole number of at least 1, or 'auto'"
+    assert nothing.holds(None)
+    assert not auto.holds(None)
+    assert auto.holds("auto")
+    assert not nothing.holds("auto")
+    for allowed in (nothing, auto):
+        assert allowed.holds(3)
+        assert not allowed.holds(0)
+        assert allowed.wrong
+        assert not any(allowed.holds(value) for value in allowed.wrong)
+
+
+def test_what_is_typed_is_read():
+    assert whole_number(1).read("3") == 3
+    assert number("[0, 1)").read("1e-3") == 0.001
+    with pytest.raises(ValueError, match=r"1\.5"):
+        whole_number(1).read("1.5")
+
+
+def test_numbers_of_numpy_count_as_pythons():
+    assert type(nn.Dense(np.int64(3)).units) is int
+    assert type(nn.Dropout(np.float32(0.25)).rate) is float
+    with pytest.raises(SettingsError, match="received 0"):
+        nn.Dense(np.int64(0))

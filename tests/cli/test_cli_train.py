@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from clearprop.cli.choices import Choices
-from clearprop.cli.defaults import TABLE_LOSSES, complete
+from clearprop.cli.choices import TABLE_LOSSES, Choices
+from clearprop.cli.defaults import complete
 from clearprop.model import load
 from clearprop.nn import ACTIVATIONS
-from clearprop.optim import OPTIMIZERS, SCHEDULES
+from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
 
 SETS = ("iris", "wine", "breast-cancer", "digits", "diabetes")
 
@@ -193,9 +193,35 @@ def test_optimizers_and_schedules_of_the_catalogue(call, tmp_path, quick, optimi
     assert type(model.schedule) is SCHEDULES[schedule]
 
 
+@pytest.mark.parametrize("optimizer", WHOLE_BATCH)
+def test_optimizers_of_all_samples_at_once(call, tmp_path, optimizer):
+    chosen = ("--optimizer", optimizer, "--epochs", "5", "--layers", "4", "--out", "run")
+    shown = call("train", "diabetes", *chosen)
+    assert f"{optimizer} on all rows at once" in shown.stderr
+    assert "clearprop source" not in shown.stderr
+    assert type(load(tmp_path / "run").optimizer) is WHOLE_BATCH[optimizer]
+    assert "has ended already" in call("train", "--resume", "run").stderr
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "words"),
+    [
+        ("lbfgs", ["--lr", "0.1", "--batch-size", "8"], "leave out --lr, --batch-size"),
+        ("newton_cg", ["--schedule", "cosine", "--dropout", "0.5"], "leave out --schedule, --dropout"),
+        ("levenberg_marquardt", ["--l2", "0.1"], "with no penalty: leave out --l2"),
+        ("bayesian_regularization", ["--loss", "huber"], "sum of squares small, as squared_error of numbers is"),
+        ("levenberg_marquardt", ["--task", "classification"], "and not cross_entropy"),
+    ],
+)
+def test_what_such_optimizers_have_no_use_for_is_refused(call, tmp_path, optimizer, options, words):
+    assert words in call("train", "diabetes", "--optimizer", optimizer, *options, status=2).stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("option", ["optimizer", "schedule", "activation", "loss"])
 def test_a_wrong_name_lists_the_known_ones(call, option):
-    known = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "activation": ACTIVATIONS, "loss": TABLE_LOSSES}[option]
+    tables = {"activation": ACTIVATIONS, "loss": TABLE_LOSSES, "schedule": SCHEDULES}
+    known = (tables | {"optimizer": OPTIMIZERS | WHOLE_BATCH})[option]
     message = call("train", "iris", f"--{option}", "nosuch", status=2).stderr
     assert "'nosuch' is not one of" in message
     assert all(f"'{name}'" in message for name in known)

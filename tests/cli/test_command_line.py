@@ -1,12 +1,18 @@
 """The entry point: help, statuses, messages."""
 
+import dataclasses
 import resource
 import subprocess
 import sys
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from clearprop.cli.choices import Choices
 from clearprop.cli.main import COMMANDS
+from clearprop.cli.train import command as train
+from clearprop.settings import limits
 
 
 def test_help_is_quick(finish):
@@ -51,7 +57,7 @@ def test_python_runs_the_package_as_the_command(call):
         (["trian"], "Did you mean 'train'?"),
         (["train"], "Missing argument 'DATA'"),
         (["train", "iris", "--epochs", "0"], "--epochs"),
-        (["train", "iris", "--lr", "nan"], "finite"),
+        (["train", "iris", "--lr", "nan"], "it lies in (0, inf), received 'nan'"),
         (["train", "iris", "--layers", "8,x"], "128,64"),
         (["train", "iris", "--metrics", "r2"], "accuracy"),
         (["train", "iris", "--metrics", "acuracy"], "accuracy"),
@@ -70,6 +76,31 @@ def test_bad_usage_is_status_2(call, tmp_path, arguments, words):
     assert words in result.stderr
     assert not result.stdout
     assert not list(tmp_path.iterdir())
+
+
+TYPED = [
+    (name, value)
+    for name, allowed in limits(Choices).items()
+    if not allowed.choices
+    for value in allowed.wrong
+    if isinstance(value, (int, float)) and not isinstance(value, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "value"), TYPED)
+def test_a_wrong_value_of_an_option_says_what_it_may_be(name, value):
+    option = "--" + name.replace("_", "-")
+    result = CliRunner().invoke(train, ["iris", f"{option}={value}"])
+    assert result.exit_code == 2
+    words = limits(Choices)[name].words.removesuffix(", or None")
+    assert f"Invalid value for '{option}'" in result.stderr
+    assert f"it {words}, received '{value}'" in result.stderr
+
+
+def test_every_choice_is_an_option_with_its_default():
+    options = {option.name: option for option in train.params}
+    for field in dataclasses.fields(Choices):
+        assert options[field.name].get_default(click.Context(train)) == field.default, field.name
 
 
 def test_debug_shows_the_traceback(finish):

@@ -9,7 +9,8 @@ from sklearn.model_selection import RandomizedSearchCV
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
-from clearprop.train import EpochEnded
+from clearprop.settings import limits
+from clearprop.train import PARAMETERS, EpochEnded
 
 IRIS, KINDS = load_iris(return_X_y=True)
 IRIS = StandardScaler().fit_transform(IRIS)
@@ -168,21 +169,55 @@ def test_callbacks_receive_the_events():
     assert [event.epoch for event in seen if isinstance(event, EpochEnded)] == [1, 2, 3]
 
 
+NEURAL = (cp.NeuralClassifier, cp.NeuralRegressor, cp.NeuralTransformer)
+FREE = {"activation", "loss", "optimizer", "schedule", "scoring", "random_state", "backend", "class_weight"}
+"""Chosen by name, or checked by scikit-learn."""
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("kind", "name", "value"),
     [
-        {"width": 0},
-        {"loss": "no"},
-        {"dtype": "int8"},
-        {"patience": 0, "validation_fraction": 0.5},
-        {"epochs": 0},
-        {"optimizer": "no"},
-        {"learning_rate": -1.0},
+        pytest.param(kind, name, value, id=f"{kind.__name__}.{name}={value!r}")
+        for kind in NEURAL
+        for name, allowed in limits(kind).items()
+        for value in allowed.wrong
     ],
 )
-def test_wrong_settings(settings):
-    with pytest.raises(cp.SettingsError):
+def test_a_wrong_value_names_the_setting_what_it_may_be_and_what_came(kind, name, value):
+    with pytest.raises(cp.SettingsError) as caught:
+        kind(**{name: value}).fit(X, Y > 0)
+    assert str(caught.value) == f"{kind.__name__}: {name} {limits(kind)[name].words}, received {value!r}"
+
+
+@pytest.mark.parametrize("kind", NEURAL)
+def test_every_setting_is_limited(kind):
+    limited = limits(kind)
+    assert set(kind().get_params()) - FREE == set(limited)
+    assert all(limited[name].holds(getattr(kind(), name)) for name in limited)
+    for name in set(limited) & set(PARAMETERS):
+        assert limited[name].words.startswith(PARAMETERS[name].words)
+
+
+@pytest.mark.parametrize("settings", [{"loss": "no"}, {"optimizer": "no"}, {"schedule": "no"}, {"activation": "no"}])
+def test_wrong_names(settings):
+    with pytest.raises(cp.SettingsError, match="there is no"):
         cp.NeuralRegressor(**settings).fit(X, Y)
+
+
+def test_patience_needs_a_validation_set():
+    with pytest.raises(cp.SettingsError, match="validation_fraction"):
+        cp.NeuralRegressor(patience=3).fit(X, Y)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "conjugate_gradient", "newton_cg", "levenberg_marquardt"])
+def test_optimizers_of_all_samples_at_once(optimizer):
+    fitted = cp.NeuralRegressor(width=4, optimizer=optimizer, penalty=0.0, epochs=15, random_state=0).fit(X, Y)
+    model = cp.Model([cp.Dense(4, "relu"), cp.Dense(1)], optimizer=optimizer, dtype="float64", seed=fitted.model_.seed)
+    model.fit(X, Y, epochs=15, progress="quiet")
+    np.testing.assert_array_equal(fitted.predict(X), model.predict(X)[:, 0])
+    assert fitted.score(X, Y) > 0.5
+    with pytest.raises(cp.SettingsError, match="leave out learning_rate"):
+        cp.NeuralRegressor(optimizer=optimizer, learning_rate=0.1).fit(X, Y)
 
 
 def test_transformer_goes_to_codes_and_back():

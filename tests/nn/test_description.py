@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 from typing import Any
 
 import pytest
+from describable import KNOWN, NAMED
 
-from clearprop import losses, nn, ops, optim
+from clearprop import nn, ops, optim
 from clearprop.description import build, describe
 from clearprop.errors import FileFormatError, SettingsError
-
-BASES = (
-    nn.Layer,
-    nn.Initializer,
-    nn.Penalty,
-    nn.Constraint,
-    losses.Loss,
-    optim.Optimizer,
-    optim.WholeBatch,
-    optim.Schedule,
-)
-CONTRACTS = (optim.Wrapper, optim.WholeBatch, optim.SciPyMinimizer)
-"""Bases that no method marks as abstract."""
-KNOWN: dict[str, Any] = {
-    name: thing
-    for module in (nn, losses, optim)
-    for name in module.__all__
-    if inspect.isclass(thing := getattr(module, name))
-    and issubclass(thing, BASES)
-    and not (inspect.isabstract(thing) or thing in CONTRACTS)
-}
 
 
 def cube(x: ops.Tensor) -> ops.Tensor:
@@ -129,10 +108,5 @@ def test_what_cannot_be_described_is_refused():
 
 def test_no_two_classes_share_a_name():
     """A file names a class by its bare name, whichever module it is in."""
-    names = [
-        name
-        for module in (nn, losses, optim)
-        for name in module.__all__
-        if inspect.isclass(thing := getattr(module, name)) and issubclass(thing, BASES)
-    ]
+    names = [name for name, _ in NAMED]
     assert len(names) == len(set(names))

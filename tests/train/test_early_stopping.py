@@ -125,7 +125,7 @@ def test_what_counts_as_better(metric, value, best, better):
 def test_settings_are_checked(overfits):
     model, X, y, validation = overfits
     for bad in ({"patience": 0}, {"min_delta": -1.0}):
-        with pytest.raises(SettingsError, match="early stopping needs"):
+        with pytest.raises(SettingsError, match="EarlyStopping: "):
             EarlyStopping(**bad)
     with pytest.raises(SettingsError, match="cannot watch 'val_loss': the fit records loss; give validation data"):
         model.fit(X, y, early_stopping="val_loss", progress=False)

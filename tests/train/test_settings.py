@@ -5,21 +5,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.errors import SettingsError
-from clearprop.train import FitSettings
+from clearprop.settings import limits
+from clearprop.train import PARAMETERS, EarlyStopping, FitSettings
+
+WRONG = [
+    pytest.param(kind, name, value, id=f"{kind.__name__}.{name}={value!r}")
+    for kind in (FitSettings, EarlyStopping)
+    for name, allowed in limits(kind).items()
+    for value in allowed.wrong
+]
 
 
-@pytest.mark.parametrize("name", ["epochs", "batch_size", "steps", "checkpoint_steps"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
-def test_whole_positive_numbers(name, value):
-    with pytest.raises(SettingsError, match=rf"{name} is a whole number of at least 1, received {value!r}"):
-        FitSettings(**{name: value})
+@pytest.mark.parametrize(("kind", "name", "value"), WRONG)
+def test_a_wrong_value_names_the_setting_what_it_may_be_and_what_came(kind, name, value):
+    with pytest.raises(SettingsError) as caught:
+        kind(**{name: value})
+    assert str(caught.value) == f"{kind.__name__}: {name} {limits(kind)[name].words}, received {value!r}"
 
 
-def test_others():
-    with pytest.raises(SettingsError, match="seed"):
-        FitSettings(seed=-1)
-    with pytest.raises(SettingsError, match="checkpoint_seconds"):
-        FitSettings(checkpoint_seconds=float("nan"))
+def test_every_parameter_of_the_table_has_wrong_values_and_words():
+    for name, allowed in PARAMETERS.items():
+        assert allowed.words, name
+        assert allowed.wrong, name
+        assert not any(allowed.holds(value) for value in allowed.wrong), name
+
+
+def test_an_unknown_metric():
     with pytest.raises(SettingsError, match=r"'acuracy'.*accuracy"):
         FitSettings(metrics=("acuracy",))
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from clearprop.compile import DEFAULT_BACKEND
+from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import Dataset, bundled_names, load
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
+from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
+from clearprop.nn import ACTIVATIONS
+from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
+from clearprop.settings import Allowed, field, flag, limits, word
+from clearprop.train import PARAMETERS
 
 _SECTION = "command"
+_TEXT = Allowed("is a text", lambda value: isinstance(value, str), (3, None))
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,12 @@ class Source:
         no_header: whether the first line of a text file holds values; else that is detected.
     """
 
-    data: str
-    target: str | None = None
-    data_dir: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    no_header: bool = False
+    data: str = field(_TEXT)
+    target: str | None = field(_TEXT.or_else(None), None)
+    data_dir: str | None = field(_TEXT.or_else(None), None)
+    delimiter: str | None = field(_TEXT.or_else(None), None)
+    encoding: str | None = field(_TEXT.or_else(None), None)
+    no_header: bool = flag(False)
 
     @property
     def header(self) -> bool | None:
@@ -69,30 +75,46 @@ class Source:
         return Source(data, target, folder, self.delimiter, self.encoding, self.no_header)
 
 
+def _is_tuple_of(value: Any, allowed: Callable[[Any], bool]) -> bool:
+    return isinstance(value, tuple) and all(map(allowed, value))
+
+
+_WIDTHS = Allowed("are widths", lambda value: _is_tuple_of(value, PARAMETERS["width"].holds), ((0,), "3", None))
+_NAMES = Allowed("are names", lambda value: _is_tuple_of(value, lambda name: isinstance(name, str)), ((1,), "r2", None))
+TABLE_LOSSES = tuple(
+    name
+    for name, kind in LOSSES.items()
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
+)
+"""The losses that fit one output a class or a standardised target, which is what the command builds."""
+
+
 @dataclass(frozen=True)
 class Choices:
-    """How to train. None stands for what `defaults.complete` chooses; see `clearprop train --help`."""
+    """How to train; what each may be is said here once, for the options and for the settings of a run.
 
-    layers: tuple[int, ...] | None = None
-    activation: str = "relu"
-    optimizer: str = "adam"
-    lr: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    dropout: float = 0.0
-    l2: float | None = None
-    l1: float = 0.0
-    schedule: str | None = None
-    loss: str = "auto"
-    task: str = "auto"
-    validation: float | None = None
-    test: float = 0.2
-    patience: int | None = None
-    metrics: tuple[str, ...] = ()
-    dtype: str = "float32"
-    seed: int = 0
-    checkpoint_every: int | None = None
-    backend: str = DEFAULT_BACKEND
+    None stands for what `defaults.complete` chooses; see `clearprop train --help`."""
+
+    layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
+    activation: str = field(word(*ACTIVATIONS), "relu")
+    optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
+    lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
+    epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
+    batch_size: int | None = field(PARAMETERS["batch_size"].or_else(None), None)
+    dropout: float = field(PARAMETERS["dropout"], 0.0)
+    l2: float | None = field(PARAMETERS["penalty"].or_else(None), None)
+    l1: float = field(PARAMETERS["penalty"], 0.0)
+    schedule: str | None = field(word(*SCHEDULES).or_else(None), None)
+    loss: str = field(word("auto", *TABLE_LOSSES), "auto")
+    task: str = field(word("auto", "classification", "regression"), "auto")
+    validation: float | None = field(PARAMETERS["validation_fraction"].or_else(None), None)
+    test: float = field(PARAMETERS["test_fraction"], 0.2)
+    patience: int | None = field(PARAMETERS["patience"].or_else(None), None)
+    metrics: tuple[str, ...] = field(_NAMES, ())
+    dtype: str = field(PARAMETERS["dtype"], "float32")
+    seed: int = field(PARAMETERS["seed"], 0)
+    checkpoint_every: int | None = field(PARAMETERS["checkpoint_steps"].or_else(None), None)
+    backend: str = field(word(DEFAULT_BACKEND, *BACKENDS), DEFAULT_BACKEND)
 
 
 @dataclass(frozen=True)
@@ -129,10 +151,11 @@ class Recipe:
             )
         where = f"{run.settings}"
         content = _mapping(settings[_SECTION], cls, where)
-        source = Source(**_checked(_mapping(content["source"], Source, where), _SOURCE_TYPES, where))
-        choices = _checked(_mapping(content["choices"], Choices, where, _UNWRITTEN), _CHOICE_TYPES, where)
-        choices |= {name: tuple(choices[name]) for name in ("layers", "metrics")}
-        return cls(source, Choices(**choices), str(content["name"]), str(content["fingerprint"]))
+        source = _checked(_mapping(content["source"], Source, where), limits(Source), where)
+        choices = _mapping(content["choices"], Choices, where, _UNWRITTEN)
+        choices = {name: tuple(value) if isinstance(value, list) else value for name, value in choices.items()}
+        choices = _checked(choices, limits(Choices), where)
+        return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
     def load(self, data: str | None = None) -> Dataset:
         """Read the run's data, from where it was or from where it is now.
@@ -158,16 +181,6 @@ def _moved(source: Source, data: str) -> Source:
     return Source(data, source.target, source.data_dir, source.delimiter, source.encoding, source.no_header)
 
 
-_WORD, _NUMBER, _COUNT, _NOTHING = (str,), (int, float), (int,), (type(None),)
-_SOURCE_TYPES: dict[str, tuple[type, ...]] = dict.fromkeys((f.name for f in fields(Source)), (*_WORD, *_NOTHING))
-_SOURCE_TYPES |= {"data": _WORD, "no_header": (bool,)}
-_CHOICE_TYPES: dict[str, tuple[type, ...]] = dict.fromkeys((f.name for f in fields(Choices)), _WORD)
-_CHOICE_TYPES |= dict.fromkeys(("epochs", "batch_size", "seed"), _COUNT)
-_CHOICE_TYPES |= dict.fromkeys(("patience", "checkpoint_every"), (*_COUNT, *_NOTHING))
-_CHOICE_TYPES |= dict.fromkeys(("lr", "dropout", "l1", "l2", "validation", "test"), _NUMBER)
-_CHOICE_TYPES |= dict.fromkeys(("layers", "metrics"), (list,))
-
-
 _UNWRITTEN = {"backend": "reference"}
 """What runs of earlier versions, which do not say it, were trained with."""
 
@@ -181,8 +194,8 @@ def _mapping(content: Any, kind: type, where: str, unwritten: Mapping[str, Any] 
     return content
 
 
-def _checked(content: dict[str, Any], types: Mapping[str, tuple[type, ...]], where: str) -> dict[str, Any]:
+def _checked(content: dict[str, Any], allowed: Mapping[str, Allowed], where: str) -> dict[str, Any]:
     for name, value in content.items():
-        if not isinstance(value, types[name]):
-            raise FileFormatError(f"{where} is damaged: {name} is {value!r}")
+        if not allowed[name].holds(value):
+            raise FileFormatError(f"{where} is damaged: {name} {allowed[name].words}, received {value!r}")
     return content

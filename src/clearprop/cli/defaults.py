@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from clearprop.cli.choices import Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
-from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
-from clearprop.optim import OPTIMIZERS, Adam
+from clearprop.losses import LOSSES
+from clearprop.optim import OPTIMIZERS, WHOLE_BATCH, Adam, LevenbergMarquardt
 from clearprop.train import METRICS
 
 USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
-TABLE_LOSSES = tuple(
-    name
-    for name, kind in LOSSES.items()
-    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
-)
-"""The losses that fit one output a class or a standardised target, which is what the command builds."""
 TEST_METRICS = {
     "classification": ("accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
@@ -70,18 +65,17 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
         SettingsError: the loss or a metric does not fit the task.
     """
     size = sized(samples)
-    names = ("layers", "epochs", "batch_size", "l2", "lr", "validation")
-    chosen = {name: getattr(size, name) for name in names if getattr(choices, name) is None}
-    if "lr" in chosen:
-        chosen["lr"] = _rate(choices.optimizer, size)
+    names = ("layers", "epochs", "batch_size", "l2", "lr", "validation", "schedule")
+    usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}
+    usual |= _of_whole_batches(choices) if choices.optimizer in WHOLE_BATCH else {"lr": _rate(choices.optimizer, size)}
+    chosen = {name: usual[name] for name in names if getattr(choices, name) is None}
     validation = chosen.get("validation", choices.validation)
     check_metrics(choices.metrics, task)
     return dataclasses.replace(
         choices,
         **chosen,
         patience=size.patience if choices.patience is None and validation else choices.patience,
-        schedule=choices.schedule or "cosine",
-        loss=_loss(choices.loss, task),
+        loss=_loss(choices, task),
         backend=choose_backend(choices.backend),
         metrics=choices.metrics or TEST_METRICS[task][:1],
     )
@@ -93,9 +87,34 @@ def _rate(optimizer: str, size: Sized) -> float:
     return size.lr if own == Adam().learning_rate else own
 
 
-def _loss(loss: str, task: str) -> str:
-    if loss == "auto":
-        return USUAL_LOSS[task]
+def _of_whole_batches(choices: Choices) -> dict[str, Any]:
+    """Return what an optimiser of all samples at once takes in the place of the size's defaults.
+
+    Raises:
+        SettingsError: something was asked for that it has no use for.
+    """
+    idle = {"--lr": choices.lr, "--batch-size": choices.batch_size, "--schedule": choices.schedule}
+    idle["--dropout"] = choices.dropout or None
+    squares = issubclass(WHOLE_BATCH[choices.optimizer], LevenbergMarquardt)
+    if squares:
+        idle |= {"--l1": choices.l1 or None, "--l2": choices.l2 or None}
+    given = [option for option, value in idle.items() if value is not None]
+    if given:
+        raise SettingsError(
+            f"--optimizer {choices.optimizer} takes all samples at once, finds its own steps"
+            f"{' and makes a sum of squares small, with no penalty' if squares else ''}: leave out {', '.join(given)}"
+        )
+    return {"lr": None, "batch_size": None, "schedule": None} | ({"l2": 0.0} if squares else {})
+
+
+def _loss(choices: Choices, task: str) -> str:
+    loss = USUAL_LOSS[task] if choices.loss == "auto" else choices.loss
+    kind = WHOLE_BATCH.get(choices.optimizer)
+    if kind is not None and issubclass(kind, LevenbergMarquardt) and loss != USUAL_LOSS["regression"]:
+        raise SettingsError(
+            f"--optimizer {choices.optimizer} makes a sum of squares small, as squared_error of numbers is, "
+            f"and not {loss}: choose another"
+        )
     if LOSSES[loss].task != task:
         raise SettingsError(
             f"--loss {loss} does not fit {task}: leave it out, or choose {USUAL_LOSS[task]}, or change --task"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ import click
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.errors import SettingsError
+from clearprop.settings import Allowed, limits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,15 +56,33 @@ class Names(_Type):
         return tuple(item.strip() for item in str(value).split(",") if item.strip())
 
 
-class Finite(click.FloatRange):
-    """A number in a range, neither NaN nor infinite."""
+class Limited(_Type):
+    """A value that a setting may have."""
+
+    def __init__(self, allowed: Allowed) -> None:
+        self.allowed, self.name = allowed, "value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
+        """Return the value."""
+        try:
+            read = self.allowed.read(value)
+        except ValueError:
+            read = value
+        if not self.allowed.holds(read):
+            words = self.allowed.words.removesuffix(", or None")  # which nobody can type
+            self.fail(f"it {words}, received {value!r}", param, ctx)
+        return read
+
+
+def setting_option(
+    owner: type, flag: str, type_: click.ParamType[Any] | None = None, **more: Any
+) -> Callable[[Function], Function]:
+    """Return the option of a limited field of a dataclass: its default, and what it may be."""
+    name = flag.removeprefix("--").replace("-", "_")
+    allowed = limits(owner)[name]
+    kind = type_ or (click.Choice(allowed.choices) if allowed.choices else Limited(allowed))
+    default = next(item.default for item in fields(owner) if item.name == name)
+    return click.option(flag, type=kind, default=default, show_default=default not in (None, ()), **more)
 
 
 RUN = click.Path(exists=True, path_type=Path)

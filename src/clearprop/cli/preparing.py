@@ -16,7 +16,16 @@ from clearprop.errors import DataError
 from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.model import Model
 from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
-from clearprop.optim import OPTIMIZERS, Optimizer, ReduceOnPlateau, Schedule, Step, schedule
+from clearprop.optim import (
+    OPTIMIZERS,
+    WHOLE_BATCH,
+    Optimizer,
+    ReduceOnPlateau,
+    Schedule,
+    Step,
+    WholeBatch,
+    schedule,
+)
 
 Features = Table | Array
 
@@ -129,11 +138,10 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
 
 
 def _model(encoding: Encoding, choices: Choices) -> Model:
-    kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
     model = Model(
         _network(encoding, choices),
         choices.loss,
-        kind(learning_rate=choices.lr),
+        _optimizer(choices),
         schedule=_schedule(choices),
         dtype=choices.dtype,
         seed=choices.seed,
@@ -142,6 +150,13 @@ def _model(encoding: Encoding, choices: Choices) -> Model:
     model.encoding = encoding
     model.init(encoding.input_shape)
     return model
+
+
+def _optimizer(choices: Choices) -> Optimizer | WholeBatch:
+    if choices.optimizer in WHOLE_BATCH:
+        return WHOLE_BATCH[choices.optimizer]()
+    kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
+    return kind(learning_rate=choices.lr)
 
 
 def _network(encoding: Encoding, choices: Choices) -> list[Layer]:

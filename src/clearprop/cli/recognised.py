@@ -66,7 +66,8 @@ def _network(prepared: Prepared) -> str:
     sizes = ["x".join(map(str, width)) if isinstance(width, tuple) else str(width) for width in widths]
     outputs = prepared.model.output_type().shape[-1]
     activation = f" ({choices.activation})" if choices.layers else ""
-    return (
-        f"network: {'-'.join([*sizes, str(outputs)])}{activation}, {count} parameters; {choices.optimizer} "
-        f"lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, up to {choices.epochs} epochs"
-    )
+    network = f"network: {'-'.join([*sizes, str(outputs)])}{activation}, {count} parameters"
+    if choices.lr is None:
+        return f"{network}; {choices.optimizer} on all rows at once, up to {choices.epochs} epochs"
+    steps = f"lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, up to {choices.epochs} epochs"
+    return f"{network}; {choices.optimizer} {steps}"

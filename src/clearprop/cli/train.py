@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,10 @@ import click
 from click.core import ParameterSource
 
 from clearprop.cli.choices import Choices, Source
-from clearprop.cli.defaults import SIZES, TABLE_LOSSES
-from clearprop.cli.options import Finite, Names, Widths, backend_option, read_config, text_file_options
+from clearprop.cli.defaults import SIZES
+from clearprop.cli.options import Names, Widths, backend_option, read_config, setting_option, text_file_options
 from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
-from clearprop.nn import ACTIVATIONS
-from clearprop.optim import OPTIMIZERS, SCHEDULES
 
 _HELP = """\
 Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, or one of the bundled sets iris, wine,
@@ -33,7 +32,7 @@ Examples:
   clearprop train --resume runs/houses-1
 """
 _WITH_RESUME = ("data", "resume", "progress")
-_UNIT = Finite(0, 1, max_open=True)
+_option = partial(setting_option, Choices)
 
 
 def _sizes() -> str:
@@ -49,38 +48,27 @@ def _sizes() -> str:
 @click.command(help=_HELP + _sizes(), epilog=_EPILOG)
 @click.argument("data", required=False)
 @click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
-@click.option(
-    "--layers", type=Widths(), metavar="N,N", help='Widths of the hidden layers, or "none".  [default: by size]'
-)
-@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="relu", show_default=True)
-@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True)
-@click.option(
-    "--lr", type=Finite(0, min_open=True), metavar="X", help="The learning rate.  [default: by size and optimiser]"
-)
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="At most so many epochs.  [default: by size]")
-@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples a step.  [default: by size]")
-@click.option("--dropout", type=_UNIT, default=0.0, show_default=True, metavar="R", help="After each hidden layer.")
-@click.option("--l2", type=Finite(0), metavar="X", help="Weight decay, X/2 sum w^2.  [default: by size]")
-@click.option("--l1", type=Finite(0), default=0.0, show_default=True, metavar="X", help="X sum |w|.")
-@click.option(
+@_option("--layers", Widths(), metavar="N,N", help='Widths of the hidden layers, or "none".  [default: by size]')
+@_option("--activation")
+@_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
+@_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
+@_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")
+@_option("--batch-size", metavar="N", help="Samples a step.  [default: by size]")
+@_option("--dropout", metavar="R", help="After each hidden layer.")
+@_option("--l2", metavar="X", help="Weight decay, X/2 sum w^2.  [default: by size]")
+@_option("--l1", metavar="X", help="X sum |w|.")
+@_option(
     "--schedule",
-    type=click.Choice(list(SCHEDULES)),
     help="Of the learning rate; step drops it to a tenth after each third of the epochs.  [default: cosine]",
 )
-@click.option("--loss", type=click.Choice(["auto", *TABLE_LOSSES]), default="auto", show_default=True)
-@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
-@click.option("--validation", type=_UNIT, metavar="R", help="The part that chooses the best epoch.  [default: by size]")
-@click.option("--test", type=_UNIT, default=0.2, show_default=True, metavar="R", help="The part held out for the end.")
-@click.option(
-    "--patience", type=click.IntRange(1), metavar="N", help="Stop after N epochs no better.  [default: by size]"
-)
-@click.option(
-    "--metrics", type=Names(), default=(), metavar="A,B", help="Recorded each epoch, by scikit-learn's names."
-)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Decides every random number."
-)
+@_option("--loss")
+@_option("--task")
+@_option("--validation", metavar="R", help="The part that chooses the best epoch.  [default: by size]")
+@_option("--test", metavar="R", help="The part held out for the end.")
+@_option("--patience", metavar="N", help="Stop after N epochs no better.  [default: by size]")
+@_option("--metrics", Names(), metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
+@_option("--dtype")
+@_option("--seed", metavar="N", help="Decides every random number.")
 @backend_option
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @text_file_options
@@ -97,7 +85,7 @@ def _sizes() -> str:
 @click.option(
     "--resume", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN", help="Go on with a run."
 )
-@click.option("--checkpoint-every", type=click.IntRange(1), metavar="STEPS", help="Beside one every 10 seconds.")
+@_option("--checkpoint-every", metavar="STEPS", help="Beside one every 10 seconds.")
 @click.option("--progress", type=click.Choice(["auto", "live", "plain", "quiet"]), default="auto", show_default=True)
 @click.pass_context
 def command(

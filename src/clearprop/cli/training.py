@@ -21,6 +21,7 @@ from clearprop.data import printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
 from clearprop.model import Run, load
+from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.train import EarlyStopping, History
 
 ENDED = ("finished", "early stopping")
@@ -51,9 +52,11 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
     prepared = prepare(recipe.load(data), recipe.choices)
     before = run.history() if run.history_file.exists() else History()
     if before.reason == "diverged":
+        rate = recipe.choices.lr
+        other = "--optimizer" if rate is None else f"--lr (it was {rate:g})"
         raise SettingsError(
             f"{folder} diverged, and would again: the same settings give the same numbers. "
-            f"Train a new run with another --lr (it was {recipe.choices.lr:g})"
+            f"Train a new run with another {other}"
         )
     if before.reason in ENDED and run.model_file.exists():
         note(f"{folder} has ended already ({before.reason}); its figures:")
@@ -85,12 +88,16 @@ def _fit(prepared: Prepared, run: Run, progress: str, *, resume: bool) -> Histor
             checkpoint_steps=choices.checkpoint_every,
         )
     except DivergedError:
-        note(f"The last good weights are in {_shown(run)}; --lr sets the learning rate.")
+        rate = "" if choices.lr is None else "; --lr sets the learning rate"
+        note(f"The last good weights are in {_shown(run)}{rate}.")
         raise
 
 
 def _conclude(prepared: Prepared, run: Run, history: History, progress: str) -> None:
     """Measure the test part, write the figures down, and say what can be done next."""
+    if history.reason in _STATUS and isinstance(prepared.model.optimizer, SciPyMinimizer):
+        note(f"{history.reason} after {len(history)} epochs; the weights so far are in {_shown(run)}.")
+        raise click.exceptions.Exit(_STATUS[history.reason])
     if history.reason in _STATUS:
         note(f"{history.reason} after {len(history)} epochs; a checkpoint is written. To go on:")
         note(f"  clearprop train --resume {_quoted(run)}")
@@ -106,7 +113,7 @@ def _conclude(prepared: Prepared, run: Run, history: History, progress: str) -> 
     best = f", best epoch {history.best_epoch}" if history.best_epoch else ""
     result(f"run: {_shown(run)} ({len(history)} epochs{best}, {sum(history.seconds):.1f} s)")
     if progress != "quiet":
-        _next(run)
+        _next(run, isinstance(prepared.model.optimizer, WholeBatch))
 
 
 def _tested(prepared: Prepared) -> dict[str, float] | None:
@@ -130,13 +137,14 @@ def _sizes(prepared: Prepared) -> dict[str, int]:
     return {name: 0 if part is None else len(part) for name, part in named}
 
 
-def _next(run: Run) -> None:
+def _next(run: Run, without_step: bool) -> None:
     folder = _quoted(run)
     command = _command()
     note("\nnext:")
     note(f"  {command} evaluate {folder}")
     note(f"  {command} predict {folder} DATA -o predictions.csv")
-    note(f"  {command} source {folder}")
+    if not without_step:
+        note(f"  {command} source {folder}")
     note(f"  {command} check {folder} --gradients")
 
 

@@ -19,7 +19,7 @@ from clearprop.description import build, describe
 from clearprop.errors import FileFormatError, SettingsError
 from clearprop.estimators.neural import Neural
 from clearprop.estimators.perceptron import MLPClassifier, MLPRegressor
-from clearprop.estimators.programs import LOSSES, HalfPoisson, Perceptron
+from clearprop.estimators.programs import LOSSES, Perceptron
 from clearprop.estimators.supervised import NeuralClassifier, NeuralRegressor
 from clearprop.estimators.transformer import NeuralTransformer
 from clearprop.files import read_arrays
@@ -83,7 +83,7 @@ def load(path: str | Path, *, custom: Custom | None = None) -> Any:
     data = description.get("estimator")
     if data is None:
         raise FileFormatError(f"{path} holds a model, and no estimator around it: read it with clearprop.load")
-    known = {"HalfPoisson": HalfPoisson} | dict(custom or {})
+    known = dict(custom or {})
     model = load_model(path, custom=known)
     try:
         kind = _CLASSES[data["class"]]

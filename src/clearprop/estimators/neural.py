@@ -25,12 +25,22 @@ from clearprop.model import Model
 from clearprop.model.fitting import make_training
 from clearprop.model.samples import sample_weights
 from clearprop.nn import L2, Dense, Dropout, Layer
-from clearprop.optim import Optimizer, Schedule
+from clearprop.ops import Tensor
+from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
-from clearprop.train import FitSettings, Listener, Samples
+from clearprop.settings import Allowed, check_settings, field, flag
+from clearprop.train import PARAMETERS, FitSettings, Listener, Samples
 from clearprop.train.state import copies
 
 Array = np.ndarray[Any, Any]
+_NETWORK = Allowed(
+    "is a layer, or several one after another, or None",
+    lambda value: value is None or isinstance(value, Layer) or (_is_list(value) and bool(len(value))),
+    (3, (), "relu"),
+)
+_CALLBACKS = Allowed(
+    "are functions", lambda value: _is_list(value) and all(map(callable, value)), (3, "print", [3], print)
+)
 Part = tuple[Any, Any, Any]
 """X, y and a weight for each sample, or None."""
 
@@ -61,26 +71,26 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         verbose: whether progress is shown.
     """
 
-    layers: int = 1
-    width: int = 100
+    layers: int = field(PARAMETERS["layers"], 1)
+    width: int = field(PARAMETERS["width"], 100)
     activation: Any = "relu"
-    penalty: float = 1e-4
-    dropout: float = 0.0
-    network: Layer | Sequence[Layer] | None = None
-    loss: str | Loss = "auto"
-    optimizer: str | Optimizer = "adam"
-    learning_rate: float | None = None
-    schedule: str | Schedule = "constant"
-    epochs: int = 200
-    batch_size: int | str = "auto"
-    validation_fraction: float = 0.0
+    penalty: float = field(PARAMETERS["penalty"], 1e-4)
+    dropout: float = field(PARAMETERS["dropout"], 0.0)
+    network: Layer | Sequence[Layer] | None = field(_NETWORK, None)  # noqa: RUF009 - a dataclass field
+    loss: str | Loss | Callable[[Tensor, Tensor], Tensor] = "auto"
+    optimizer: str | Optimizer | WholeBatch = "adam"
+    learning_rate: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
+    schedule: str | Schedule | Callable[[int], float] = "constant"
+    epochs: int = field(PARAMETERS["epochs"], 200)
+    batch_size: int | str = field(PARAMETERS["batch_size"].or_else("auto"), "auto")
+    validation_fraction: float = field(PARAMETERS["validation_fraction"], 0.0)
     scoring: str | Callable[..., float] | None = None
-    patience: int | None = None
-    callbacks: Sequence[Listener] = ()
-    dtype: str = "auto"
+    patience: int | None = field(PARAMETERS["patience"].or_else(None), None)
+    callbacks: Sequence[Listener] = field(_CALLBACKS, ())
+    dtype: str = field(PARAMETERS["dtype"].or_else("auto"), "auto")
     random_state: int | np.random.RandomState | None = None
     backend: str = DEFAULT_BACKEND
-    verbose: bool = False
+    verbose: bool = flag(False)
 
     def _loss(self, auto: str) -> Loss:
         return loss_of(auto if isinstance(self.loss, str) and self.loss == "auto" else self.loss)
@@ -99,16 +109,16 @@ class Neural(BaseEstimator):  # type: ignore[misc]
     def _dense(self, units: int, activation: Any = None) -> Dense:
         return Dense(index(units), activation, penalty=L2(self.penalty) if self.penalty else ())
 
-    def _optimizer(self) -> Optimizer:
+    def _optimizer(self) -> Optimizer | WholeBatch:
         chosen = optimizer_of(self.optimizer)
-        if not isinstance(chosen, Optimizer):
-            raise SettingsError(f"{type(self).__name__} trains by batches: give an optimiser of steps, not {chosen!r}")
-        return chosen if self.learning_rate is None else dataclasses.replace(chosen, learning_rate=self.learning_rate)  # type: ignore[type-var]
+        if self.learning_rate is None:
+            return chosen
+        if isinstance(chosen, WholeBatch):
+            raise SettingsError(f"{type(chosen).__name__} finds its own steps: leave out learning_rate")
+        return dataclasses.replace(chosen, learning_rate=self.learning_rate)  # type: ignore[type-var]
 
     def _dtypes(self) -> Any:
         """Return the dtype that X is brought to, or those it may have."""
-        if self.dtype not in ("auto", "float32", "float64"):
-            raise SettingsError(f"dtype is 'auto', 'float32' or 'float64', received {self.dtype!r}")
         return (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
 
     def _validated(self, X: Any, y: Any = "no_validation", reset: bool = False, **checks: Any) -> Any:
@@ -119,6 +129,8 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         if given is not None:
             return (X, y, weight), (*given, None)
         if not self.validation_fraction:
+            if self.patience is not None:
+                raise SettingsError("patience watches a validation set: give validation_fraction, or one to fit")
             return (X, y, weight), None
         random_state = check_random_state(self._seed)
         arrays = (X, y) if weight is None else (X, y, np.asarray(weight))
@@ -182,8 +194,18 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         settings = {"schedule": self.schedule, "dtype": str(dtype), "seed": self._seed, "backend": self.backend}
         return Model(layers, loss, self._optimizer(), **settings)  # type: ignore[arg-type]
 
-    def _draw_seed(self) -> None:
+    def _begin(self) -> None:
+        """Check the settings, and draw the seed of everything random in the fit.
+
+        Raises:
+            SettingsError: a setting has a value that is not allowed.
+        """
+        check_settings(self)
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def checked_weight(weight: Any, X: Array) -> Any:

@@ -19,7 +19,8 @@ from clearprop.backends.protocol import CompiledStep, Executable
 from clearprop.compile import compile_program, compile_step
 from clearprop.grad import derive, replay
 from clearprop.ir import Batch, Program, Type
-from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
+from clearprop.losses import BinaryCrossEntropy, CrossEntropy, Loss, Poisson, SquaredError
+from clearprop.losses.regression import positive
 from clearprop.nn import Context, Dense, Sequential, applying
 from clearprop.ops import Tensor
 from clearprop.optim import Momentum, Nesterov, Optimizer
@@ -32,26 +33,9 @@ _KEPT = 128
 _ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 
-@dataclass(frozen=True)
-class HalfPoisson(Loss):
-    """exp(z) - t z summed over the outputs: half of the Poisson deviance, but for a term of the target alone."""
-
-    def target_type(self, output: Type, given: Type) -> Type:
-        """The target has the output's type."""
-        return output
-
-    def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
-        """Write sum_j exp(z_j) - t_j z_j, of shape (n,)."""
-        return ops.sum(ops.exp(output) - target * output, 1)
-
-    def predict(self, output: Tensor) -> Tensor:
-        """Write the mean exp(z)."""
-        return ops.exp(output)
-
-
 LOSSES: dict[str, Loss] = {
     "identity": SquaredError(0.5, over="sum"),
-    "exp": HalfPoisson(),
+    "exp": Poisson(over="sum"),
     "softmax": CrossEntropy(),
     "logistic": BinaryCrossEntropy(over="sum"),
 }
@@ -186,8 +170,7 @@ class Perceptron:
         if self.output == "identity":
             return followed / float(self.units[-1])
         if self.output == "exp":
-            constant = ops.where(y == 0.0, 0.0, y * ops.log(y)) - y
-            return followed + ops.sum(constant, 1)
+            return followed + ops.sum(y * ops.log(positive(y)) - y, 1)  # half the deviance
         epsilon = EPSILON[self.dtype]
         p = ops.minimum(ops.maximum(prediction, epsilon), 1.0 - epsilon)
         if self.output == "softmax":

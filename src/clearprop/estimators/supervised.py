@@ -38,7 +38,7 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralClassifier:
         """Train on samples X (n, features) with labels y (n,), validated on X_val and y_val where they are given."""
-        self._draw_seed()
+        self._begin()
         given = None if X_val is None else (X_val, y_val)
         train, held_out = self._parts(X, y, sample_weight, given)
         X, y = self._validated(train[0], train[1], reset=True)
@@ -115,7 +115,7 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralRegressor:
         """Train on samples X (n, features) with numbers y (n,) or (n, outputs)."""
-        self._draw_seed()
+        self._begin()
         given = None if X_val is None else (X_val, y_val)
         train, held_out = self._parts(X, y, sample_weight, given)
         X, y = self._validated(train[0], train[1], reset=True, multi_output=True, y_numeric=True)

@@ -14,6 +14,8 @@ from clearprop.losses import Loss, SquaredError
 from clearprop.model import Model
 from clearprop.nn import Layer, Sequential
 from clearprop.nn.layer import part
+from clearprop.settings import field
+from clearprop.train import PARAMETERS
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -31,11 +33,11 @@ class NeuralTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Neura
         n_iter_: the number of epochs.
     """
 
-    n_components: int = 2
+    n_components: int = field(PARAMETERS["width"], 2)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None) -> NeuralTransformer:
         """Train on samples X (n, features); y is not used."""
-        self._draw_seed()
+        self._begin()
         train, held_out = self._parts(X, X, sample_weight, None if X_val is None else (X_val, X_val))
         X = self._validated(train[0], reset=True)
         hidden, loss = self._hidden(), self._loss("squared_error")

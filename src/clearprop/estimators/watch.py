@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from clearprop.errors import SettingsError
 from clearprop.train import EpochEnded, Event, StopTraining
 from clearprop.train.state import Arrays, copies
 
@@ -28,8 +27,6 @@ class Watch:
     def __init__(
         self, score: Callable[[EpochEnded], float], parameters: Callable[[], Arrays], patience: int | None
     ) -> None:
-        if patience is not None and (isinstance(patience, bool) or patience < 1):
-            raise SettingsError(f"patience is a whole number of at least 1, or None, received {patience!r}")
         self._score, self._parameters, self._patience = score, parameters, patience
         self._waited = 0
         self.scores: list[float] = []

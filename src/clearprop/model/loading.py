@@ -16,7 +16,7 @@ from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import PARTS
 
-_BASES = (
+DESCRIBABLE = (
     nn.Layer,
     nn.Initializer,
     nn.Penalty,
@@ -26,6 +26,7 @@ _BASES = (
     optim.WholeBatch,
     optim.Schedule,
 )
+"""The bases of everything that a file may describe."""
 
 
 def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:
@@ -76,7 +77,7 @@ def _known() -> dict[str, Callable[..., Any]]:
     for module in (nn, losses, optim):
         for name in module.__all__:
             thing = getattr(module, name)
-            if isinstance(thing, type) and issubclass(thing, _BASES):
+            if isinstance(thing, type) and issubclass(thing, DESCRIBABLE):
                 found[name] = thing
     return found
 

@@ -31,7 +31,9 @@ from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.optim import schedule as schedule_of
 from clearprop.randomness import Key
+from clearprop.settings import check_value
 from clearprop.train import (
+    PARAMETERS,
     EarlyStopping,
     FitSettings,
     History,
@@ -91,10 +93,8 @@ class Model:
         frozen: Sequence[str] = (),
         backend: str = DEFAULT_BACKEND,
     ) -> None:
-        if dtype not in ("float32", "float64"):
-            raise SettingsError(f"dtype is 'float32' or 'float64', received {dtype!r}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise SettingsError(f"seed is a whole number of at least 0, received {seed!r}")
+        for name, value in (("dtype", dtype), ("seed", seed)):
+            check_value("Model", name, PARAMETERS[name], value)
         layers = (network,) if isinstance(network, Layer) else tuple(network)
         self.network = network if isinstance(network, Sequential) else Sequential(*layers)
         self.loss = loss_of(loss)

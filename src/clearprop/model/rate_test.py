@@ -13,6 +13,7 @@ import numpy as np
 from clearprop.errors import SettingsError
 from clearprop.model.fitting import make_training, prepare
 from clearprop.optim import FunctionOfStep, Optimizer
+from clearprop.settings import check_value, whole_number
 from clearprop.train import FitSettings, Training
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def rate_test(
         raise SettingsError("a range test needs an optimiser of steps with a learning rate above 0")
     if not 0 < low < high < math.inf:
         raise SettingsError(f"the rates run from low to high, 0 < low < high, received {low!r} and {high!r}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-        raise SettingsError(f"steps is a whole number of at least 2, received {steps!r}")
+    check_value("find_learning_rate", "steps", whole_number(2), steps)
     trial = copy.copy(model)
     trial.parameters, trial._executables = dict(model.parameters), {}
     rates = np.geomspace(low, high, steps)

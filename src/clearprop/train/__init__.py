@@ -14,6 +14,7 @@ from clearprop.train.events import (
 from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, measure
 from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
+from clearprop.train.parameters import PARAMETERS
 from clearprop.train.settings import EarlyStopping, FitSettings, History
 from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
 from clearprop.train.step import (
@@ -29,6 +30,7 @@ from clearprop.train.whole_batch import Task, whole_batch_fit
 
 __all__ = [
     "METRICS",
+    "PARAMETERS",
     "CheckpointFile",
     "CheckpointWritten",
     "Compiled",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from clearprop.errors import SettingsError
+from clearprop.settings import check_settings, field, flag
 from clearprop.train.metrics import check_metrics, greater_is_better
+from clearprop.train.parameters import PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,12 @@ class EarlyStopping:
     """
 
     metric: str = "val_loss"
-    patience: int = 10
-    min_delta: float = 0.0
-    restore_best: bool = True
+    patience: int = field(PARAMETERS["patience"], 10)
+    min_delta: float = field(PARAMETERS["min_delta"], 0.0)
+    restore_best: bool = flag(True)
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0:
-            raise SettingsError(f"early stopping needs patience >= 1 and min_delta >= 0, received {self!r}")
+        check_settings(self)
 
     def improves(self, value: float, best: float | None) -> bool:
         """Tell whether a value is better than the best one by more than `min_delta`; NaN never is."""
@@ -54,25 +54,18 @@ class FitSettings:
         checkpoint_seconds: write one when this long has gone by since the last.
     """
 
-    epochs: int = 10
-    steps: int | None = None
-    batch_size: int = 32
-    shuffle: bool = True
-    seed: int = 0
+    epochs: int = field(PARAMETERS["epochs"], 10)
+    steps: int | None = field(PARAMETERS["steps"].or_else(None), None)
+    batch_size: int = field(PARAMETERS["batch_size"], 32)
+    shuffle: bool = flag(True)
+    seed: int = field(PARAMETERS["seed"], 0)
     metrics: tuple[str, ...] = ()
     early_stopping: EarlyStopping | None = None
-    checkpoint_steps: int | None = None
-    checkpoint_seconds: float = 10.0
+    checkpoint_steps: int | None = field(PARAMETERS["checkpoint_steps"].or_else(None), None)
+    checkpoint_seconds: float = field(PARAMETERS["checkpoint_seconds"], 10.0)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _whole(name, getattr(self, name), 1)
-        for name in ("steps", "checkpoint_steps"):
-            if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 1)
-        _whole("seed", self.seed, 0)
-        if not self.checkpoint_seconds >= 0:
-            raise SettingsError(f"checkpoint_seconds is at least 0, received {self.checkpoint_seconds!r}")
+        check_settings(self)
         check_metrics(self.metrics)
 
     def steps_per_epoch(self, samples: int) -> int:
@@ -83,11 +76,6 @@ class FitSettings:
         """Return how many steps the whole fit takes, unless it ends early."""
         planned = self.epochs * self.steps_per_epoch(samples)
         return planned if self.steps is None else min(planned, self.steps)
-
-
-def _whole(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise SettingsError(f"{name} is a whole number of at least {low}, received {value!r}")
 
 
 Record = Mapping[str, float]
@@ -105,8 +93,8 @@ class History:
         best_epoch: the epoch, from 1, whose weights early stopping held for best.
     """
 
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    epochs: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    seconds: list[float] = dataclasses.field(default_factory=list)
     reason: str = ""
     best_epoch: int | None = None
 
