@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+from recurrent_table import ALL as RECURRENT
+from recurrent_table import FEATURES, TIMES, drawn
 
 from clearprop import nn, ops
 from clearprop.randomness import Key
@@ -53,6 +55,8 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         Case(nn.Function(swish), lambda p, x: x * scipy.special.expit(x)),
         Case(nn.Function(ops.erf), lambda p, x: scipy.special.erf(x)),
     ],
+    nn.Embedding: [Case(nn.Embedding(5, 3), lambda p, x: p["W"][x.astype(np.int64)], (4,))],
+    nn.Masking: [Case(nn.Masking(), lambda p, x: x, (4, 3))],
     nn.Dense: [
         Case(nn.Dense(4), dense, params=WEIGHTS | BIAS),
         Case(nn.Dense(4, bias=False), dense, params=WEIGHTS),
@@ -91,6 +95,9 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         ),
     ],
 }
+
+for recurrent, meaning in RECURRENT:
+    CASES.setdefault(type(recurrent), []).append(Case(recurrent, meaning, (TIMES, FEATURES), drawn(recurrent)))
 
 LAYERS = sorted(
     (

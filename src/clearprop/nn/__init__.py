@@ -35,6 +35,7 @@ from clearprop.nn.activations import (
     activation,
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
+from clearprop.nn.cells import GRU, LSTM, SimpleRNN
 from clearprop.nn.composition import Parallel, Residual, Sequential
 from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
 from clearprop.nn.context import (
@@ -44,7 +45,9 @@ from clearprop.nn.context import (
     applying,
     hyper,
     is_training,
+    mask_times,
     mix_loss,
+    present_times,
     random_normal,
     random_uniform,
     start_from_data,
@@ -77,6 +80,8 @@ from clearprop.nn.initializers import (
 from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
 from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
+from clearprop.nn.recurrent import Recurrent
+from clearprop.nn.sequences import Bidirectional, Embedding, EncoderDecoder, Masking
 from clearprop.nn.shape_layers import Flatten
 
 __all__ = [
@@ -86,9 +91,11 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "INITIALIZERS",
     "L1",
     "L2",
+    "LSTM",
     "LSUV",
     "NOISE",
     "PENALTIES",
@@ -96,6 +103,7 @@ __all__ = [
     "Activation",
     "ActivityPenalty",
     "AlphaDropout",
+    "Bidirectional",
     "ClassPrior",
     "Constraint",
     "Context",
@@ -103,6 +111,8 @@ __all__ = [
     "Dense",
     "Dropout",
     "ElasticNet",
+    "Embedding",
+    "EncoderDecoder",
     "Eye",
     "Fill",
     "Flatten",
@@ -123,6 +133,7 @@ __all__ = [
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "Masking",
     "MaxNorm",
     "Maxout",
     "Mish",
@@ -136,11 +147,13 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "Recurrent",
     "Residual",
     "ScaledTanh",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softmin",
     "Softplus",
@@ -166,8 +179,10 @@ __all__ = [
     "init_layer",
     "initializer",
     "is_training",
+    "mask_times",
     "mix_loss",
     "output_shape",
+    "present_times",
     "random_normal",
     "random_uniform",
     "start_from_data",
