@@ -37,8 +37,15 @@ FREE = {
     "phases": "checked by Phases",
     "metric": "checked against what the fit records",
     "MultiStep.epochs": "checked by MultiStep",
+    "recurrent": "chosen by name",
+    "encoder": "checked by EncoderDecoder",
+    "decoder": "checked by EncoderDecoder",
+    "Embedding.padding": "checked by Embedding",
 }
 """Settings that are not plain numbers or words, and who looks after them."""
+
+RECURRENT = ("layer", "encoder", "decoder")
+"""Settings that are recurrent layers."""
 
 WRONG = [
     pytest.param(kind, name, value, id=f"{kind.__name__}.{name}={value!r}")
@@ -54,7 +61,8 @@ def needs_a_number(kind: Any, item: dataclasses.Field[Any]) -> bool:
 
 def build(kind: Any, **changed: Any) -> Any:
     needed = {item.name: 3 for item in dataclasses.fields(kind) if needs_a_number(kind, item)}
-    return kind(**(needed | changed))
+    parts = {item.name: nn.LSTM(3) for item in dataclasses.fields(kind) if item.name in RECURRENT}
+    return kind(**(needed | parts | changed))
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), WRONG)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import scipy.special
 import window_loops as loops
+from recurrent_table import ALL as RECURRENT
+from recurrent_table import FEATURES, TIMES, drawn
 
 from clearprop import nn, ops
 from clearprop.randomness import Key
@@ -94,6 +96,8 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         Case(nn.Function(swish), lambda p, x: x * scipy.special.expit(x)),
         Case(nn.Function(ops.erf), lambda p, x: scipy.special.erf(x)),
     ],
+    nn.Embedding: [Case(nn.Embedding(5, 3), lambda p, x: p["W"][x.astype(np.int64)], (4,))],
+    nn.Masking: [Case(nn.Masking(), lambda p, x: x, (4, 3))],
     nn.Dense: [
         Case(nn.Dense(4), dense, params=WEIGHTS | BIAS),
         Case(nn.Dense(4, bias=False), dense, params=WEIGHTS),
@@ -132,6 +136,9 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         ),
     ],
 }
+
+for recurrent, meaning in RECURRENT:
+    CASES.setdefault(type(recurrent), []).append(Case(recurrent, meaning, (TIMES, FEATURES), drawn(recurrent)))
 
 LAYERS = sorted(
     (

@@ -36,6 +36,7 @@ from clearprop.nn.activations import (
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
 from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, RandomCrop, RandomFlip, RandomShift
+from clearprop.nn.cells import GRU, LSTM, SimpleRNN
 from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
 from clearprop.nn.composition import Parallel, Residual, Sequential
 from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
@@ -46,7 +47,9 @@ from clearprop.nn.context import (
     applying,
     hyper,
     is_training,
+    mask_times,
     mix_loss,
+    present_times,
     random_normal,
     random_uniform,
     start_from_data,
@@ -81,6 +84,8 @@ from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
 from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
 from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
+from clearprop.nn.recurrent import Recurrent
+from clearprop.nn.sequences import Bidirectional, Embedding, EncoderDecoder, Masking
 from clearprop.nn.shape_layers import ChannelsLast, Flatten, Upsample
 from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
@@ -92,9 +97,11 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "INITIALIZERS",
     "L1",
     "L2",
+    "LSTM",
     "LSUV",
     "NOISE",
     "PENALTIES",
@@ -105,6 +112,7 @@ __all__ = [
     "Augmentation",
     "AveragePool1D",
     "AveragePool2D",
+    "Bidirectional",
     "ChannelsLast",
     "ClassPrior",
     "ColorJitter",
@@ -120,6 +128,8 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "ElasticNet",
+    "Embedding",
+    "EncoderDecoder",
     "Eye",
     "FancyPCA",
     "Fill",
@@ -143,6 +153,7 @@ __all__ = [
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "Masking",
     "MaxNorm",
     "MaxPool1D",
     "MaxPool2D",
@@ -162,11 +173,13 @@ __all__ = [
     "RandomShift",
     "ReLU",
     "ReLU6",
+    "Recurrent",
     "Residual",
     "ScaledTanh",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softmin",
     "Softplus",
@@ -193,8 +206,10 @@ __all__ = [
     "init_layer",
     "initializer",
     "is_training",
+    "mask_times",
     "mix_loss",
     "output_shape",
+    "present_times",
     "random_normal",
     "random_uniform",
     "start_from_data",

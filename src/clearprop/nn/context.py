@@ -28,6 +28,7 @@ class Context:
         after_update: for a parameter by name, what its new value goes through after each update.
         data_driven: for a parameter by name, how it starts from data, and the values of the layer that this looks at.
         mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
+        times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
     """
 
@@ -37,6 +38,7 @@ class Context:
     after_update: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = field(default_factory=dict)
     data_driven: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
     mix: tuple[Tensor, Tensor] | None = None
+    times: Tensor | None = None
     key: Tensor | None = None
     step: Tensor | None = None
     streams: int = 0
@@ -128,6 +130,17 @@ def mix_loss(weight: Tensor, partner: Tensor) -> None:
     if context.mix is not None:
         raise SettingsError("a network mixes its samples once: leave all but one Mixup out")
     context.mix = (weight, partner)
+
+
+def mask_times(present: Tensor) -> None:
+    """Tell which time steps (n, T) are no padding; the layers after this one leave the others out."""
+    current_context().times = present
+
+
+def present_times(x: Tensor) -> Tensor | None:
+    """Return which time steps of x (n, T, ...) are no padding, or None where they all count."""
+    times = current_context().times
+    return times if times is not None and times.shape == x.shape[:2] else None
 
 
 def _path(name: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,23 @@ class LayerError(ShapeError):
 
 def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
     """Apply a layer as the part `name` of the one at hand: its values are named after its path."""
-    builder = ops.current_builder()
-    outer = builder.scope.layer
-    path = f"{outer}.{name}" if outer else name
-    with builder.at(layer=path, quantity=""):
+    with inside(name) as path:
         try:
             return layer.apply(part(params, name), x)
         except LayerError:
             raise
         except ShapeError as error:
             raise LayerError(path, f", {layer!r}, received {show(x.shape)}: {error}") from error
+
+
+@contextmanager
+def inside(name: str) -> Iterator[str]:
+    """Stand in the part `name` of the layer at hand for the length of a `with` block; the value is its path."""
+    builder = ops.current_builder()
+    outer = builder.scope.layer
+    path = f"{outer}.{name}" if outer else name
+    with builder.at(layer=path, quantity=""):
+        yield path
 
 
 def init_layer(layer: Layer, name: str, key: Key, shapes: Shape) -> Arrays:

@@ -58,10 +58,14 @@ class _Rewriter:
         self.made.update(dict.fromkeys(node.outputs, node))
         return node.outputs[0]
 
-    def write(self, op: str, inputs: Iterable[Value], attrs: Mapping[str, Attribute], like: Value, type_: Type) -> Value:
+    def write(
+        self, op: str, inputs: Iterable[Value], attrs: Mapping[str, Attribute], like: Value, type_: Type
+    ) -> Value:
         """Append a node whose result is called after another value."""
         self._count += 1
-        return self.append(Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),)))
+        return self.append(
+            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),))
+        )
 
     def follow(self, node: Node) -> Node:
         """Return a node with the inputs that have taken the place of its own."""
@@ -194,4 +198,3 @@ class _Repeater(_Rewriter):
         elif not is_view(node):
             leaves[value] = None
         return copies[value]
-
