@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from scipy.stats import norm, randint
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
+from clearprop import losses
 from clearprop.settings import limits
 from clearprop.train import PARAMETERS, EpochEnded
 
@@ -39,6 +41,45 @@ def test_classifier(loss, labels):
 
 
 TRAINED = {"epochs": 60, "learning_rate": 0.01, "random_state": 0}
+
+
+CLASSIFYING = [name for name, kind in losses.LOSSES.items() if kind.task == "classification"]
+
+
+@pytest.mark.parametrize("loss", CLASSIFYING)
+@pytest.mark.parametrize("labels", [NAMES, NAMES == "setosa"], ids=["three", "two"])
+def test_every_loss_of_classes(loss, labels):
+    fitted = cp.NeuralClassifier(loss=loss, **TRAINED).fit(IRIS, labels)
+    assert fitted.score(IRIS, labels) > 0.9
+    names = fitted.classes_
+    if losses.LOSSES[loss].probabilities:
+        np.testing.assert_allclose(fitted.predict_proba(IRIS).sum(axis=1), 1.0)
+        assert not hasattr(fitted, "decision_function")
+        return
+    assert not hasattr(fitted, "predict_proba")
+    scores = fitted.decision_function(IRIS)
+    assert scores.shape == ((len(IRIS),) if len(names) == 2 else (len(IRIS), len(names)))
+    chosen = (scores > 0).astype(int) if len(names) == 2 else scores.argmax(axis=1)
+    np.testing.assert_array_equal(names[chosen], fitted.predict(IRIS))
+    assert CalibratedClassifierCV(fitted, cv=2).fit(IRIS, labels).predict_proba(IRIS).shape == (len(IRIS), len(names))
+
+
+def test_log_probabilities_are_those_of_cross_entropy():
+    one, other = (
+        cp.NeuralClassifier(loss=loss, **TRAINED).fit(IRIS, NAMES)
+        for loss in ("cross_entropy", "negative_log_likelihood")
+    )
+    np.testing.assert_allclose(one.predict_proba(IRIS), other.predict_proba(IRIS), rtol=1e-6, atol=1e-12)
+
+
+def test_a_loss_of_another_task_is_refused():
+    with pytest.raises(cp.SettingsError, match=r"does classification.*Huber.*such as cross_entropy"):
+        cp.NeuralClassifier(loss="huber").fit(IRIS, NAMES)
+    with pytest.raises(cp.SettingsError, match=r"does regression.*Hinge.*such as squared_error"):
+        cp.NeuralRegressor(loss="hinge").fit(X, Y)
+    zero_to_one = (IRIS - IRIS.min(0)) / np.ptp(IRIS, 0)
+    rebuilt = cp.NeuralTransformer(loss="binary_cross_entropy", epochs=2).fit(zero_to_one)
+    assert 0 < rebuilt.inverse_transform(rebuilt.transform(zero_to_one)).min() < 1
 
 
 class TestDistributions:

@@ -1,4 +1,4 @@
-"""Who checks the layers that are random in training (tests/nn/test_noise.py, tests/nn/test_dropout.py)."""
+"""Who checks the layers that are random in training (tests/nn/test_noise.py)."""
 
 SOURCES = {
     "dropout": "SciPy",  # the binomial test of what is dropped

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -71,6 +71,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         verbose: whether progress is shown.
     """
 
+    _usual_loss: ClassVar[str] = "squared_error"
     layers: int = field(PARAMETERS["layers"], 1)
     width: int = field(PARAMETERS["width"], 100)
     activation: Any = "relu"
@@ -92,8 +93,9 @@ class Neural(BaseEstimator):  # type: ignore[misc]
     backend: str = DEFAULT_BACKEND
     verbose: bool = flag(False)
 
-    def _loss(self, auto: str) -> Loss:
-        return loss_of(auto if isinstance(self.loss, str) and self.loss == "auto" else self.loss)
+    @property
+    def _chosen_loss(self) -> Loss:
+        return loss_of(self._usual_loss if isinstance(self.loss, str) and self.loss == "auto" else self.loss)
 
     def _hidden(self) -> tuple[Layer, ...]:
         """Return the hidden layers."""

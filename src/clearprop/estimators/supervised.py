@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -15,14 +15,39 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from clearprop.errors import DataError, SettingsError
 from clearprop.estimators.neural import Array, Neural, Part, checked_weight
-from clearprop.losses import BinaryCrossEntropy, DistributionLoss, Loss
+from clearprop.losses import BinaryLoss, ClassLoss, DistributionLoss, Loss, NegativeLogLikelihood
 from clearprop.settings import within
+
+
+def _of_task(estimator: Neural, task: str) -> Loss:
+    """Return the estimator's loss; `SettingsError` if it is one of another task."""
+    loss = estimator._chosen_loss
+    if loss.task not in (task, "auto"):
+        raise SettingsError(
+            f"{type(estimator).__name__} does {task}, and {loss!r} is a loss of {loss.task}: choose another, such as "
+            f"{estimator._usual_loss}"
+        )
+    return loss
+
+
+_FINAL: dict[type[Loss], str] = {NegativeLogLikelihood: "log_softmax"}
+"""The activation of the outputs where a loss does not take them as they are."""
+
+
+def _predicts_probabilities(classifier: NeuralClassifier) -> bool:
+    """Tell whether the loss has probabilities; else it has scores, and scikit-learn asks for `decision_function`."""
+    return classifier._chosen_loss.probabilities
+
+
+def _predicts_scores(classifier: NeuralClassifier) -> bool:
+    return not classifier._chosen_loss.probabilities
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
     """A classifier over any network; its loss "auto" is cross-entropy.
 
+    With a loss that has no probabilities, such as the hinge, it has `decision_function` in place of `predict_proba`.
     The settings are those of `Neural`, and:
 
     Attributes:
@@ -34,6 +59,7 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         n_iter_: the number of epochs.
     """
 
+    _usual_loss: ClassVar[str] = "cross_entropy"
     class_weight: Mapping[Any, float] | str | None = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralClassifier:
@@ -47,39 +73,48 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         weight = checked_weight(train[2], X)
         if self.class_weight is not None:
             weight = compute_sample_weight(self.class_weight, y) * (1 if weight is None else weight)
-        loss = self._loss("cross_entropy")
-        model = self._model([*self._hidden(), self._dense(self._outputs(loss))], loss, X.dtype)
+        loss = _of_task(self, "classification")
+        last = self._dense(loss.outputs_for(len(self.classes_)), _FINAL.get(type(loss)))
+        model = self._model([*self._hidden(), last], loss, X.dtype)
         scored = None if held_out is None else self._encoded(held_out)
         self._train(model, (X, self._target(codes, X), weight), scored, held_out)
         return self
 
+    @metaestimators.available_if(_predicts_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class (n, classes), which add up to 1."""
-        check_is_fitted(self)
-        given = self.model_.predict(self._validated(X))
-        if given.shape[1] < len(self.classes_):
-            return np.concatenate([1 - given, given], axis=1)
-        binary = isinstance(self.model_.loss, BinaryCrossEntropy) and len(self.classes_) > 1
-        return given / given.sum(axis=1, keepdims=True) if binary else given
+        given = self._scores(X)
+        return given / given.sum(axis=1, keepdims=True) if isinstance(self.model_.loss, BinaryLoss) else given
 
+    @metaestimators.available_if(_predicts_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of the probabilities."""
         return np.asarray(np.log(self.predict_proba(X)))
 
-    def predict(self, X: Any) -> Array:
-        """Return the most probable label of each sample."""
-        probabilities = self.predict_proba(X)
-        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+    @metaestimators.available_if(_predicts_scores)  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Array:
+        """Return a score for each class (n, classes); of two, how far the second is above the first, (n,)."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def _outputs(self, loss: Loss) -> int:
-        if isinstance(loss, BinaryCrossEntropy) and len(self.classes_) <= 2:
-            return 1
-        return len(self.classes_)
+    def predict(self, X: Any) -> Array:
+        """Return the most probable label of each sample, or the one of the highest score."""
+        return np.asarray(self.classes_[self._scores(X).argmax(axis=1)])
+
+    def _scores(self, X: Any) -> Array:
+        """Return what the loss predicts for each class (n, classes)."""
+        check_is_fitted(self)
+        given = self.model_.predict(self._validated(X))
+        return np.concatenate([1 - given, given], axis=1) if given.shape[1] < len(self.classes_) else given
 
     def _target(self, codes: Array, X: Array) -> Array:
-        if not isinstance(self._loss("cross_entropy"), BinaryCrossEntropy):
-            return codes
-        return (np.eye(len(self.classes_))[codes] if len(self.classes_) > 2 else codes[:, None]).astype(X.dtype)
+        """Return the targets that the loss takes: class indices, an answer for each sample, or one for each class."""
+        loss = self._chosen_loss
+        if isinstance(loss, BinaryLoss) and len(self.classes_) <= 2:
+            return codes[:, None].astype(X.dtype)
+        if isinstance(loss, BinaryLoss) or (isinstance(loss, ClassLoss) and not loss.hard):
+            return np.eye(len(self.classes_), dtype=X.dtype)[codes]
+        return codes
 
     def _encoded(self, part: Part) -> Part:
         """Return a validation part as the model takes it."""
@@ -96,7 +131,7 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
 
 def _predicts_distributions(regressor: NeuralRegressor) -> bool:
     """Tell whether the loss has quantiles; else the methods that give them are not there, as scikit-learn has it."""
-    return isinstance(regressor._loss("squared_error"), DistributionLoss)
+    return isinstance(regressor._chosen_loss, DistributionLoss)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -123,7 +158,7 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         self._several = y.ndim == 2
         y = y.reshape(len(y), -1).astype(X.dtype)
-        loss = self._loss("squared_error")
+        loss = _of_task(self, "regression")
         model = self._model([*self._hidden(), self._dense(loss.outputs_for(y.shape[1]))], loss, X.dtype)
         scored = None if held_out is None else self._encoded(held_out)
         self._train(model, (X, y, checked_weight(train[2], X)), scored, held_out)

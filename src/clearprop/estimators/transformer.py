@@ -40,7 +40,7 @@ class NeuralTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Neura
         self._begin()
         train, held_out = self._parts(X, X, sample_weight, None if X_val is None else (X_val, X_val))
         X = self._validated(train[0], reset=True)
-        hidden, loss = self._hidden(), self._loss("squared_error")
+        hidden, loss = self._hidden(), self._chosen_loss
         encoder = Sequential(*hidden, self._dense(self.n_components), name="encoder")
         decoder = Sequential(*reversed(hidden), self._dense(X.shape[1]), name="decoder")
         model = self._model([encoder, decoder], loss, X.dtype)

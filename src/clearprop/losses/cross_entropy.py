@@ -23,6 +23,7 @@ class CrossEntropy(ClassLoss):
             (label smoothing; Szegedy et al., 2016).
     """
 
+    probabilities: ClassVar[bool] = True
     smoothing: float = real(0.0, "[0, 1)")
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
@@ -56,6 +57,7 @@ class KLDivergence(ClassLoss):
     Terms with t_k = 0 are 0 (Kullback and Leibler, 1951).
     """
 
+    probabilities: ClassVar[bool] = True
     hard: ClassVar[bool] = False
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
@@ -70,6 +72,8 @@ class KLDivergence(ClassLoss):
 @dataclass(frozen=True)
 class NegativeLogLikelihood(ClassLoss):
     """-sum_k t_k z_k for log probabilities z, as `LogSoftmax` gives; the target is a class index, or probabilities."""
+
+    probabilities: ClassVar[bool] = True
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
         """Write minus the log probability of each sample's class."""
@@ -89,6 +93,7 @@ class Focal(ClassLoss):
     Source: Lin et al. (2017), for several classes; gamma = 0 is cross-entropy.
     """
 
+    probabilities: ClassVar[bool] = True
     gamma: float = real(2.0, "[0, inf)")
 
     def per_sample(self, output: Tensor, target: Tensor) -> Tensor:
@@ -111,6 +116,7 @@ class BinaryCrossEntropy(BinaryLoss):
     Computed as softplus(z) - t z, which does not overflow. The target is 0 or 1, or a probability.
     """
 
+    probabilities: ClassVar[bool] = True
     over: str = choice("mean", "sum")
 
     def per_output(self, output: Tensor, target: Tensor) -> Tensor:
@@ -134,6 +140,7 @@ class BinaryFocal(BinaryLoss):
         over: how the outputs are joined.
     """
 
+    probabilities: ClassVar[bool] = True
     gamma: float = real(2.0, "[0, inf)")
     alpha: float = real(0.25, "(0, 1)")
     over: str = choice("mean", "sum")

@@ -24,9 +24,11 @@ class Loss(ABC):
 
     Attributes:
         task: what targets are: "classification", "regression" (numbers), or "auto" where they say it themselves.
+        probabilities: whether `predict` gives probabilities.
     """
 
     task: ClassVar[str] = "auto"
+    probabilities: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self)
