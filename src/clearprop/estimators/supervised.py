@@ -99,7 +99,8 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """Return the most probable label of each sample, or the one of the highest score."""
-        return np.asarray(self.classes_[self._scores(X).argmax(axis=1)])
+        scores = self._scores(X)
+        return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     def _scores(self, X: Any) -> Array:
         """Return what the loss predicts for each class (n, classes)."""
