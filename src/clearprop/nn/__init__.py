@@ -43,7 +43,9 @@ from clearprop.nn.context import (
     after_update,
     applying,
     hyper,
+    is_frozen,
     is_training,
+    keep_average,
     mix_loss,
     random_normal,
     random_uniform,
@@ -76,7 +78,15 @@ from clearprop.nn.initializers import (
     initializer,
 )
 from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
-from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
+from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup, SpatialDropout
+from clearprop.nn.normalisation import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
 from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
 from clearprop.nn.shape_layers import ChannelsLast, Flatten, Upsample
@@ -101,6 +111,7 @@ __all__ = [
     "AlphaDropout",
     "AveragePool1D",
     "AveragePool2D",
+    "BatchNorm",
     "ChannelsLast",
     "ClassPrior",
     "Constraint",
@@ -123,17 +134,21 @@ __all__ = [
     "Given",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
     "Hardshrink",
     "Identity",
     "Initializer",
+    "InstanceNorm",
     "KLSparsity",
     "Kaiming",
     "Layer",
+    "LayerNorm",
     "LeCun",
     "LeakyReLU",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MaxNorm",
@@ -148,6 +163,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "Penalty",
+    "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -162,6 +178,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Sparse",
+    "SpatialDropout",
     "Tanh",
     "TargetMean",
     "Threshold",
@@ -181,7 +198,9 @@ __all__ = [
     "hyper",
     "init_layer",
     "initializer",
+    "is_frozen",
     "is_training",
+    "keep_average",
     "mix_loss",
     "output_shape",
     "random_normal",
