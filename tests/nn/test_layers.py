@@ -50,7 +50,24 @@ def spread(p: Params, x: Array) -> Array:
     return loops.conv_transpose(x, p["W"], twos, ones, lengths, zeros) + p["b"]
 
 
+def standardised(p: Params, x: Array, *axes: int, epsilon: float = 1e-5) -> Array:
+    m, v = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    return (x - m) / np.sqrt(v + epsilon) * p["gamma"] + p["beta"]
+
+
+def by_groups(p: Params, x: Array) -> Array:
+    parts = [standardised({"gamma": 1.0, "beta": 0.0}, part, 1, 2) for part in np.split(x, 2, axis=-1)]
+    return np.concatenate(parts, axis=-1) * p["gamma"] + p["beta"]
+
+
+def local_response(p: Params, x: Array) -> Array:
+    near = [np.square(x[..., max(c - 1, 0) : c + 2]).sum(axis=-1) for c in range(x.shape[-1])]
+    return x / (2.0 + 0.5 * np.stack(near, axis=-1) / 3) ** 0.75
+
+
 RNG = np.random.default_rng(5)
+AFFINE = {"gamma": RNG.uniform(0.5, 1.5, 4), "beta": RNG.normal(size=4)}
+AVERAGES = {"mean": RNG.normal(size=4), "variance": RNG.uniform(0.5, 1.5, 4)}
 BIAS = {"b": RNG.normal(size=4)}
 WEIGHTS = {"W": RNG.normal(size=(3, 4))}
 
@@ -72,6 +89,27 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         Case(nn.Upsample(), lambda p, x: x.repeat(2, axis=1).repeat(2, axis=2), (2, 1, 2)),
         Case(nn.Upsample(3, "linear"), lambda p, x: loops.upsample(x, (3,), "linear"), (3, 2)),
     ],
+    nn.BatchNorm: [
+        Case(
+            nn.BatchNorm(epsilon=0.1),
+            lambda p, x: p["gamma"] * (x - p["mean"]) / np.sqrt(p["variance"] + 0.1) + p["beta"],
+            (2, 4),
+            AFFINE | AVERAGES,
+        ),
+    ],
+    nn.LayerNorm: [Case(nn.LayerNorm(), lambda p, x: standardised(p, x, -1), (2, 4), AFFINE)],
+    nn.GroupNorm: [Case(nn.GroupNorm(2), by_groups, (3, 4), AFFINE)],
+    nn.InstanceNorm: [Case(nn.InstanceNorm(), lambda p, x: standardised(p, x, 1), (3, 4), AFFINE)],
+    nn.RMSNorm: [
+        Case(
+            nn.RMSNorm(),
+            lambda p, x: p["gamma"] * x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6),
+            (2, 4),
+            {"gamma": AFFINE["gamma"]},
+        )
+    ],
+    nn.LocalResponseNorm: [Case(nn.LocalResponseNorm(3, 0.5, k=2.0), local_response, (2, 4))],
+    nn.SpatialDropout: [Case(nn.SpatialDropout(0.3), lambda p, x: x)],
     nn.ChannelsLast: [Case(nn.ChannelsLast(), lambda p, x: np.moveaxis(x, 1, -1), (2, 3, 4))],
     nn.AlphaDropout: [Case(nn.AlphaDropout(0.3), lambda p, x: x)],
     nn.GaussianDropout: [Case(nn.GaussianDropout(0.3), lambda p, x: x)],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from clearprop.losses import BinaryLoss, Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
+from clearprop.model.freezing import not_frozen
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
@@ -48,9 +48,11 @@ from clearprop.train import (
     evaluate,
     measure,
     output_type,
+    running_averages,
 )
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 _ROWS = 4096
 
 
@@ -74,6 +76,7 @@ class Model:
 
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
+        averages: the names of those that are running averages (of `BatchNorm`), which the optimiser leaves alone.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
         target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
 
@@ -106,6 +109,7 @@ class Model:
         self.backend = backend
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
+        self.averages: tuple[str, ...] = ()
         self.encoding: Encoding | None = None
         self.target: Type | None = None
         self.weighted = False
@@ -128,7 +132,7 @@ class Model:
         self.sample_shape = tuple(int(str(dim)) for dim in sample_shape)
         self.parameters = {name: array.astype(self.dtype) for name, array in first.items()}
         self._executables.clear()
-        self.output_type()
+        self.averages = self._traced(running_averages)
 
     def set_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Put values in the place of some parameters; the others stay.
@@ -147,11 +151,8 @@ class Model:
 
     @property
     def trainable(self) -> tuple[str, ...]:
-        """The names of the parameters that training changes."""
-        for pattern in self.frozen:
-            if not any(fnmatchcase(name, pattern) for name in self.parameters):
-                raise SettingsError(f"frozen={pattern!r} matches none of {', '.join(self.parameters)}")
-        return tuple(name for name in self.parameters if not any(fnmatchcase(name, pattern) for pattern in self.frozen))
+        """The names of the parameters that the optimiser changes."""
+        return tuple(name for name in not_frozen(self.parameters, self.frozen) if name not in self.averages)
 
     def fit(
         self,
@@ -335,10 +336,10 @@ class Model:
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""
         dtype = dtype or self.dtype
-        shape = self._sample_shape()
         types = {name: Type(dtype, array.shape) for name, array in self.parameters.items()}
         y = y.with_dtype(dtype) if y.dtype.startswith("float") else y
-        return Signature(types, self.trainable, Type(dtype, (Batch(), *shape)), y, weighted)
+        averages = tuple(name for name in not_frozen(self.parameters, self.frozen) if name in self.averages)
+        return Signature(types, self.trainable, Type(dtype, (Batch(), *self._sample_shape())), y, weighted, averages)
 
     def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
         """Write the programs of a training step; `SettingsError` if the optimiser takes no steps on batches."""
@@ -365,8 +366,12 @@ class Model:
         Raises:
             ShapeError: a layer does not take what comes to it; the message names the layer.
         """
+        return self._traced(output_type)
+
+    def _traced(self, question: Callable[[Layer, Mapping[str, Type], Type], T]) -> T:
+        """Return what a trace of the network for this model's types tells."""
         types = {name: Type(self.dtype, array.shape) for name, array in self.parameters.items()}
-        return output_type(self.network, types, Type(self.dtype, (Batch(), *self._sample_shape())))
+        return question(self.network, types, Type(self.dtype, (Batch(), *self._sample_shape())))
 
     def _sample_shape(self) -> tuple[int, ...]:
         if self.sample_shape is None:

@@ -46,7 +46,9 @@ from clearprop.nn.context import (
     after_update,
     applying,
     hyper,
+    is_frozen,
     is_training,
+    keep_average,
     mask_times,
     mix_loss,
     present_times,
@@ -81,7 +83,15 @@ from clearprop.nn.initializers import (
     initializer,
 )
 from clearprop.nn.layer import Layer, apply_layer, init_layer, output_shape
-from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup
+from clearprop.nn.noise import NOISE, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Mixup, SpatialDropout
+from clearprop.nn.normalisation import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
 from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
 from clearprop.nn.recurrent import Recurrent
@@ -112,6 +122,7 @@ __all__ = [
     "Augmentation",
     "AveragePool1D",
     "AveragePool2D",
+    "BatchNorm",
     "Bidirectional",
     "ChannelsLast",
     "ClassPrior",
@@ -140,17 +151,21 @@ __all__ = [
     "Given",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
     "Hardshrink",
     "Identity",
     "Initializer",
+    "InstanceNorm",
     "KLSparsity",
     "Kaiming",
     "Layer",
+    "LayerNorm",
     "LeCun",
     "LeakyReLU",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "Masking",
@@ -166,6 +181,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "Penalty",
+    "RMSNorm",
     "RReLU",
     "RandomAffine",
     "RandomCrop",
@@ -186,6 +202,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Sparse",
+    "SpatialDropout",
     "Tanh",
     "TargetMean",
     "Threshold",
@@ -205,7 +222,9 @@ __all__ = [
     "hyper",
     "init_layer",
     "initializer",
+    "is_frozen",
     "is_training",
+    "keep_average",
     "mask_times",
     "mix_loss",
     "output_shape",

@@ -27,6 +27,9 @@ class Context:
         penalties: what the layers add to the cost, in the order of the layers.
         after_update: for a parameter by name, what its new value goes through after each update.
         data_driven: for a parameter by name, how it starts from data, and the values of the layer that this looks at.
+        averages: for a parameter by name that is a running average, its new value after a training step.
+        momenta: the names of the hyper-parameters that say how much the newest batch counts in those.
+        frozen: the parameters that training leaves as they are.
         mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
         times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
@@ -37,6 +40,9 @@ class Context:
     penalties: list[Tensor] = field(default_factory=list)
     after_update: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = field(default_factory=dict)
     data_driven: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
+    averages: dict[str, Tensor] = field(default_factory=dict)
+    momenta: list[str] = field(default_factory=list)
+    frozen: frozenset[str] = frozenset()
     mix: tuple[Tensor, Tensor] | None = None
     times: Tensor | None = None
     key: Tensor | None = None
@@ -117,6 +123,32 @@ def add_penalty(penalty: Tensor) -> None:
 def after_update(parameter: str, *changes: Callable[[Tensor], Tensor]) -> None:
     """Have a parameter of the layer at hand go through functions, such as constraints, after each update."""
     current_context().after_update[_path(parameter)] = changes
+
+
+def keep_average(parameter: str, old: Tensor, value: Tensor, momentum: float, counts: Tensor | float = 1.0) -> None:
+    """Have a parameter of the layer at hand, which no gradient changes, follow a value of each training step.
+
+    Its new value is (1 - r) old + r value with r = momentum counts. Such a parameter is a running average: state of the
+    network that is kept with the other parameters, and that the optimiser does not see.
+
+    Args:
+        parameter: its name in the layer.
+        old: the parameter.
+        value: what it follows, of the same type.
+        momentum: how much the newest value counts; the default of a hyper-parameter.
+        counts: 1 for a step that counts and 0 for one that does not.
+    """
+    context = current_context()
+    with ops.current_builder().at(quantity=f"update {parameter}"):
+        rate = ops.name(ops.astype(hyper("momentum", momentum), old.dtype) * counts, "rate")
+        new = (1.0 - rate) * old + rate * value
+        context.averages[_path(parameter)] = ops.name(new, f"{parameter}_new")
+    context.momenta.append(_path("momentum"))
+
+
+def is_frozen(parameter: str) -> bool:
+    """Tell whether training leaves a parameter of the layer at hand as it is."""
+    return _path(parameter) in current_context().frozen
 
 
 def start_from_data(parameter: str, initializer: Any, z: Tensor) -> None:

@@ -7,10 +7,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.errors import ShapeError
+from clearprop.ir import Shape
 from clearprop.nn.activations.rectifiers import SELU_ALPHA, SELU_SCALE
 from clearprop.nn.context import hyper, is_training, mix_loss, random_normal, random_uniform
 from clearprop.nn.layer import Layer, Tensors
-from clearprop.ops import Tensor
+from clearprop.ops import Tensor, show
 from clearprop.settings import real
 
 
@@ -39,11 +41,34 @@ class Dropout(Noise):
 
     def disturbed(self, x: Tensor) -> Tensor:
         """Return x / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
-        rate = hyper("rate", self.rate)
-        u = ops.name(random_uniform(x.shape), "u")
-        keep = ops.name(ops.astype(rate, "float32") <= u, "keep")
-        mask = ops.astype(keep, x.dtype) * ops.astype(1.0 / (1.0 - rate), x.dtype)
-        return ops.label(x * ops.label(mask, "mask"), "a")
+        return ops.label(x * _mask(x.shape, self.rate, x.dtype), "a")
+
+
+def _mask(shape: Shape, rate: float, dtype: str) -> Tensor:
+    """1 / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
+    dropped = hyper("rate", rate)
+    u = ops.name(random_uniform(shape), "u")
+    keep = ops.name(ops.astype(dropped, "float32") <= u, "keep")
+    return ops.label(ops.astype(keep, dtype) * ops.astype(1.0 / (1.0 - dropped), dtype), "mask")
+
+
+@dataclass(frozen=True)
+class SpatialDropout(Noise):
+    """Dropout of whole channels: (n, *lengths, channels) in and out (Tompson et al., 2015).
+
+    The places of a channel are much alike, so that dropping single ones hides little. In training, each channel of each
+    sample is zero with probability `rate` and else divided by 1 - rate.
+    """
+
+    rate: float = real(0.5, "[0, 1)")
+    name: str | None = None
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """Return x with channels dropped."""
+        if x.rank < 2:
+            raise ShapeError(f"SpatialDropout takes channels, (n, *lengths, channels), received {show(x.shape)}")
+        shape = (x.shape[0], *(1,) * (x.rank - 2), x.shape[-1])
+        return ops.label(x * _mask(shape, self.rate, x.dtype), "a")
 
 
 @dataclass(frozen=True)
@@ -141,6 +166,7 @@ def _partners(x: Tensor) -> Tensor:
 
 NOISE: dict[str, type[Noise]] = {
     "dropout": Dropout,
+    "spatial_dropout": SpatialDropout,
     "alpha_dropout": AlphaDropout,
     "gaussian_noise": GaussianNoise,
     "gaussian_dropout": GaussianDropout,

@@ -25,6 +25,7 @@ from clearprop.train.step import (
     build_prediction,
     build_step,
     output_type,
+    running_averages,
 )
 from clearprop.train.whole_batch import Task, whole_batch_fit
 
@@ -62,6 +63,7 @@ __all__ = [
     "measure",
     "output_type",
     "read_checkpoint",
+    "running_averages",
     "whole_batch_fit",
     "write_checkpoint",
 ]

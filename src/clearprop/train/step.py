@@ -28,6 +28,7 @@ class Signature:
         trainable: the names of those that training changes.
         x, y: the types of a batch's input and target.
         weighted: whether each sample has a weight.
+        averages: the names of those that are running averages, which the network keeps in training.
     """
 
     parameters: Mapping[str, Type]
@@ -35,6 +36,12 @@ class Signature:
     x: Type
     y: Type
     weighted: bool = False
+    averages: tuple[str, ...] = ()
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The parameters that training leaves as they are."""
+        return frozenset(self.parameters) - {*self.trainable, *self.averages}
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class StepPrograms:
 
 def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Signature) -> StepPrograms:
     """Write the objective, derive it, add the optimiser's update."""
-    context = Context(training=True)
+    context = Context(training=True, frozen=signature.frozen)
     objective = write_objective(network, loss, signature, context)
     derived = derive(objective, signature.trainable, of="objective")
     slots = _slots_program(optimizer, signature)
@@ -84,12 +91,15 @@ def build_objective(
     Returns:
         The program, and the default of each hyper-parameter that the layers take.
     """
-    context = Context(training=training)
+    context = Context(training=training, frozen=signature.frozen)
     return write_objective(network, loss, signature, context), context.hyper
 
 
 def write_objective(network: Layer, loss: Loss, signature: Signature, context: Context) -> Program:
-    """Write the objective as `build_objective` does; what the layers tell the trace is left in the context."""
+    """Write the objective as `build_objective` does; what the layers tell the trace is left in the context.
+
+    In training the new values of running averages are outputs as well, by their parameters' names.
+    """
     with ops.tracing("objective") as builder, applying(context):
         parameters, x, y, weight = sample_inputs(signature)
         output = network.apply(parameters, x)
@@ -105,7 +115,7 @@ def write_objective(network: Layer, loss: Loss, signature: Signature, context: C
         if context.penalties:
             with builder.at(quantity="objective"):
                 objective = ops.label(outputs["cost"] + outputs["penalty"], "objective")
-        outputs = {"objective": objective} | outputs
+        outputs = {"objective": objective} | outputs | context.averages
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 
@@ -143,6 +153,14 @@ def output_type(network: Layer, parameters: Mapping[str, Type], x: Type) -> Type
     with ops.tracing("output"), applying(Context(training=False)):
         output = network.apply(_parameters(signature), ops.placeholder("x", x))
     return output.type
+
+
+def running_averages(network: Layer, parameters: Mapping[str, Type], x: Type) -> tuple[str, ...]:
+    """Return the names of the parameters that are running averages, by tracing the training form."""
+    context = Context(training=True)
+    with ops.tracing("averages"), applying(context):
+        network.apply(_parameters(Signature(parameters, (), x, x)), ops.placeholder("x", x))
+    return tuple(name for name in parameters if name in context.averages)
 
 
 def sample_inputs(signature: Signature) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor | None]:
@@ -201,7 +219,7 @@ def _step_program(
                         own[key] = change(own[key])
             outputs |= own
         objective = tensors[derived.output("objective")]
-        outputs["health"] = _health(objective, [outputs[name] for name in signature.trainable])
+        outputs["health"] = _health(objective, [outputs[name] for name in (*signature.trainable, *signature.averages)])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 

@@ -74,6 +74,8 @@ class _WholeBatchFit(Fit):
         self.data: Arrays = {"x": train.x, "y": train.y, "step": np.asarray(0, np.int64)}
         self.data |= {} if train.weight is None else {"weight": train.weight}
         self.data |= {name: np.asarray(value, np.float64) for name, value in hyper.items()}
+        averages = self.objective.with_outputs(*task.signature.averages)
+        self._averages = compile_program(averages, task.backend) if task.signature.averages else None
 
     @property
     def vector(self) -> Array:
@@ -108,10 +110,16 @@ class _WholeBatchFit(Fit):
                 "check the scale of the data, or begin with smaller weights"
             )
         self.state.parameters |= self.shaped(vector)
+        self._keep_averages()
         self.state.step += 1
         reason = self.end_epoch(loss, **more)
         self._checkpoint_if_due()
         return reason
+
+    def _keep_averages(self) -> None:
+        """Bring the network's running averages to the statistics of all samples, for the parameters as they are."""
+        if self._averages is not None:
+            self.state.parameters |= self._averages(self.inputs(self.vector, self._averages))
 
 
 class SciPyFit(_WholeBatchFit):

@@ -20,10 +20,12 @@ DIRECTION, COTANGENT = "direction.", "cotangent"
 def build_whole_objective(network: Layer, loss: Loss, signature: Signature) -> tuple[Program, dict[str, float]]:
     """Write the objective, and return the hyper-parameters of the layers beside it, as `build_objective` does.
 
+    The momentum of running averages is 1: the batch at hand is all there is, so that nothing before it counts.
+
     Raises:
         SettingsError: a layer has a constraint, which these optimisers would step over between their updates.
     """
-    context = Context(training=True)
+    context = Context(training=True, frozen=signature.frozen)
     objective = write_objective(network, loss, signature, context)
     if context.after_update:
         named = ", ".join(context.after_update)
@@ -31,7 +33,7 @@ def build_whole_objective(network: Layer, loss: Loss, signature: Signature) -> t
             f"an optimiser of all samples at once does not keep constraints, and {named} has one: leave the "
             "constraint out, or take an optimiser of steps, such as Adam"
         )
-    return objective, context.hyper
+    return objective, context.hyper | dict.fromkeys(context.momenta, 1.0)
 
 
 def build_hessian_product(objective: Program, wrt: Sequence[str]) -> Program:
@@ -50,7 +52,7 @@ def build_residuals(network: Layer, loss: Loss, signature: Signature) -> Program
     Raises:
         SettingsError: the loss is no sum of squares, or a layer has a penalty.
     """
-    context = Context(training=True)
+    context = Context(training=True, frozen=signature.frozen)
     with ops.tracing("residuals") as builder, applying(context):
         parameters, x, y, weight = sample_inputs(signature)
         residual = loss.residual(network.apply(parameters, x), y)
