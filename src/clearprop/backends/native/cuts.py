@@ -89,7 +89,7 @@ class Cut:
 
 def full_index(value: Value) -> tuple[Index, ...]:
     """Return an index with a loop for every axis, those of length one included."""
-    return tuple(Index(axis) for axis in range(value.type.rank))
+    return tuple(Index(((axis, 1),)) for axis in range(value.type.rank))
 
 
 def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from clearprop.backends.native.emitter import Emitter
-from clearprop.backends.native.extents import ONE, ZERO, Extent
+from clearprop.backends.native.extents import ONE, Extent
 from clearprop.ir import Node, Value
 
 
 @dataclass(frozen=True)
 class Index:
-    """The index along one axis of an array: a loop's variable times `scale`, plus `offset`; no loop for None."""
+    """The index along one axis of an array: a sum of loop variables times numbers, plus an offset.
 
-    axis: int | None = None
-    scale: int = 1
-    offset: Extent = ZERO
+    Attributes:
+        terms: the number of each loop that it moves with, in order, and what its variable is multiplied by.
+        offset: extents of different powers of n, whose sum is added.
+    """
+
+    terms: tuple[tuple[int, int], ...] = ()
+    offset: tuple[Extent, ...] = ()
+
+    def times(self, factor: int) -> Index:
+        """Return this index multiplied by a number."""
+        return _index([(axis, scale * factor) for axis, scale in self.terms], [x * Extent(factor) for x in self.offset])
+
+    def plus(self, other: Index) -> Index:
+        """Return the sum of two indices."""
+        return _index([*self.terms, *other.terms], [*self.offset, *other.offset])
+
+
+def _index(terms: Iterable[tuple[int, int]], offset: Iterable[Extent]) -> Index:
+    """Add up terms of one loop and extents of one power, and leave zeros out: equal indices compare equal."""
+    scales: dict[int, int] = {}
+    powers: dict[int, int] = {}
+    for axis, scale in terms:
+        scales[axis] = scales.get(axis, 0) + scale
+    for item in offset:
+        powers[item.power] = powers.get(item.power, 0) + item.coefficient
+    return Index(
+        tuple((axis, scale) for axis, scale in sorted(scales.items()) if scale),
+        tuple(Extent(coefficient, power) for power, coefficient in sorted(powers.items()) if coefficient),
+    )
 
 
 @dataclass(frozen=True)

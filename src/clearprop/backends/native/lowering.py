@@ -24,7 +24,9 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
 MOVES = ("take", "scatter_add", "concat", "pad")
-HOLES: frozenset[str] = frozenset({"conv", "flip", "overlap_add", "windows"})
+STRIDED = ("matmul", "conv", "overlap_add")
+"""Nodes that are kernels of their own, and read memory at any strides."""
+HOLES: frozenset[str] = frozenset({"conv"})
 """Primitives that have no lowering; `Native.compile` names them."""
 
 
@@ -53,7 +55,7 @@ def prepare(program: Program) -> Program:
 
     for node in program.nodes:
         copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
-        if copies or node.op == "matmul":
+        if copies or node.op in STRIDED:
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)

@@ -210,7 +210,7 @@ class _Writer:
             call.parts = (cut.rows, cut.columns)
             ProductWriter(kernel, work, cut, self.target).write()
         else:
-            call.parts = (MoveWriter(kernel, work, self.target).write(),)
+            call.parts = (MoveWriter(kernel, work, made, self.target).write(),)
 
     def _own(self, place: int, values: Iterable[Value], parts: Parts = WHOLE, each_worker: bool = False) -> None:
         """Give each part of a kernel, or each worker, memory for these values while the kernel runs."""

@@ -1,21 +1,22 @@
-"""Kernels that move rows: take, scatter_add, concat, pad. An index out of range sets the status and moves nothing."""
+"""Kernels that move rows: take, scatter_add, concat, pad, overlap_add. An index out of range sets the status and moves nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import convert
 from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, extent
-from clearprop.backends.native.kernels import WHOLE, Access, Move, Parts
+from clearprop.backends.native.kernels import WHOLE, Access, Index, Move, Parts
 from clearprop.backends.native.loops import nested, span, vectors
 from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
-from clearprop.backends.native.views import add_extents, identity, loop_axes, space_of
-from clearprop.ir import Batch, Type, Value
+from clearprop.backends.native.views import add_extents, identity, into_windows, loop_axes, resolve, space_of
+from clearprop.ir import Batch, Node, Type, Value
 
 STATUS = Value("status", Type("int64"))
 """One number that the program sets to 1 where an index was out of range."""
@@ -24,8 +25,9 @@ STATUS = Value("status", Type("int64"))
 class MoveWriter:
     """Writes one such node into a kernel."""
 
-    def __init__(self, kernel: Kernel, move: Move, target: Target) -> None:
+    def __init__(self, kernel: Kernel, move: Move, made: Mapping[Value, Node], target: Target) -> None:
         self.kernel, self.move, self.node, self.target = kernel, move, move.node, target
+        self.made = made
         self.out = kernel.out
         self.result = move.target
         self.dtype = self.result.type.dtype
@@ -33,7 +35,7 @@ class MoveWriter:
 
     def write(self) -> Parts:
         """Write the kernel for the part %part; return how its work is cut."""
-        ways = {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad}
+        ways = {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad, "overlap_add": self._overlap}
         return ways[self.node.op]()
 
     def _take(self) -> Parts:
@@ -119,7 +121,7 @@ class MoveWriter:
         for item, before, gap in zip(identity(shape), low, interior, strict=True):
             assert isinstance(gap, int)
             assert isinstance(before, int | Batch)
-            index.append(type(item)(item.axis, gap + 1, extent(before)))
+            index.append(item.times(gap + 1).plus(Index((), (extent(before),))))
         writes = access_of(self.result, tuple(index), rank)
         reads = access_of(value, identity(shape), rank)
         self._clear()
@@ -127,19 +129,45 @@ class MoveWriter:
         def part(variables: tuple[str, ...], lanes: Lanes) -> None:
             self.kernel.store(self.kernel.load(reads, variables, lanes), writes, variables, lanes)
 
-        sizes = space_of(shape)
+        self._loops(space_of(shape), part)
+        return WHOLE
+
+    def _overlap(self) -> Parts:
+        """Add up windows: every element takes the terms of the windows that cover it in the order of the windows."""
+        (value,) = self.node.inputs
+        shape, kept = value.type.shape, self.result.type.rank
+        index = identity(shape)
+        loops = loop_axes(shape)
+        inner = [place for place, axis in enumerate(loops) if axis < kept]
+        order = [*inner[:-1], *range(len(inner), len(loops)), *inner[-1:]]
+        if inner[:1] == [0] and len(inner) > 1:
+            order = [0, *range(len(inner), len(loops)), *inner[1:]]
+        reads = access_of(*resolve(self.made, value, index), len(loops))
+        writes = access_of(self.result, into_windows(self.node, index), len(loops))
+        reads, writes = (replace(item, strides=tuple(item.strides[place] for place in order)) for item in (reads, writes))
+        self._clear()
+        sizes = [extent(shape[loops[place]]) for place in order]
+
+        def part(variables: tuple[str, ...], lanes: Lanes) -> None:
+            added = self.kernel.load(reads, variables, lanes)
+            total = Arithmetic(self.out).add(self.kernel.load(writes, variables, lanes), added)
+            self.kernel.store(total, writes, variables, lanes)
+
+        self._loops(sizes, part)
+        return WHOLE
+
+    def _loops(self, sizes: Sequence[Extent], part: Callable[[tuple[str, ...], Lanes], None]) -> None:
+        """Write loops of these sizes, the last one in vectors."""
         if not sizes:
             part((), Lanes(1))
-            return WHOLE
+            return
+        out, target = self.out, self.target
         stops = [self.kernel.extent(size) for size in sizes]
-        nested(
-            self.out,
-            stops[:-1],
-            lambda outer: vectors(
-                self.out, self.target, sizes[-1], stops[-1], self.lanes, lambda i, lanes: part((*outer, i), lanes)
-            ),
-        )
-        return WHOLE
+
+        def line(outer: tuple[str, ...]) -> None:
+            vectors(out, target, sizes[-1], stops[-1], self.lanes, lambda i, lanes: part((*outer, i), lanes))
+
+        nested(out, stops[:-1], line)
 
     def _chunks(self, rows: Extent, length: Extent) -> Parts:
         return Parts(rows) if is_small(self.move) else chunks(rows, length)

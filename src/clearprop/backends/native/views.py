@@ -35,7 +35,7 @@ def space_of(shape: Shape) -> tuple[Extent, ...]:
 def identity(shape: Shape, first: int = 0) -> tuple[Index, ...]:
     """Return the index of an element of a shape in the loops over it; `first` is the number of the first loop."""
     axes = loop_axes(shape)
-    return tuple(Index(first + axes.index(axis)) if axis in axes else Index() for axis in range(len(shape)))
+    return tuple(Index(((first + axes.index(axis), 1),)) if axis in axes else Index() for axis in range(len(shape)))
 
 
 def is_unit_reshape(node: Node) -> bool:
@@ -46,7 +46,7 @@ def is_unit_reshape(node: Node) -> bool:
 
 def is_view(node: Node) -> bool:
     """Whether a node moves no data and its elements are found by an index into its input."""
-    return node.op in ("broadcast_to", "permute_dims", "slice") or (node.op == "reshape" and is_unit_reshape(node))
+    return node.op in _STEPS and (node.op != "reshape" or is_unit_reshape(node))
 
 
 def resolve(made: Mapping[Value, Node], value: Value, index: tuple[Index, ...]) -> tuple[Value, tuple[Index, ...]]:
@@ -76,21 +76,43 @@ def _slice(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     starts, steps = node.attrs["start"], node.attrs["step"]
     assert isinstance(starts, tuple)
     assert isinstance(steps, tuple)
-    # one slice of another may start in the middle of a batch, which needs an offset of two powers of n
     result = []
     for item, start, step in zip(index, starts, steps, strict=True):
         assert isinstance(step, int)
         assert isinstance(start, int | Batch)
-        moved = Extent(item.offset.coefficient * step, item.offset.power)
-        result.append(Index(item.axis, item.scale * step, add_extents(moved, extent(start))))
+        result.append(item.times(step).plus(Index((), (extent(start),))))
     return tuple(result)
+
+
+def _flip(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    axes, shape = node.attrs["axes"], node.inputs[0].type.shape
+    assert isinstance(axes, tuple)
+    last = [Index((), (extent(dim), Extent(-1))) for dim in shape]
+    return tuple(last[axis].plus(item.times(-1)) if axis in axes else item for axis, item in enumerate(index))
+
+
+def into_windows(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    """Return which element of the array an element of its windows is, for `windows` and for `overlap_add`."""
+    axes, stride, dilation = (numbers(node, key) for key in ("axes", "stride", "dilation"))
+    rank = len(index) - len(axes)
+    result = list(index[:rank])
+    for axis, step, gap, inside in zip(axes, stride, dilation, index[rank:], strict=True):
+        result[axis] = result[axis].times(step).plus(inside.times(gap))
+    return tuple(result)
+
+
+def numbers(node: Node, key: str) -> tuple[int, ...]:
+    """Return an attribute that is a tuple of integers."""
+    found = node.attrs[key]
+    assert isinstance(found, tuple)
+    return tuple(item for item in found if isinstance(item, int))
 
 
 def add_extents(a: Extent, b: Extent) -> Extent:
     """Add two extents of one power; dimensions of a program never mix them."""
     if ZERO in (a, b):
         return b if a == ZERO else a
-    assert a.power == b.power, "a slice mixes the batch with a number"
+    assert a.power == b.power, "a dimension mixes the batch with a number"
     return Extent(a.coefficient + b.coefficient, a.power)
 
 
@@ -100,7 +122,15 @@ def _reshape(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     return tuple(Index() if dim == 1 else next(kept) for dim in before)
 
 
-_STEPS = {"broadcast_to": _broadcast, "permute_dims": _permute, "slice": _slice, "reshape": _reshape}
+_STEPS = {
+    "broadcast_to": _broadcast,
+    "permute_dims": _permute,
+    "slice": _slice,
+    "reshape": _reshape,
+    "flip": _flip,
+    "windows": into_windows,
+}
+"""The views, and how an index into the result becomes one into the input."""
 
 
 def origin(made: Mapping[Value, Node], value: Value) -> Value:
@@ -117,8 +147,8 @@ def access(source: Value, index: tuple[Index, ...], rank: int) -> Access:
     strides = [ZERO] * rank
     offsets = []
     for item, step in zip(index, contiguous(source.type.shape), strict=True):
-        if item.axis is not None:
-            strides[item.axis] = Extent(step.coefficient * item.scale, step.power)
-        if item.offset != ZERO:
-            offsets.append(item.offset * step)
+        for axis, scale in item.terms:
+            moved = Extent(step.coefficient * scale, step.power)
+            strides[axis] = add_extents(strides[axis], moved)
+        offsets += [part * step for part in item.offset]
     return Access(source, tuple(offsets), tuple(strides))
