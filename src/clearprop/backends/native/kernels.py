@@ -118,11 +118,19 @@ class Product:
 
 
 @dataclass
+class Convolution:
+    """One convolution; `scratch` is the memory of each worker, if it needs any."""
+
+    node: Node
+    scratch: Value | None = None
+
+
+@dataclass
 class Move:
-    """One node that moves whole rows or scatters them: take, scatter_add, concat, pad, or a copy of a view."""
+    """One node that moves whole rows or scatters them: take, scatter_add, concat, pad, overlap_add."""
 
     node: Node
     target: Value
 
 
-Kernel = Nest | Columns | Product | Move
+Kernel = Nest | Columns | Product | Convolution | Move

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from clearprop.backends.native.elementwise import OPERATIONS
-from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Columns, Index, Kernel, Move, Nest, Product
+from clearprop.backends.native.extents import ONE, Extent
+from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
 from clearprop.backends.native.views import (
     GENERATORS,
+    access,
     identity,
     is_unit_reshape,
     is_view,
@@ -24,10 +25,10 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
 MOVES = ("take", "scatter_add", "concat", "pad")
-STRIDED = ("matmul", "conv", "overlap_add")
+STRIDED = ("matmul", "overlap_add")
 """Nodes that are kernels of their own, and read memory at any strides."""
-HOLES: frozenset[str] = frozenset({"conv"})
-"""Primitives that have no lowering; `Native.compile` names them."""
+HOLES: frozenset[str] = frozenset()
+"""Primitives that have no lowering; `Native.compile` names them. There is none."""
 
 
 def copied(value: Value) -> Node:
@@ -55,7 +56,10 @@ def prepare(program: Program) -> Program:
 
     for node in program.nodes:
         copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
-        if copies or node.op in STRIDED:
+        if node.op == "conv":
+            x, w = node.inputs
+            node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
+        elif copies or node.op in STRIDED:
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)
@@ -69,6 +73,13 @@ def prepare(program: Program) -> Program:
         constant = base in made and is_array(made[base])
         outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
     return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
+
+
+def has_lines(made: Mapping[Value, Node], value: Value) -> bool:
+    """Whether the elements along the last axis lie next to each other, seen through views."""
+    rank = value.type.rank
+    source, index = resolve(made, value, tuple(Index(((axis, 1),)) for axis in range(rank)))
+    return value.type.shape[-1] == 1 or access(source, index, rank).strides[-1] == ONE
 
 
 def live(nodes: Sequence[Node], wanted: Sequence[Value]) -> list[Node]:
@@ -167,6 +178,8 @@ class Grouping:
         kernel: Kernel
         if node.op == "matmul":
             kernel = Product(node)
+        elif node.op == "conv":
+            kernel = Convolution(node)
         elif node.op in REDUCTIONS:
             kernel = Columns(node)
         else:

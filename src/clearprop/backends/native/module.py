@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
 from clearprop.backends.native.calls import Call, Region, write_program
+from clearprop.backends.native.contractions import contraction_of, conv_index
+from clearprop.backends.native.convolutions import ConvolutionWriter
 from clearprop.backends.native.cuts import cut_product, full_index
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import Extent, count
 from clearprop.backends.native.functions import define
 from clearprop.backends.native.inplace import in_place, replaced, separate
-from clearprop.backends.native.kernels import WHOLE, Columns, Move, Nest, Parts, Product
+from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Move, Nest, Parts, Product
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
@@ -22,7 +24,7 @@ from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
 from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
-from clearprop.backends.native.reductions import ColumnsWriter
+from clearprop.backends.native.reductions import ColumnsWriter, put_together
 from clearprop.backends.native.regions import Kernel, memory_type
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import identity, resolve
@@ -190,7 +192,7 @@ class _Writer:
             last.finish()
             self._finish(last.kernel, call, call.length)
 
-    def _alone(self, place: int, work: Columns | Product | Move, kernel: Kernel, call: Call) -> None:
+    def _alone(self, place: int, work: Columns | Product | Convolution | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
         if isinstance(work, Columns):
             (value,) = work.node.inputs
@@ -209,8 +211,22 @@ class _Writer:
                 self._own(place, (work.scratch,), each_worker=True)
             call.parts = (cut.rows, cut.columns)
             ProductWriter(kernel, work, cut, self.target).write()
+        elif isinstance(work, Convolution):
+            self._convolution(place, work, kernel, call)
         else:
             call.parts = (MoveWriter(kernel, work, made, self.target).write(),)
+
+    def _convolution(self, place: int, work: Convolution, kernel: Kernel, call: Call) -> None:
+        indices = zip(work.node.inputs, conv_index(work.node), strict=True)
+        x, w = (resolve(self.groups.made, value, index) for value, index in indices)
+        plan = contraction_of(work.node, (x, w), self.target)
+        writer = ConvolutionWriter(kernel, work, plan, self.target)
+        writer.write()
+        call.parts = (plan.parts,)
+        if writer.partial is not None:
+            self._own(place, (writer.partial,), plan.parts)
+            last = Kernel(self.groups.alias)
+            self._finish(last, call, put_together(last, "sum", writer.partial, writer.result, self.target))
 
     def _own(self, place: int, values: Iterable[Value], parts: Parts = WHOLE, each_worker: bool = False) -> None:
         """Give each part of a kernel, or each worker, memory for these values while the kernel runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Columns, Kernel, Move, Nest, Product
+from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Move, Nest, Product
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.ir import Program, node_text
 
@@ -28,6 +28,8 @@ def _lines(kernel: Kernel) -> Iterator[tuple[bool, str]]:
 def _headline(kernel: Kernel) -> str:
     if isinstance(kernel, Product):
         return "matrix product"
+    if isinstance(kernel, Convolution):
+        return "convolution"
     if isinstance(kernel, Columns):
         return "reduction that keeps the last axis"
     if isinstance(kernel, Move):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clearprop.backends.native.elementwise import EXPENSIVE
 from clearprop.backends.native.extents import Extent, count, extent, product
-from clearprop.backends.native.kernels import Columns, Kernel, Nest, Parts, Product
+from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Nest, Parts, Product
 from clearprop.backends.native.views import space_of
 from clearprop.ir import Node, Shape
 
@@ -52,6 +52,8 @@ def cost(work: Kernel) -> Extent:
         return _nest_cost(work)
     if isinstance(work, Product):
         return _product_cost(work.node)
+    if isinstance(work, Convolution):
+        return _convolution_cost(work.node)
     read = work.node.inputs[0] if isinstance(work, Columns) else work.node.outputs[0]
     return count(read.type.shape) * Extent(_SIMPLE if isinstance(work, Columns) else _MOVED)
 
@@ -66,6 +68,13 @@ def _shapes(node: Node) -> list[Shape]:
 
 
 def _product_cost(node: Node) -> Extent:
-    depth = extent(node.inputs[0].type.shape[-1])
+    return _contraction_cost(node, extent(node.inputs[0].type.shape[-1]))
+
+
+def _convolution_cost(node: Node) -> Extent:
+    return _contraction_cost(node, count(node.inputs[1].type.shape[:-1]))
+
+
+def _contraction_cost(node: Node, depth: Extent) -> Extent:
     size = 2 if node.outputs[0].type.dtype == "float64" else 1
     return count(node.outputs[0].type.shape) * depth * Extent(2 * size * _FLOP)

@@ -146,7 +146,9 @@ class ColumnsWriter:
         first, stop = span(self.kernel, self.parts)
         ranges = [("0", self.kernel.extent(size)) for size in self.space]
         ranges[self.cut] = (first, stop)
-        target = self._target()
+        target = self.kernel.pointer(self.result)
+        if self.partial is not None:
+            target = part_target(self.kernel, self.partial, self.result, self.parts)
 
         def level(outer: tuple[str, ...]) -> None:
             if len(outer) == len(self.kept) - 1:
@@ -156,16 +158,6 @@ class ColumnsWriter:
                 self.out.loop(start, end, 1, lambda i: level((*outer, i)))
 
         level(())
-
-    def _target(self) -> str:
-        """Return the memory that this part writes to: the result where it is the only one."""
-        result = self.kernel.pointer(self.result)
-        if self.partial is None:
-            return result
-        own = self.out.multiply("%part", self.kernel.extent(count(self.partial.type.shape)))
-        partial = self.kernel.address(self.partial, own)
-        many = self.out.get(f"icmp sgt i64 {self.kernel.extent(self.parts.size)}, {self.parts.width}")
-        return self.out.get(f"select i1 {many}, ptr {partial}, ptr {result}")
 
     def _line(self, ranges: list[tuple[str, str]], outer: tuple[str, ...], target: str) -> None:
         """Write the loop along the last axis: several vectors at a time, then one at a time."""
@@ -216,26 +208,42 @@ class ColumnsWriter:
     def finish(self, kernel: Kernel) -> Extent:
         """Write the kernel that puts %part partial results of %count columns together; return what %count is."""
         assert self.partial is not None
-        result, out = self.result, kernel.out
-        source, target = kernel.pointer(self.partial), kernel.pointer(result)
-        item = memory_type(result.type.dtype)
+        return put_together(kernel, self.operation, self.partial, self.result, self.target)
 
-        def column(i: str, lanes: Lanes) -> None:
-            total = constant(neutral(self.operation, result.type.dtype), result.type.dtype, lanes.count)
-            slot = out.slot(total.type, total.text)
 
-            def step(part: str) -> None:
-                place = out.add(out.multiply(part, "%count"), i)
-                partial = kernel.take(total.dtype, _at(out, item, source, place), lanes)
-                before = out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
-                out.do(f"store {combine(Arithmetic(out), self.operation, before, partial)}, ptr {slot}")
+def put_together(kernel: Kernel, operation: str, partial: Value, result: Value, target: Target) -> Extent:
+    """Write a kernel that sums %part partial results of %count elements in order, or takes the largest.
 
-            out.loop("0", "%part", 1, step)
-            whole = out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
-            kernel.put(whole, _at(out, item, target, i), lanes)
+    Return what %count is.
+    """
+    out, lanes = kernel.out, target.lanes(BYTES[result.type.dtype])
+    first, whole = kernel.pointer(partial), kernel.pointer(result)
+    item = memory_type(result.type.dtype)
 
-        vectors(out, self.target, Extent(1, 1), "%count", self.lanes, column)
-        return count(self.partial.type.shape)
+    def column(i: str, lanes: Lanes) -> None:
+        total = constant(neutral(operation, result.type.dtype), result.type.dtype, lanes.count)
+        slot = out.slot(total.type, total.text)
+
+        def step(part: str) -> None:
+            place = out.add(out.multiply(part, "%count"), i)
+            added = kernel.take(total.dtype, _at(out, item, first, place), lanes)
+            before = out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count)
+            out.do(f"store {combine(Arithmetic(out), operation, before, added)}, ptr {slot}")
+
+        out.loop("0", "%part", 1, step)
+        kernel.put(out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count), _at(out, item, whole, i), lanes)
+
+    vectors(out, target, Extent(1, 1), "%count", lanes, column)
+    return count(partial.type.shape)
+
+
+def part_target(kernel: Kernel, partial: Value, result: Value, parts: Parts) -> str:
+    """Return the memory that a part writes to: the result where it is the only one, else a partial one of its own."""
+    whole = kernel.pointer(result)
+    own = kernel.out.multiply("%part", kernel.extent(count(partial.type.shape)))
+    address = kernel.address(partial, own)
+    many = kernel.out.get(f"icmp sgt i64 {kernel.extent(parts.size)}, {parts.width}")
+    return kernel.out.get(f"select i1 {many}, ptr {address}, ptr {whole}")
 
 
 def _at(out: Emitter, item: str, pointer: str, place: str) -> str:

@@ -16,6 +16,7 @@ class Target:
         name: avx512, avx2, neon or baseline.
         vector_bytes: the size of a vector register.
         tile_rows: the rows of a register tile of a product that is one, two ... vectors wide.
+        registers: how many vector registers there are.
         masks: whether loads and stores of a part of a vector are instructions (else the tail is scalar).
         features: the LLVM features to switch on or off, beyond those of the host; None leaves the host's as they are.
     """
@@ -23,6 +24,7 @@ class Target:
     name: str
     vector_bytes: int
     tile_rows: tuple[int, ...]
+    registers: int
     masks: bool
     features: str | None = None
 
@@ -36,10 +38,10 @@ _X86_PLAIN = "+sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-fma,-avx512f"
 _X86_AVX2 = "+avx,+avx2,+fma,-avx512f,-avx512vl,-avx512bw,-avx512dq,-avx512cd"
 
 TARGETS: dict[str, Target] = {
-    "avx512": Target("avx512", 64, (8, 8, 8, 6), True),
-    "avx2": Target("avx2", 32, (8, 6, 4), True, _X86_AVX2),
-    "neon": Target("neon", 16, (8, 8, 8), False),
-    "baseline": Target("baseline", 16, (8, 6, 4), False, _X86_PLAIN),
+    "avx512": Target("avx512", 64, (8, 8, 8, 6), 32, True),
+    "avx2": Target("avx2", 32, (8, 6, 4), 16, True, _X86_AVX2),
+    "neon": Target("neon", 16, (8, 8, 8), 32, False),
+    "baseline": Target("baseline", 16, (8, 6, 4), 16, False, _X86_PLAIN),
 }
 """Every target by name; NEON code needs a CPU that has it, the others run on any x86-64 with at least as much."""
 

@@ -68,6 +68,19 @@ def define_tile(tile: Tile) -> tuple[str, frozenset[str]]:
     return f"define internal void @{tile.name}{writer.text()}", frozenset(writer.out.declares)
 
 
+def add_terms(a: Arithmetic, start: str, rows: Sequence[str], rights: Sequence[Register], sums: list[str]) -> list[str]:
+    """Add to the sums of a tile, row by row, the element at each of these bytes from `start` times each vector."""
+    out, like = a.out, rights[0]
+    hidden = out.call("ptr", "llvm.launder.invariant.group.p0", [f"ptr {start}"])
+    result = []
+    for r, offset in enumerate(rows):
+        item = out.value(f"load {SCALARS[like.dtype]}, ptr {out.after(hidden, offset)}", like.dtype, 1)
+        left = out.splat(item, like.lanes)
+        for right, text in zip(rights, sums[r * len(rights) : (r + 1) * len(rights)], strict=True):
+            result.append(a.fma(left, right, Register(text, like.dtype, like.lanes)).text)
+    return result
+
+
 class _TileWriter:
     def __init__(self, tile: Tile) -> None:
         self.tile, self.kernel = tile, Kernel({})
@@ -174,15 +187,8 @@ class _TileWriter:
     def _step(self, values: list[str], offsets: list[str]) -> list[str]:
         """Add the terms of one k to the sums."""
         a, b, *texts = values
-        dtype, vectors = self.tile.dtype, self.tile.vectors
-        hidden = self.out.call("ptr", "llvm.launder.invariant.group.p0", [f"ptr {a}"])
-        rights = [self.kernel.take(dtype, cell, lanes) for cell, lanes in self._cells(b)]
-        sums = []
-        for r, offset in enumerate(offsets):
-            item = self.out.value(f"load {SCALARS[dtype]}, ptr {self.out.after(hidden, offset)}", dtype, 1)
-            left = self.out.splat(item, self.tile.lanes)
-            for right, text in zip(rights, texts[r * vectors : (r + 1) * vectors], strict=True):
-                sums.append(self.arithmetic.fma(left, right, self._register(text)).text)
+        rights = [self.kernel.take(self.tile.dtype, cell, lanes) for cell, lanes in self._cells(b)]
+        sums = add_terms(self.arithmetic, a, offsets, rights, texts)
         return [self.out.after(a, "%a_column"), self.out.after(b, "%b_row"), *sums]
 
     def _cells(self, line: str) -> list[tuple[str, Lanes]]:
