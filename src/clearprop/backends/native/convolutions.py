@@ -23,10 +23,6 @@ from clearprop.backends.native.targets import Target
 from clearprop.backends.native.tiles import add_terms
 from clearprop.ir import Value
 
-_UNROLLED = 150
-"""An innermost loop of so few instructions is written out."""
-
-
 @dataclass(frozen=True)
 class Panel:
     """Some vectors of columns."""
@@ -218,24 +214,15 @@ class ConvolutionWriter:
     ) -> list[str]:
         """Write the loops of the depth around the multiply-adds, and return the sums."""
         if not levels:
-            rights = [self.kernel.take(self.dtype, self.out.after(b, self._vector("0", v)), lanes) for v, lanes in enumerate(vectors)]
+            cells = [(self.out.after(b, self._vector("0", v)), lanes) for v, lanes in enumerate(vectors)]
+            rights = [self.kernel.take(self.dtype, cell, lanes) for cell, lanes in cells]
             return add_terms(self.arithmetic, a, rows, rights, [text for _, text in sums])
         level, inner = levels[0], levels[1:]
         types = [type_ for type_, _ in sums]
 
-        def turn(a: str, b: str, texts: Sequence[str]) -> list[str]:
-            return self._terms(a, b, list(zip(types, texts, strict=True)), rows, vectors, inner)
-
-        if not inner and known(level.count) and int(level.count) * (len(sums) + len(vectors)) <= _UNROLLED:
-            texts = [text for _, text in sums]
-            for _ in range(int(level.count)):
-                texts = turn(a, b, texts)
-                a, b = self.out.after(a, level.a), self.out.after(b, level.b)
-            return texts
-
         def one(values: list[str]) -> list[str]:
             a, b, *texts = values
-            texts = turn(a, b, texts)
+            texts = self._terms(a, b, list(zip(types, texts, strict=True)), rows, vectors, inner)
             return [self.out.after(a, level.a), self.out.after(b, level.b), *texts]
 
         return self.out.fold(level.count, [("ptr", a), ("ptr", b), *sums], one)[2:]
