@@ -80,11 +80,7 @@ class Pooling(Layer):
         return tuple((low, high + _more(length, low, high, size, s)) for length, (low, high), size, s in axes)
 
     def windows(self, x: Tensor, lengths: Numbers) -> tuple[Tensor, Numbers]:
-        """Return x as windows, and the axes of what is in a window; x is only read otherwise where they tile it."""
-        whole = all(length % size == 0 for length, size in zip(lengths, self.sizes, strict=True))
-        if self.steps == self.sizes and whole:
-            split = (part for length, size in zip(lengths, self.sizes, strict=True) for part in (length // size, size))
-            return ops.reshape(x, (x.shape[0], *split, x.shape[-1])), tuple(range(2, 2 * self.axes + 1, 2))
+        """Return the windows of x, and the axes of what is in a window."""
         for length, size in zip(lengths, self.sizes, strict=True):
             if length < size:
                 raise ShapeError(f"a window of {size} does not fit into a length of {length}: received {show(x.shape)}")

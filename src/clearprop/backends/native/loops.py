@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from clearprop.backends.native.emitter import Emitter
+from clearprop.backends.native.emitter import Emitter, known
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Access, Parts
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
+
+
+_FEW = 9
+"""Turns of a loop that are written out: as many as a window of three by three has."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,15 @@ def nested(out: Emitter, stops: Sequence[str], body: Callable[[tuple[str, ...]],
             out.loop(start, stops[len(variables)], 1, lambda i: level((*variables, i)))
 
     level(())
+
+
+def unrolled(out: Emitter, stops: Sequence[str], body: Callable[[tuple[str, ...]], None]) -> None:
+    """Append serial loops, or, where they are few turns in all, the body once for each."""
+    if all(map(known, stops)) and math.prod(map(int, stops)) <= _FEW:
+        for place in itertools.product(*(range(int(stop)) for stop in stops)):
+            body(tuple(map(str, place)))
+    else:
+        nested(out, stops, body)
 
 
 def vectors(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.extents import ONE, Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
+from clearprop.backends.native.pooling import is_tiling
 from clearprop.backends.native.views import (
     GENERATORS,
     access,
@@ -59,7 +60,7 @@ def prepare(program: Program) -> Program:
         if node.op == "conv":
             x, w = node.inputs
             node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
-        elif copies or node.op in STRIDED:
+        elif copies or (node.op in STRIDED and not is_tiling(node)):
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)
@@ -142,8 +143,9 @@ def is_trailing(node: Node) -> bool:
 class Grouping:
     """Nodes in the order of the program, each put into the latest kernel that may hold it, or a new one."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, late: Mapping[Value, tuple[Value, ...]] | None = None) -> None:
         self.program = program
+        self.late = late or {}
         self.made: dict[Value, Node] = {}
         self.kernels: list[Kernel] = []
         self.home: dict[Value, int] = {}
@@ -171,6 +173,9 @@ class Grouping:
             self._fuse(node, target.type.shape, None)
         elif node.op in REDUCTIONS and is_trailing(node):
             self._fuse(node, node.inputs[0].type.shape, len(loop_axes(target.type.shape)))
+        elif node.op == "overlap_add" and is_tiling(node):
+            kept = node.inputs[0].type.shape[: target.type.rank]
+            self._fuse(node, node.inputs[0].type.shape, len(loop_axes(kept)), level=1)
         else:
             self._alone(node)
 
@@ -205,19 +210,26 @@ class Grouping:
         self.early.update(node.outputs)
         self._enter(node, 0, 1)
 
-    def _fuse(self, node: Node, shape: Shape, split: int | None) -> None:
-        """Put an elementwise node, or (with a split) a reduction, into a nest."""
+    def _fuse(self, node: Node, shape: Shape, split: int | None, level: int | None = None) -> None:
+        """Put an elementwise node, or (with a split) a reduction, into a nest.
+
+        The level is that of the result: 0 for one of a row, which that of a reduction is.
+        """
+        level = (1 if split is None else 0) if level is None else level
         space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
-        earliest = max((self.home.get(source, -1) for source, _ in sources), default=0)
+        before = [source for source, _ in sources]
+        for value in self.late.get(node.outputs[0], ()):
+            before.append(resolve(self.made, value, identity(value.type.shape))[0])
+        earliest = max((self.home.get(source, -1) for source in before), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
         # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time
         for place in (*places[-1:], *places) if earliest >= 0 else places:
             nest = self.kernels[place]
-            if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, sources):
+            if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, level, sources):
                 return
         self.kernels.append(Nest(space, split, [node]))
-        self._enter(node, len(self.kernels) - 1, 1 if split is None else 0)
+        self._enter(node, len(self.kernels) - 1, level)
 
     @staticmethod
     def _operands(node: Node) -> tuple[Value, ...]:
@@ -230,6 +242,7 @@ class Grouping:
         node: Node,
         space: tuple[Extent, ...],
         split: int | None,
+        wanted: int,
         sources: list[tuple[Value, tuple[Index, ...]]],
     ) -> bool:
         level = 1 if space == nest.space else 0
@@ -244,7 +257,7 @@ class Grouping:
         if split is not None:
             nest.split = split
         nest.nodes.append(node)
-        self._enter(node, place, level if split is None else 0)
+        self._enter(node, place, level if split is None else wanted)
         return True
 
     def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int) -> bool:
@@ -252,6 +265,8 @@ class Grouping:
         home = self.home.get(source, -1)
         if home != place:
             return home < place
+        if self.made[source].op == "overlap_add":
+            return False
         if source not in self.level or (level == 0 and self.level[source] == 1):
             return False
         return index == identity(source.type.shape)

@@ -22,6 +22,7 @@ from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
+from clearprop.backends.native.pooling import InWindows, in_windows
 from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
@@ -56,18 +57,19 @@ class Module:
 
 def write_module(program: Program, target: Target) -> Module:
     """Lower a program and write its text."""
-    return _Writer(prepare(program), target).module()
+    return _Writer(in_windows(program), target).module()
 
 
 def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
     """Lower a training step whose outputs replace the inputs of their names, and write it with `drive`."""
-    return _Writer(prepare(separate(program)), target, roles).module()
+    return _Writer(in_windows(separate(program)), target, roles).module()
 
 
 class _Writer:
-    def __init__(self, program: Program, target: Target, roles: Roles | None = None) -> None:
+    def __init__(self, moved: InWindows, target: Target, roles: Roles | None = None) -> None:
+        program = prepare(moved.program)
         self.program, self.target, self.roles = program, target, roles
-        self.groups = Grouping(program)
+        self.groups = Grouping(program, moved.late)
         self.functions: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.kept: dict[int, list[Value]] = {}

@@ -7,18 +7,23 @@ from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import OPERATIONS, convert
-from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, vector
-from clearprop.backends.native.extents import ONE, ZERO, Extent, product
+from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, known, vector
+from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
-from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
+from clearprop.backends.native.loops import Axes, merge, nested, span, unrolled, vectors
 from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import REDUCTIONS, Phases
+from clearprop.backends.native.pooling import covers
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, resolve
+from clearprop.backends.native.views import access, identity, into_windows, resolve
 from clearprop.ir import Batch, Node, Type, Value
+
+
+_MOST_PLACES = 64
+"""Of windows; each lane of a vector works on one window."""
 
 
 class NestWriter:
@@ -36,6 +41,7 @@ class NestWriter:
         self.rows: tuple[str, ...] = ()
         self.row_lanes = Lanes(1)
         self.scratch: dict[Access, str] = {}
+        self.at_hand: set[tuple[Access, tuple[str, ...]]] = set()
         self.lanes = self._lanes()
         self.axes = self._axes()
         self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
@@ -46,12 +52,31 @@ class NestWriter:
     def write(self) -> None:
         """Write the loops of the part %part."""
         self.first, self.stops = self._ranges()
+        self._clear()
         if self.partials:
             self._fold()
         elif self.axes.across:
             self._rows_across()
         else:
             nested(self.out, self.stops[: self.outer], lambda rows: self._row(rows, Lanes(1)), self.first)
+
+    def _clear(self) -> None:
+        """Put zeros where this part writes windows that leave elements out."""
+        for node in self.phases.nest.nodes:
+            target = node.outputs[0]
+            if node.op != "overlap_add" or target not in self.phases.kept or covers(node):
+                continue
+            whole = self.kernel.extent(count(target.type.shape))
+            if self.stops[:1] in ([], [""]) or self.parts.alone:
+                start, end = "0", whole
+            else:
+                step = self.kernel.extent(self._own(target).strides[self.axes.last[0]])
+                start, end = self.out.multiply(self.first, step), self.out.multiply(self.stops[0], step)
+                last = self.out.get(f"icmp eq i64 {self.stops[0]}, {self.kernel.extent(self.axes.extents[0])}")
+                end = self.out.get(f"select i1 {last}, i64 {whole}, i64 {end}")
+            size = self.out.multiply(self.out.subtract(end, start), str(BYTES[target.type.dtype]))
+            arguments = [f"ptr {self.kernel.address(target, start)}", "i8 0", f"i64 {size}", "i1 false"]
+            self.out.call("void", "llvm.memset.p0.i64", arguments)
 
     @property
     def length(self) -> Extent:
@@ -73,7 +98,8 @@ class NestWriter:
         nested(self.out, self.stops[:last], line, self.first)
 
     def _row(self, rows: tuple[str, ...], lanes: Lanes) -> None:
-        self.rows, self.row_lanes, self.row_values, self.scratch = rows, lanes, {}, {}
+        self.rows, self.row_lanes, self.row_values = rows, lanes, {}
+        self.scratch, self.at_hand = {}, set()
         self._compute_row(0)
         self._store_row(0)
         for phase in range(self.phases.last + 1):
@@ -113,7 +139,8 @@ class NestWriter:
         if self.phases.nest.split in (None, 0) or any(node.op == "random_bits" for node in self.phases.nest.nodes):
             return False
         length = product(axes.extents[axes.outer :])
-        return axes.outer > 0 and length.fixed and 0 < length.coefficient <= self.lanes
+        most = _MOST_PLACES if any(node.op == "overlap_add" for node in self.phases.nest.nodes) else self.lanes
+        return axes.outer > 0 and length.fixed and 0 < length.coefficient <= most
 
     def _accesses(self) -> list[Access]:
         """Every way in which this nest walks over memory or counts."""
@@ -133,7 +160,10 @@ class NestWriter:
         return node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple)
 
     def _own(self, value: Value) -> Access:
-        """Where a value of this nest is stored."""
+        """Where a value of this nest is stored; windows that do not overlap are added up by being put in place."""
+        node = self.made[value]
+        if node.op == "overlap_add":
+            return access(value, into_windows(node, identity(node.inputs[0].type.shape)), len(self.space))
         return access(value, identity(value.type.shape), len(self.space))
 
     def _lanes(self) -> int:
@@ -240,7 +270,7 @@ class NestWriter:
 
         inner = self.stops[self.outer :]
         if not inner or self.axes.across:
-            nested(self.out, inner, lambda serial: body(self._variables(serial), self.row_lanes))
+            unrolled(self.out, inner, lambda serial: body(self._variables(serial), self.row_lanes))
         else:
             self._inner(inner, body)
         for value, total in totals.items():
@@ -289,6 +319,8 @@ class NestWriter:
             position = self.kernel.offset((), place.strides, variables)
             return philox_word(self.kernel, node, position, lanes.count)
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
+        if node.op == "overlap_add":
+            return inputs[0]
         if node.op == "astype":
             return convert(self.arithmetic, inputs[0], node.outputs[0].type.dtype)
         return OPERATIONS[node.op](self.arithmetic, *inputs)
@@ -313,7 +345,7 @@ class NestWriter:
         """Load elements; those of several rows lie apart, and are gathered once for all loops."""
         if not self._lies_apart(place, lanes):
             return self.kernel.load(place, variables, lanes)
-        if place in self.scratch:
+        if self._turn(place, variables) in self.at_hand:
             address = self._scratch(place, variables, lanes)
             dtype = place.source.type.dtype
             return self.out.value(f"load {vector(SCALARS[dtype], lanes.count)}, ptr {address}", dtype, lanes.count)
@@ -327,6 +359,11 @@ class NestWriter:
         if self._lies_apart(place, lanes):
             self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
 
+    def _turn(self, place: Access, variables: tuple[str, ...]) -> tuple[Access, tuple[str, ...]]:
+        """Return what a scratch is filled by: an access, in all turns of the loops or in one that is written out."""
+        inner = zip(variables, place.strides[: len(self.stops) - self.outer], strict=False)
+        return place, tuple(variable for variable, stride in inner if stride != ZERO and known(variable))
+
     def _lies_apart(self, place: Access, lanes: Lanes) -> bool:
         return self.axes.across and lanes.count > 1 and place.strides[-1] not in (ZERO, ONE)
 
@@ -339,6 +376,7 @@ class NestWriter:
             at = self.out.add(at, "0" if stride == ZERO else self.out.multiply(variable, str(step)))
             step *= size.coefficient
         type_ = vector(SCALARS[place.source.type.dtype], lanes.count)
+        self.at_hand.add(self._turn(place, variables))
         if place not in self.scratch:
             self.scratch[place] = "%" + self.out.name("scratch")
             self.out.entry.append(f"  {self.scratch[place]} = alloca [{step} x {type_}], align 64")
