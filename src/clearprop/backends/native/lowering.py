@@ -8,7 +8,7 @@ from dataclasses import replace
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.extents import ONE, Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
-from clearprop.backends.native.pooling import is_tiling
+from clearprop.backends.native.placing import is_placing, placed_shape
 from clearprop.backends.native.views import (
     GENERATORS,
     access,
@@ -56,11 +56,11 @@ def prepare(program: Program) -> Program:
         return value
 
     for node in program.nodes:
-        copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
+        copies = (node.op in MOVES and not is_placing(node)) or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
         if node.op == "conv":
             x, w = node.inputs
             node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
-        elif copies or (node.op in STRIDED and not is_tiling(node)):
+        elif copies or (node.op in STRIDED and not is_placing(node)):
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
         elif node.op in REDUCTIONS:
             node = _turned(node, append)
@@ -173,9 +173,10 @@ class Grouping:
             self._fuse(node, target.type.shape, None)
         elif node.op in REDUCTIONS and is_trailing(node):
             self._fuse(node, node.inputs[0].type.shape, len(loop_axes(target.type.shape)))
-        elif node.op == "overlap_add" and is_tiling(node):
-            kept = node.inputs[0].type.shape[: target.type.rank]
-            self._fuse(node, node.inputs[0].type.shape, len(loop_axes(kept)), level=1)
+        elif is_placing(node):
+            shape = placed_shape(self.made, node)
+            kept = len(loop_axes(shape[: target.type.rank])) if node.op == "overlap_add" else None
+            self._fuse(node, shape, kept, level=1)
         else:
             self._alone(node)
 
@@ -252,7 +253,7 @@ class Grouping:
             return False
         if node.op == "random_bits" and any(self.home.get(value, -1) >= place for value in node.inputs):
             return False
-        if not all(self._legal(place, source, index, level) for source, index in sources):
+        if not all(self._legal(place, source, index, level, node.op == "pad") for source, index in sources):
             return False
         if split is not None:
             nest.split = split
@@ -260,13 +261,16 @@ class Grouping:
         self._enter(node, place, level if split is None else wanted)
         return True
 
-    def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int) -> bool:
-        """Whether a value can be read at this index in the nest: it is made before, or here at the same place."""
+    def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int, pads: bool) -> bool:
+        """Whether a value can be read at this index in the nest: it is made before, or here at the same place.
+
+        What is put into place elsewhere can only be padded.
+        """
         home = self.home.get(source, -1)
         if home != place:
             return home < place
-        if self.made[source].op == "overlap_add":
-            return False
+        if is_placing(self.made[source]):
+            return pads
         if source not in self.level or (level == 0 and self.level[source] == 1):
             return False
         return index == identity(source.type.shape)

@@ -9,9 +9,10 @@ from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elementwise import convert
 from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, extent
-from clearprop.backends.native.kernels import WHOLE, Access, Index, Move, Parts
+from clearprop.backends.native.kernels import WHOLE, Access, Move, Parts
 from clearprop.backends.native.loops import nested, span, vectors
 from clearprop.backends.native.partition import chunks, is_small
+from clearprop.backends.native.placing import pad_index
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
@@ -114,15 +115,7 @@ class MoveWriter:
     def _pad(self) -> Parts:
         (value,) = self.node.inputs
         shape, rank = value.type.shape, len(loop_axes(value.type.shape))
-        low, interior = self.node.attrs["low"], self.node.attrs["interior"]
-        assert isinstance(low, tuple)
-        assert isinstance(interior, tuple)
-        index = []
-        for item, before, gap in zip(identity(shape), low, interior, strict=True):
-            assert isinstance(gap, int)
-            assert isinstance(before, int | Batch)
-            index.append(item.times(gap + 1).plus(Index((), (extent(before),))))
-        writes = access_of(self.result, tuple(index), rank)
+        writes = access_of(self.result, pad_index(self.node, identity(shape)), rank)
         reads = access_of(value, identity(shape), rank)
         self._clear()
 

@@ -13,12 +13,12 @@ from clearprop.backends.native.kernels import WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, merge, nested, span, unrolled, vectors
 from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import REDUCTIONS, Phases
-from clearprop.backends.native.pooling import covers
+from clearprop.backends.native.placing import covers, is_placing, placed_index
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, into_windows, resolve
+from clearprop.backends.native.views import access, identity, resolve
 from clearprop.ir import Batch, Node, Type, Value
 
 
@@ -61,10 +61,10 @@ class NestWriter:
             nested(self.out, self.stops[: self.outer], lambda rows: self._row(rows, Lanes(1)), self.first)
 
     def _clear(self) -> None:
-        """Put zeros where this part writes windows that leave elements out."""
+        """Put zeros where this part puts elements into places and leaves others out."""
         for node in self.phases.nest.nodes:
             target = node.outputs[0]
-            if node.op != "overlap_add" or target not in self.phases.kept or covers(node):
+            if not is_placing(node) or target not in self.phases.kept or covers(node):
                 continue
             whole = self.kernel.extent(count(target.type.shape))
             if self.stops[:1] in ([], [""]) or self.parts.alone:
@@ -160,10 +160,9 @@ class NestWriter:
         return node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple)
 
     def _own(self, value: Value) -> Access:
-        """Where a value of this nest is stored; windows that do not overlap are added up by being put in place."""
-        node = self.made[value]
-        if node.op == "overlap_add":
-            return access(value, into_windows(node, identity(node.inputs[0].type.shape)), len(self.space))
+        """Where a value of this nest is stored."""
+        if is_placing(self.made[value]):
+            return access(value, placed_index(self.made, self.made[value]), len(self.space))
         return access(value, identity(value.type.shape), len(self.space))
 
     def _lanes(self) -> int:
@@ -319,7 +318,7 @@ class NestWriter:
             position = self.kernel.offset((), place.strides, variables)
             return philox_word(self.kernel, node, position, lanes.count)
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
-        if node.op == "overlap_add":
+        if is_placing(node):
             return inputs[0]
         if node.op == "astype":
             return convert(self.arithmetic, inputs[0], node.outputs[0].type.dtype)

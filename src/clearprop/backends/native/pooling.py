@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.functions import FUNCTIONS
-from clearprop.backends.native.views import is_view, numbers
+from clearprop.backends.native.placing import covers, is_tiling, window_sizes
+from clearprop.backends.native.views import is_view
 from clearprop.ir import Attribute, Node, Program, Type, Value
 
 CHEAP = {*OPERATIONS, "astype"} - {*FUNCTIONS}
@@ -40,28 +41,6 @@ def in_windows(program: Program) -> InWindows:
         return InWindows(program)
     moved = _Mover(program).program()
     return _Repeater(moved).result()
-
-
-def is_tiling(node: Node) -> bool:
-    """Whether a node makes windows, or adds them up, that do not overlap."""
-    if node.op not in ("windows", "overlap_add"):
-        return False
-    apart = zip(_sizes(node), numbers(node, "stride"), numbers(node, "dilation"), strict=True)
-    return all(size == 1 or (gap == 1 and size <= step) for size, step, gap in apart)
-
-
-def covers(node: Node) -> bool:
-    """Whether every element of the result of such an `overlap_add` is in a window."""
-    places = zip(numbers(node, "axes"), numbers(node, "length"), _sizes(node), numbers(node, "stride"), strict=True)
-    shape = node.inputs[0].type.shape
-    return all(size == step and shape[axis] == length // step and length % step == 0 for axis, length, size, step in places)
-
-
-def _sizes(node: Node) -> tuple[int, ...]:
-    if node.op == "windows":
-        return numbers(node, "size")
-    axes = numbers(node, "axes")
-    return tuple(dim for dim in node.inputs[0].type.shape[-len(axes) :] if isinstance(dim, int))
 
 
 class _Rewriter:
@@ -137,7 +116,7 @@ class _Mover(_Rewriter):
         return total
 
     def _view(self, value: Value, like: Node) -> Value:
-        attrs = {key: like.attrs[key] for key in ("axes", "stride", "dilation")} | {"size": _sizes(like)}
+        attrs = {key: like.attrs[key] for key in ("axes", "stride", "dilation")} | {"size": window_sizes(like)}
         return self.write("windows", (value,), attrs, value, self._type(value, like))
 
     @staticmethod

@@ -1,0 +1,73 @@
+"""Nodes that put elements into places of their own in a larger array: what computes an element stores it there too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clearprop.backends.native.extents import extent
+from clearprop.backends.native.kernels import Index
+from clearprop.backends.native.views import identity, into_windows, loop_axes, numbers
+from clearprop.ir import Batch, Node, Shape, Value
+
+
+def is_placing(node: Node) -> bool:
+    """Whether every element of the input is stored at one place of the result, which is zero elsewhere."""
+    if node.op == "pad":
+        # each part of the work clears the rows that it writes
+        outer = [node.attrs[key][0] for key in ("low", "high", "interior")]  # type: ignore[index]
+        return loop_axes(node.inputs[0].type.shape)[:1] == (0,) and outer == [0, 0, 0]
+    return node.op == "overlap_add" and is_tiling(node)
+
+
+def is_tiling(node: Node) -> bool:
+    """Whether a node makes windows, or adds them up, that do not overlap."""
+    if node.op not in ("windows", "overlap_add"):
+        return False
+    apart = zip(window_sizes(node), numbers(node, "stride"), numbers(node, "dilation"), strict=True)
+    return all(size == 1 or (gap == 1 and size <= step) for size, step, gap in apart)
+
+
+def window_sizes(node: Node) -> tuple[int, ...]:
+    """Return how long the windows are that a node makes or adds up."""
+    if node.op == "windows":
+        return numbers(node, "size")
+    axes = numbers(node, "axes")
+    return tuple(dim for dim in node.inputs[0].type.shape[-len(axes) :] if isinstance(dim, int))
+
+
+def covers(node: Node) -> bool:
+    """Whether every element of the result is one of the input."""
+    if node.op == "pad":
+        return False
+    shape = node.inputs[0].type.shape
+    along = zip(numbers(node, "axes"), numbers(node, "length"), window_sizes(node), numbers(node, "stride"), strict=True)
+    return all(size == step and shape[axis] == length / step for axis, length, size, step in along)
+
+
+def placed_shape(made: Mapping[Value, Node], node: Node) -> Shape:
+    """Return the shape of what is put into place: padding goes on from windows that are added up without overlap."""
+    inner = _inner(made, node)
+    return node.inputs[0].type.shape if inner is None else placed_shape(made, inner)
+
+
+def placed_index(made: Mapping[Value, Node], node: Node) -> tuple[Index, ...]:
+    """Return where an element of that shape goes in the result."""
+    inner = _inner(made, node)
+    index = identity(node.inputs[0].type.shape) if inner is None else placed_index(made, inner)
+    return pad_index(node, index) if node.op == "pad" else into_windows(node, index)
+
+
+def _inner(made: Mapping[Value, Node], node: Node) -> Node | None:
+    inner = made.get(node.inputs[0])
+    return inner if node.op == "pad" and inner is not None and inner.op == "overlap_add" and is_tiling(inner) else None
+
+
+def pad_index(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
+    """Return where an element goes when it is padded."""
+    low, interior = node.attrs["low"], numbers(node, "interior")
+    assert isinstance(low, tuple)
+    result = []
+    for item, before, gap in zip(index, low, interior, strict=True):
+        assert isinstance(before, int | Batch)
+        result.append(item.times(gap + 1).plus(Index((), (extent(before),))))
+    return tuple(result)
