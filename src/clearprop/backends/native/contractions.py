@@ -131,9 +131,7 @@ def _merged(axes: Sequence[Axis]) -> tuple[Axis, ...]:
     kept.sort(key=lambda axis: -abs(axis.a.at(_BATCH)))
     merged: list[Axis] = []
     for axis in kept:
-        if merged and all(
-            getattr(merged[-1], name) == getattr(axis, name) * axis.size for name in ("a", "b", "c")
-        ):
+        if merged and all(getattr(merged[-1], name) == getattr(axis, name) * axis.size for name in ("a", "b", "c")):
             merged[-1] = replace(axis, size=merged[-1].size * axis.size)
         else:
             merged.append(axis)
@@ -180,9 +178,7 @@ def _in_parts(plan: Contraction) -> Contraction:
 # -- the register tile -----------------------------------------------------------------------------------------
 
 
-def _tile(
-    rows: Sequence[Axis], columns: Extent, terms: int, target: Target, lanes: int
-) -> tuple[tuple[int, ...], int]:
+def _tile(rows: Sequence[Axis], columns: Extent, terms: int, target: Target, lanes: int) -> tuple[tuple[int, ...], int]:
     """Return the steps of each row loop and the vectors of the tile that takes the fewest cycles."""
     wide = -(-columns.coefficient // lanes) if columns.fixed else 1
     best: tuple[float, tuple[int, ...], int] = (math.inf, (1,) * len(rows), 1)

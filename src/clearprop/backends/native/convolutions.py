@@ -23,6 +23,7 @@ from clearprop.backends.native.targets import Target
 from clearprop.backends.native.tiles import add_terms
 from clearprop.ir import Value
 
+
 @dataclass(frozen=True)
 class Panel:
     """Some vectors of columns."""
@@ -184,9 +185,7 @@ class ConvolutionWriter:
 
     # -- one tile ----------------------------------------------------------------------------------------------
 
-    def _tile(
-        self, places: Places, shape: tuple[int, ...], vectors: Sequence[Lanes], levels: Sequence[Level]
-    ) -> None:
+    def _tile(self, places: Places, shape: tuple[int, ...], vectors: Sequence[Lanes], levels: Sequence[Level]) -> None:
         """Compute one tile: its sums start from zero, or from those of the blocks before."""
         axes = self.plan.rows[len(self.plan.rows) - len(shape) :]
         steps = list(itertools.product(*(range(length) for length in shape)))

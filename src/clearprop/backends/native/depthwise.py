@@ -54,7 +54,9 @@ class _Contractor(Rewriter):
         factors = self._product(node.inputs[0])
         if factors is None:
             return None
-        first, second = (self.view("reshape", factor, value.type.shape, {"shape": value.type.shape}) for factor in factors)
+        first, second = (
+            self.view("reshape", factor, value.type.shape, {"shape": value.type.shape}) for factor in factors
+        )
         return first, second
 
     def view(self, op: str, value: Value, shape: tuple[Dim, ...], attrs: Mapping[str, object]) -> Value:
@@ -82,6 +84,11 @@ class _Contractor(Rewriter):
         lanes = [i for i, dim in enumerate(shape) if i not in axes and dim != 1 and first[i] == second[i] == ONE]
         if not lanes or not target.type.dtype.startswith("float"):
             return False
+        rows = [i for i, dim in enumerate(shape) if i not in axes and i != lanes[-1] and dim != 1]
+        if any(second[i] != ZERO for i in rows):
+            factors = factors[::-1]
+            if any(self._strides(factors[1]).strides[i] != ZERO for i in rows):
+                return False
         kept = tuple(i for i in range(len(shape)) if i not in axes and i != lanes[-1]) + (lanes[-1],)
         made = Type(target.type.dtype, tuple(shape[i] for i in kept))
         result = self.write("contraction", factors, {"axis": axes, "kept": kept}, target, made)

@@ -13,7 +13,6 @@ from clearprop.backends.native.kernels import Access, Parts
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 
-
 _FEW = 9
 """Turns of a loop that are written out: as many as a window of three by three has."""
 

@@ -57,7 +57,11 @@ def prepare(program: Program) -> Program:
         return value
 
     for node in program.nodes:
-        copies = (node.op in MOVES and not is_placing(node)) or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
+        copies = (
+            (node.op in MOVES and not is_placing(node))
+            or node.op == "random_bits"
+            or (node.op == "reshape" and not is_unit_reshape(node))
+        )
         if node.op == "conv":
             x, w = node.inputs
             node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))

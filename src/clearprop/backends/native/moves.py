@@ -36,7 +36,13 @@ class MoveWriter:
 
     def write(self) -> Parts:
         """Write the kernel for the part %part; return how its work is cut."""
-        ways = {"take": self._take, "scatter_add": self._scatter, "concat": self._concat, "pad": self._pad, "overlap_add": self._overlap}
+        ways = {
+            "take": self._take,
+            "scatter_add": self._scatter,
+            "concat": self._concat,
+            "pad": self._pad,
+            "overlap_add": self._overlap,
+        }
         return ways[self.node.op]()
 
     def _take(self) -> Parts:
@@ -137,7 +143,9 @@ class MoveWriter:
             order = [0, *range(len(inner), len(loops)), *inner[1:]]
         reads = access_of(*resolve(self.made, value, index), len(loops))
         writes = access_of(self.result, into_windows(self.node, index), len(loops))
-        reads, writes = (replace(item, strides=tuple(item.strides[place] for place in order)) for item in (reads, writes))
+        reads, writes = (
+            replace(item, strides=tuple(item.strides[place] for place in order)) for item in (reads, writes)
+        )
         self._clear()
         sizes = [extent(shape[loops[place]]) for place in order]
 

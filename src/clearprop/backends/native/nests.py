@@ -21,7 +21,6 @@ from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, resolve
 from clearprop.ir import Batch, Node, Type, Value
 
-
 _MOST_PLACES = 64
 """Of windows; each lane of a vector works on one window."""
 

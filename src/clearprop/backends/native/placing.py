@@ -40,7 +40,9 @@ def covers(node: Node) -> bool:
     if node.op == "pad":
         return False
     shape = node.inputs[0].type.shape
-    along = zip(numbers(node, "axes"), numbers(node, "length"), window_sizes(node), numbers(node, "stride"), strict=True)
+    along = zip(
+        numbers(node, "axes"), numbers(node, "length"), window_sizes(node), numbers(node, "stride"), strict=True
+    )
     return all(size == step and shape[axis] == length / step for axis, length, size, step in along)
 
 

@@ -65,10 +65,14 @@ class Rewriter:
         self.made.update(dict.fromkeys(node.outputs, node))
         return node.outputs[0]
 
-    def write(self, op: str, inputs: Iterable[Value], attrs: Mapping[str, Attribute], like: Value, type_: Type) -> Value:
+    def write(
+        self, op: str, inputs: Iterable[Value], attrs: Mapping[str, Attribute], like: Value, type_: Type
+    ) -> Value:
         """Append a node whose result is called after another value."""
         self._count += 1
-        return self.append(Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),)))
+        return self.append(
+            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),))
+        )
 
     def follow(self, node: Node) -> Node:
         """Return a node with the inputs that have taken the place of its own."""
@@ -111,7 +115,7 @@ class _Mover(Rewriter):
         made, shape = self.made.get(node.inputs[0]), node.inputs[0].type.shape
         if made is None or made.op != "conv" or self.uses[original.inputs[0]] != 1 or set(numbers(node, "step")) != {1}:
             return False
-        return node.outputs[0].type.shape[::len(shape) - 1] == shape[::len(shape) - 1]
+        return node.outputs[0].type.shape[:: len(shape) - 1] == shape[:: len(shape) - 1]
 
     def _cropped(self, node: Node) -> None:
         """Convolve only what the places that are kept see."""
@@ -228,4 +232,3 @@ class _Repeater(Rewriter):
         elif not is_view(node):
             leaves[value] = None
         return copies[value]
-

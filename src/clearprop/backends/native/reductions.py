@@ -231,7 +231,9 @@ def put_together(kernel: Kernel, operation: str, partial: Value, result: Value, 
             out.do(f"store {combine(Arithmetic(out), operation, before, added)}, ptr {slot}")
 
         out.loop("0", "%part", 1, step)
-        kernel.put(out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count), _at(out, item, whole, i), lanes)
+        kernel.put(
+            out.value(f"load {total.type}, ptr {slot}", total.dtype, lanes.count), _at(out, item, whole, i), lanes
+        )
 
     vectors(out, target, Extent(1, 1), "%count", lanes, column)
     return count(partial.type.shape)
