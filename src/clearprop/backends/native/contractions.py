@@ -17,7 +17,7 @@ from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import ONE, ZERO, Extent, contiguous, extent, product
 from clearprop.backends.native.kernels import WHOLE, Access, Index, Parts
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, numbers
+from clearprop.backends.native.views import access, full_index, numbers
 from clearprop.ir import Node, Value
 
 View = tuple[Value, tuple[Index, ...]]
@@ -79,10 +79,10 @@ class Contraction:
 
 
 def contraction_of(node: Node, views: tuple[View, View], target: Target) -> Contraction:
-    """Choose the plan of a convolution; `views` are x and w at `conv_index`."""
-    rank = 2 * node.outputs[0].type.rank - 1
+    """Choose the plan of a convolution; `views` are its factors at `loop_indices`."""
+    rank = node.inputs[0].type.rank if node.op == "contraction" else 2 * node.outputs[0].type.rank - 1
     a, b = (access(*view, rank) for view in views)
-    rows, depth, columns = _loops(node, a, b)
+    rows, depth, columns = (_product_loops if node.op == "contraction" else _loops)(node, a, b)
     rows, depth = _merged(rows), _merged(depth)
     block = _block(depth)
     terms = block * product(axis.size for axis in depth[1:]).at(_BATCH) if block else _terms(depth)
@@ -91,8 +91,13 @@ def contraction_of(node: Node, views: tuple[View, View], target: Target) -> Cont
     return _in_parts(plan)
 
 
-def conv_index(node: Node) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
-    """Return the indices into x and w for the loops: image, places, kernel, channel, output."""
+def loop_indices(node: Node) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
+    """Return the indices into both factors: of a convolution for image, places, kernel, channel and output.
+
+    Those of a contraction are one for each axis.
+    """
+    if node.op == "contraction":
+        return full_index(node.inputs[0]), full_index(node.inputs[1])
     spatial = node.outputs[0].type.rank - 2
     loops = [Index(((loop, 1),)) for loop in range(2 * spatial + 3)]
     places, kernel = loops[1 : 1 + spatial], loops[1 + spatial : 1 + 2 * spatial]
@@ -110,6 +115,14 @@ def _loops(node: Node, a: Access, b: Access) -> tuple[list[Axis], list[Axis], Ax
     c = [*steps[:-1], *[ZERO] * (spatial + 1), steps[-1]]
     axes = [Axis(*each) for each in zip(sizes, a.strides, b.strides, c, strict=True)]
     return axes[: spatial + 1], axes[spatial + 1 : -1], axes[-1]
+
+
+def _product_loops(node: Node, a: Access, b: Access) -> tuple[list[Axis], list[Axis], Axis]:
+    """Return the same of the sum of a product."""
+    sizes, kept = [extent(dim) for dim in node.inputs[0].type.shape], numbers(node, "kept")
+    steps = dict(zip(kept, contiguous(node.outputs[0].type.shape), strict=True))
+    axes = [Axis(size, a.strides[i], b.strides[i], steps.get(i, ZERO)) for i, size in enumerate(sizes)]
+    return [axes[i] for i in kept[:-1]], [axes[i] for i in numbers(node, "axis")], axes[kept[-1]]
 
 
 def _merged(axes: Sequence[Axis]) -> tuple[Axis, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.contractions import Axis, Contraction
 from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant, known
-from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.extents import ONE, Extent
 from clearprop.backends.native.kernels import Access, Convolution
 from clearprop.backends.native.loops import span, tail_mask
 from clearprop.backends.native.reductions import part_target
@@ -54,6 +54,7 @@ class ConvolutionWriter:
 
     Attributes:
         partial: what each part leaves, where sums are added up afterwards.
+        across: whether lanes run along A too, as in a depthwise convolution.
     """
 
     def __init__(self, kernel: Kernel, convolution: Convolution, plan: Contraction, target: Target) -> None:
@@ -65,6 +66,7 @@ class ConvolutionWriter:
         self.lanes = target.lanes(self.size)
         self.partial = Value(f"{self.result.name}.parts", self.result.type) if self._leaves_sums() else None
         self.fresh = "true"
+        self.across = plan.columns.a == ONE and plan.columns.size != ONE
 
     def _leaves_sums(self) -> bool:
         return self.plan.partial and not self.plan.parts.alone
@@ -126,7 +128,8 @@ class ConvolutionWriter:
 
         def panel(j: str, vectors: Sequence[Lanes]) -> None:
             at = out.multiply(j, str(self.size))
-            there = Places(places.a, out.after(places.b, at), out.after(places.c, at))
+            a = out.after(places.a, at) if self.across else places.a
+            there = Places(a, out.after(places.b, at), out.after(places.c, at))
             self._rows(there, rows, box, cut, lambda tile, shape: self._tile(tile, shape, vectors, levels))
 
         whole = [Lanes(lanes)] * self.plan.vectors
@@ -215,6 +218,8 @@ class ConvolutionWriter:
         if not levels:
             cells = [(self.out.after(b, self._vector("0", v)), lanes) for v, lanes in enumerate(vectors)]
             rights = [self.kernel.take(self.dtype, cell, lanes) for cell, lanes in cells]
+            if self.across:
+                return self._products(a, rows, rights, vectors, [text for _, text in sums])
             return add_terms(self.arithmetic, a, rows, rights, [text for _, text in sums])
         level, inner = levels[0], levels[1:]
         types = [type_ for type_, _ in sums]
@@ -225,6 +230,18 @@ class ConvolutionWriter:
             return [self.out.after(a, level.a), self.out.after(b, level.b), *texts]
 
         return self.out.fold(level.count, [("ptr", a), ("ptr", b), *sums], one)[2:]
+
+    def _products(
+        self, a: str, rows: Sequence[str], rights: Sequence[Register], vectors: Sequence[Lanes], sums: list[str]
+    ) -> list[str]:
+        """Add the terms of a step where every lane has a factor of its own in A."""
+        result = []
+        for r, row in enumerate(rows):
+            for v, (right, lanes) in enumerate(zip(rights, vectors, strict=True)):
+                left = self.kernel.take(self.dtype, self.out.after(a, self._vector(row, v)), lanes)
+                total = Register(sums[r * len(rights) + v], self.dtype, lanes.count)
+                result.append(self.arithmetic.fma(left, right, total).text)
+        return result
 
     # -- addresses ---------------------------------------------------------------------------------------------
 

@@ -87,11 +87,6 @@ class Cut:
         return 1 << (self.height - 1).bit_length()
 
 
-def full_index(value: Value) -> tuple[Index, ...]:
-    """Return an index with a loop for every axis, those of length one included."""
-    return tuple(Index(((axis, 1),)) for axis in range(value.type.rank))
-
-
 def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     """Choose the plan of a product of two views."""
     type_ = node.outputs[0].type

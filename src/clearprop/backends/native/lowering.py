@@ -26,8 +26,9 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
 MOVES = ("take", "scatter_add", "concat", "pad")
-STRIDED = ("matmul", "overlap_add")
+STRIDED = ("matmul", "contraction", "overlap_add")
 """Nodes that are kernels of their own, and read memory at any strides."""
+CONTRACTIONS = ("conv", "contraction")
 HOLES: frozenset[str] = frozenset({"scan"})
 """Primitives that have no lowering; `Native.compile` names them."""
 
@@ -188,7 +189,7 @@ class Grouping:
         kernel: Kernel
         if node.op == "matmul":
             kernel = Product(node)
-        elif node.op == "conv":
+        elif node.op in CONTRACTIONS:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
             kernel = Columns(node)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
 from clearprop.backends.native.calls import Call, Region, write_program
-from clearprop.backends.native.contractions import contraction_of, conv_index
+from clearprop.backends.native.contractions import contraction_of, loop_indices
 from clearprop.backends.native.convolutions import ConvolutionWriter
-from clearprop.backends.native.cuts import cut_product, full_index
+from clearprop.backends.native.cuts import cut_product
+from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import Extent, count
@@ -28,7 +29,7 @@ from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
 from clearprop.backends.native.regions import Kernel, memory_type
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import identity, resolve
+from clearprop.backends.native.views import full_index, identity, resolve
 from clearprop.backends.stepping import Roles
 from clearprop.ir import Node, Program, Type, Value
 
@@ -57,12 +58,12 @@ class Module:
 
 def write_module(program: Program, target: Target) -> Module:
     """Lower a program and write its text."""
-    return _Writer(in_windows(program), target).module()
+    return _Writer(in_windows(with_contractions(program)), target).module()
 
 
 def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
     """Lower a training step whose outputs replace the inputs of their names, and write it with `drive`."""
-    return _Writer(in_windows(separate(program)), target, roles).module()
+    return _Writer(in_windows(with_contractions(separate(program))), target, roles).module()
 
 
 class _Writer:
@@ -219,7 +220,7 @@ class _Writer:
             call.parts = (MoveWriter(kernel, work, made, self.target).write(),)
 
     def _convolution(self, place: int, work: Convolution, kernel: Kernel, call: Call) -> None:
-        indices = zip(work.node.inputs, conv_index(work.node), strict=True)
+        indices = zip(work.node.inputs, loop_indices(work.node), strict=True)
         x, w = (resolve(self.groups.made, value, index) for value, index in indices)
         plan = contraction_of(work.node, (x, w), self.target)
         writer = ConvolutionWriter(kernel, work, plan, self.target)

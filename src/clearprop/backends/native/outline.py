@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Move, Nest, Product
 from clearprop.backends.native.lowering import Grouping, prepare
@@ -13,7 +14,7 @@ from clearprop.ir import Program, node_text
 
 def outline(program: Program) -> str:
     """Return each kernel in the order in which they run: what it is, and the nodes that it computes."""
-    moved = in_windows(program)
+    moved = in_windows(with_contractions(program))
     return "".join(
         f"kernel {place}: {line}\n" if first else f"  {line}\n"
         for place, kernel in enumerate(Grouping(prepare(moved.program), moved.late).kernels)

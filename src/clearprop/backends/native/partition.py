@@ -5,7 +5,7 @@ from __future__ import annotations
 from clearprop.backends.native.elementwise import EXPENSIVE
 from clearprop.backends.native.extents import Extent, count, extent, product
 from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Nest, Parts, Product
-from clearprop.backends.native.views import space_of
+from clearprop.backends.native.views import reduced_axes, space_of
 from clearprop.ir import Node, Shape
 
 CHUNK = 8192
@@ -72,6 +72,9 @@ def _product_cost(node: Node) -> Extent:
 
 
 def _convolution_cost(node: Node) -> Extent:
+    if node.op == "contraction":
+        shape = node.inputs[0].type.shape
+        return _contraction_cost(node, product(extent(shape[axis]) for axis in reduced_axes(node)))
     return _contraction_cost(node, count(node.inputs[1].type.shape[:-1]))
 
 

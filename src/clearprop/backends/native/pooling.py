@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.functions import FUNCTIONS
 from clearprop.backends.native.placing import covers, is_tiling, window_sizes
-from clearprop.backends.native.views import is_view
+from clearprop.backends.native.views import is_view, numbers
 from clearprop.ir import Attribute, Node, Program, Type, Value
 
 CHEAP = {*OPERATIONS, "astype"} - {*FUNCTIONS}
@@ -37,14 +37,20 @@ class InWindows:
 
 def in_windows(program: Program) -> InWindows:
     """Do elementwise work around windows that do not overlap window by window."""
-    if not any(is_tiling(node) for node in program.nodes):
+    if not any(node.op in ("windows", "overlap_add", "conv") for node in program.nodes):
         return InWindows(program)
-    moved = _Mover(program).program()
-    return _Repeater(moved).result()
+    return _Repeater(_Mover(program).program()).result()
 
 
-class _Rewriter:
-    """Nodes written one after another, with names that nothing else has."""
+class Rewriter:
+    """Writes a program once more, node by node, with names that nothing else has.
+
+    Attributes:
+        source: the program.
+        nodes: what is written.
+        made: which node made a value.
+        new: what has taken the place of a value.
+    """
 
     def __init__(self, program: Program) -> None:
         self.source = program
@@ -54,6 +60,7 @@ class _Rewriter:
         self._count = 0
 
     def append(self, node: Node) -> Value:
+        """Append a node and return its result."""
         self.nodes.append(node)
         self.made.update(dict.fromkeys(node.outputs, node))
         return node.outputs[0]
@@ -72,11 +79,12 @@ class _Rewriter:
         return replace(node, inputs=tuple(self.new.get(value, value) for value in node.inputs))
 
     def finish(self) -> Program:
+        """Return the program that is written."""
         outputs = tuple((name, self.new.get(value, value)) for name, value in self.source.outputs)
         return Program(self.source.name, self.source.inputs, tuple(self.nodes), outputs)
 
 
-class _Mover(_Rewriter):
+class _Mover(Rewriter):
     """Brings `windows` before elementwise operations, and `overlap_add` behind them."""
 
     def __init__(self, program: Program) -> None:
@@ -96,9 +104,35 @@ class _Mover(_Rewriter):
                     self.new[target] = moved
             elif node.op in CHEAP and (place := self._added(original, node)) is not None:
                 self._behind(node, place)
+            elif node.op == "slice" and self._crops(original, node):
+                self._cropped(node)
             else:
                 self.append(node)
         return self.finish()
+
+    def _crops(self, original: Node, node: Node) -> bool:
+        """Whether a slice keeps a box of the places of a convolution that nothing else reads."""
+        made, shape = self.made.get(node.inputs[0]), node.inputs[0].type.shape
+        if made is None or made.op != "conv" or self.uses[original.inputs[0]] != 1 or set(numbers(node, "step")) != {1}:
+            return False
+        return node.outputs[0].type.shape[:: len(shape) - 1] == shape[:: len(shape) - 1]
+
+    def _cropped(self, node: Node) -> None:
+        """Convolve only what the places that are kept see."""
+        made = self.made[node.inputs[0]]
+        (x, w), places = made.inputs, node.outputs[0].type.shape
+        start, shape = list(x.type.shape), list(x.type.shape)
+        starts = node.attrs["start"]
+        assert isinstance(starts, tuple)
+        start[0] = start[-1] = 0
+        for axis, (s, d) in enumerate(zip(numbers(made, "stride"), numbers(made, "dilation"), strict=True), 1):
+            first, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
+            assert isinstance(first, int) and isinstance(count, int) and isinstance(size, int)
+            start[axis], shape[axis] = first * s, (count - 1) * s + d * (size - 1) + 1
+        stop = tuple(b if a == 0 else a + b for a, b in zip(start, shape, strict=True))
+        attrs = {"start": tuple(start), "stop": stop, "step": (1,) * len(shape)}
+        seen = self.write("slice", (x,), attrs, x, Type(x.type.dtype, tuple(shape)))
+        self.append(Node("conv", (seen, w), made.attrs, node.outputs))
 
     def _windows(self, value: Value, like: Node) -> Value | None:
         """Return the windows of a cheap elementwise value, computed in windows."""
@@ -158,7 +192,7 @@ class _Mover(_Rewriter):
         self.append(Node("overlap_add", (inside,), added.attrs, node.outputs))
 
 
-class _Repeater(_Rewriter):
+class _Repeater(Rewriter):
     """Writes what windows that are added up need, and is cheap, once more in front of them."""
 
     def __init__(self, program: Program) -> None:

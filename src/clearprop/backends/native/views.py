@@ -38,6 +38,11 @@ def identity(shape: Shape, first: int = 0) -> tuple[Index, ...]:
     return tuple(Index(((first + axes.index(axis), 1),)) if axis in axes else Index() for axis in range(len(shape)))
 
 
+def full_index(value: Value) -> tuple[Index, ...]:
+    """Return an index with a loop for every axis, those of length one included."""
+    return tuple(Index(((axis, 1),)) for axis in range(value.type.rank))
+
+
 def is_unit_reshape(node: Node) -> bool:
     """Whether a reshape only adds or removes axes of length one."""
     before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
