@@ -55,7 +55,7 @@ from clearprop.ops.indexing import arange, random_bits, scatter_add, take
 from clearprop.ops.loops import scan
 from clearprop.ops.record import PRIMITIVES, Example, OpDef, Operand, primitive, rule_of
 from clearprop.ops.reductions import max, sum
-from clearprop.ops.shaping import concat, pad, permute_dims, stack
+from clearprop.ops.shaping import concat, pad, permute_dims, split, stack
 from clearprop.ops.tensor import (
     Tensor,
     TensorLike,
@@ -137,6 +137,7 @@ __all__ = [
     "sin",
     "softmax",
     "softplus",
+    "split",
     "sqrt",
     "square",
     "stack",

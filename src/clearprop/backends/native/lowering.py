@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.extents import Extent
@@ -51,7 +52,7 @@ def prepare(program: Program) -> Program:
             return append(copied(value))
         return value
 
-    for node in program.nodes:
+    for node in chain.from_iterable(map(_single, program.nodes)):
         copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
         if copies or node.op == "matmul":
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
@@ -67,6 +68,22 @@ def prepare(program: Program) -> Program:
         constant = base in made and is_array(made[base])
         outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
     return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
+
+
+def _single(node: Node) -> list[Node]:
+    """Return nodes of one result each: the parts of a split are slices."""
+    if node.op != "split":
+        return [node]
+    (x,), axis = node.inputs, node.attrs["axis"]
+    assert isinstance(axis, int)
+    bounds = []
+    for place, part in enumerate(node.outputs):
+        size = part.type.shape[axis]
+        assert isinstance(size, int)
+        start = tuple(place * size if i == axis else 0 for i in range(x.type.rank))
+        stop = tuple((place + 1) * size if i == axis else dim for i, dim in enumerate(x.type.shape))
+        bounds.append({"start": start, "stop": stop, "step": (1,) * x.type.rank})
+    return [Node("slice", (x,), attrs, (part,)) for attrs, part in zip(bounds, node.outputs, strict=True)]
 
 
 def live(nodes: Sequence[Node], wanted: Sequence[Value]) -> list[Node]:
