@@ -264,7 +264,7 @@ class TestFancyPCA:
         assert apply(layer, X[..., :1], training=True).outputs()["result"].shape == (60, 7, 9, 1)
 
     def test_wrong_settings(self, apply):
-        with pytest.raises(SettingsError, match="eigenvalues holds a number of at least 0 for each of the 3"):
+        with pytest.raises(SettingsError, match="eigenvalues holds a number for each of the 3"):
             nn.FancyPCA(eigenvalues=(1.0, 2.0))
         with pytest.raises(ShapeError, match="components of 3 channels, and the images have 1"):
             apply(nn.FancyPCA(), X[..., :1], training=True)

@@ -79,6 +79,8 @@ REFUSED: list[tuple[str, list[Type], dict[str, Any], str]] = [
     ("slice", [F], {"start": (0, 0), "stop": (N, 3), "step": (2, 1)}, "slice 0:n:2 does not lie"),
     ("slice", [F], {"start": (0, 0), "stop": (N, 3), "step": (1, 0)}, "slice 0:3:0 does not lie"),
     ("slice", [F], {"start": (0, -1), "stop": (N, 3), "step": (1, 1)}, "received -1"),
+    ("split", [F], {"parts": 2, "axis": 1}, "dimension 1 of .* cannot be cut into 2 equal parts"),
+    ("split", [F], {"parts": 3, "axis": 0}, "dimension 0 of .* cannot be cut into 3 equal parts"),
     ("pad", [F], {"low": (0,), "high": (0, 0), "interior": (0, 0)}, "needs 2 numbers"),
     ("pad", [F], {"low": (1, 0), "high": (0, 0), "interior": (0, 0)}, "mixes the batch n with numbers"),
     ("pad", [F], {"low": (0, 0), "high": (0, 0), "interior": (1, 0)}, "mixes the batch n with numbers"),

@@ -72,6 +72,11 @@ def slice_loop(x: Any, start: Any, stop: Any, step: Any) -> Any:
     return x
 
 
+def split_loop(x: Any, parts: int, axis: int) -> list[Any]:
+    size = x.shape[axis] // parts
+    return [np.take(x, [part * size + i for i in range(size)], axis=axis) for part in range(parts)]
+
+
 def pad_loop(x: Any, low: Any, high: Any, interior: Any) -> Any:
     sizes = [a + s + max(s - 1, 0) * i + b for a, s, i, b in zip(low, x.shape, interior, high, strict=True)]
     result = np.zeros(sizes, x.dtype)
@@ -205,6 +210,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "broadcast_to": broadcast_loop,
     "concat": concat_loop,
     "slice": slice_loop,
+    "split": split_loop,
     "pad": pad_loop,
     "sum": reduce_loop(math.fsum),
     "max": reduce_loop(lambda numbers: max(numbers)),
@@ -227,12 +233,15 @@ def test_every_primitive_has_an_independent_meaning() -> None:
 def test_a_primitive_means_what_it_says(name: str, index: int, dtype: str, n: int) -> None:
     operation = PRIMITIVES[name]
     inputs, attrs, result = run(operation, operation.examples[index], dtype, n)
-    expected = np.asarray(MEANINGS[name](*inputs, **attrs)).astype(np.asarray(result).dtype)
-    assert np.shape(result) == expected.shape
-    if expected.dtype.kind == "f":
-        np.testing.assert_allclose(result, expected, rtol=8 * np.finfo(expected.dtype).eps)
-    else:
-        np.testing.assert_array_equal(result, expected)
+    meaning = MEANINGS[name](*inputs, **attrs)
+    several = isinstance(result, tuple)
+    for received, right in zip(result if several else [result], meaning if several else [meaning], strict=True):
+        expected = np.asarray(right).astype(np.asarray(received).dtype)
+        assert np.shape(received) == expected.shape
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(received, expected, rtol=8 * np.finfo(expected.dtype).eps)
+        else:
+            np.testing.assert_array_equal(received, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

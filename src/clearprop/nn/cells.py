@@ -14,7 +14,7 @@ from clearprop.ir import Shape
 from clearprop.nn.activations import activation
 from clearprop.nn.initializers import initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors
-from clearprop.nn.recurrent import Recurrent, gate
+from clearprop.nn.recurrent import Recurrent
 from clearprop.ops import Tensor
 from clearprop.randomness import Key
 from clearprop.settings import choice, real, whole
@@ -97,7 +97,7 @@ class LSTM(Recurrent):
         """Return h and c."""
         h, c = state
         z = ops.label(z + h @ params["U"], "z")
-        write, forget, new, read = (gate(z, place, self.units) for place in range(4))
+        write, forget, new, read = ops.split(z, 4, axis=1)
         c = ops.label(ops.sigmoid(forget) * c + ops.sigmoid(write) * ops.tanh(new), "c")
         return [ops.label(ops.sigmoid(read) * ops.tanh(c), "h"), c]
 
@@ -134,15 +134,17 @@ class GRU(Recurrent):
 
     def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
         """Return h."""
-        (h,), units, U = state, self.units, params["U"]
+        (h,), U = state, params["U"]
         if self.reset == "after":
-            product = h @ U
-            gates = ops.sigmoid(z[:, : 2 * units] + product[:, : 2 * units])
-            reset, update = gate(gates, 0, units), gate(gates, 1, units)
-            inner = reset * (product[:, 2 * units :] + params["c"])
+            product = ops.split(h @ U, 3, axis=1)
+            reset, update, new = ops.split(z, 3, axis=1)
+            reset, update = ops.sigmoid(reset + product[0]), ops.sigmoid(update + product[1])
+            new = ops.tanh(new + reset * (product[2] + params["c"]))
         else:
-            gates = ops.sigmoid(z[:, : 2 * units] + h @ U[:, : 2 * units])
-            reset, update = gate(gates, 0, units), gate(gates, 1, units)
-            inner = (reset * h) @ U[:, 2 * units :]
-        new = ops.label(ops.tanh(gate(z, 2, units) + inner), "new")
+            gates, last = U[:, : 2 * self.units], U[:, 2 * self.units :]
+            reset, update, new = ops.split(z, 3, axis=1)
+            first, second = ops.split(h @ gates, 2, axis=1)
+            reset, update = ops.sigmoid(reset + first), ops.sigmoid(update + second)
+            new = ops.tanh(new + (reset * h) @ last)
+        new = ops.label(new, "new")
         return [ops.label(new + update * (h - new), "h")]

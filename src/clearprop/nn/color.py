@@ -72,6 +72,11 @@ def _is_finite(value: Any) -> bool:
 
 
 _MATRIX = Allowed("is a square tuple of rows of finite numbers", _is_matrix, (1, (), ((1.0, 2.0),), None))
+_SIZES = Allowed(
+    "is a tuple of numbers of at least 0",
+    lambda value: isinstance(value, tuple) and all(_is_finite(item) and item >= 0 for item in value),
+    (1, (-1.0,), ("1",), None),
+)
 _RGB = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 _RGB_EIGENVALUES = (0.2175, 0.0188, 0.0045)
 
@@ -91,7 +96,7 @@ class FancyPCA(Augmentation):
     """
 
     components: tuple[tuple[float, ...], ...] = field(_MATRIX, _RGB)
-    eigenvalues: tuple[float, ...] = _RGB_EIGENVALUES
+    eigenvalues: tuple[float, ...] = field(_SIZES, _RGB_EIGENVALUES)
     std: float = real(0.1, "[0, inf)")
     name: str | None = None
 
@@ -100,11 +105,10 @@ class FancyPCA(Augmentation):
         object.__setattr__(self, "components", _tuples(self.components))
         object.__setattr__(self, "eigenvalues", _tuples(self.eigenvalues))
         check_settings(self)
-        fitting = isinstance(self.eigenvalues, tuple) and len(self.eigenvalues) == len(self.components)
-        if not fitting or not all(_is_finite(value) and value >= 0 for value in self.eigenvalues):
+        if len(self.eigenvalues) != len(self.components):
             raise SettingsError(
-                f"FancyPCA: eigenvalues holds a number of at least 0 for each of the {len(self.components)} "
-                f"components, received {self.eigenvalues!r}"
+                f"FancyPCA: eigenvalues holds a number for each of the {len(self.components)} components, "
+                f"received {self.eigenvalues!r}"
             )
 
     @classmethod

@@ -134,11 +134,6 @@ class Recurrent(Layer):
         return [ops.broadcast_to(ops.constant(0.0, x.dtype), shape)] * self.states
 
 
-def gate(z: Tensor, place: int, units: int) -> Tensor:
-    """Return the weighted input of one gate of (n, gates units)."""
-    return z[:, place * units : (place + 1) * units]
-
-
 def walk_part(
     layer: Recurrent,
     name: str,

@@ -56,7 +56,7 @@ from clearprop.ops.indexing import arange, random_bits, scatter_add, take
 from clearprop.ops.loops import scan
 from clearprop.ops.record import PRIMITIVES, Example, OpDef, Operand, primitive, rule_of
 from clearprop.ops.reductions import max, sum
-from clearprop.ops.shaping import concat, flip, pad, permute_dims, stack
+from clearprop.ops.shaping import concat, flip, pad, permute_dims, split, stack
 from clearprop.ops.tensor import (
     Tensor,
     TensorLike,
@@ -144,6 +144,7 @@ __all__ = [
     "sin",
     "softmax",
     "softplus",
+    "split",
     "sqrt",
     "square",
     "stack",

@@ -11,7 +11,7 @@ from clearprop.errors import ShapeError
 from clearprop.ir import Attribute, Batch, Dim, Shape, Type, dims_product
 from clearprop.ops.record import Example, OpDef, Operand, register
 from clearprop.ops.rules import N, add_dims, attribute_axes, attribute_dims, subtract_dims, take_inputs
-from clearprop.ops.tensor import Tensor, broadcast_shapes, emit, reshape, show
+from clearprop.ops.tensor import Tensor, broadcast_shapes, broadcast_to, emit, emit_all, reshape, show
 
 
 def permute_dims(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
@@ -31,6 +31,12 @@ def concat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         raise ShapeError("concat needs at least one tensor")
     axis = axis + tensors[0].rank if axis < 0 else axis
     return tensors[0] if len(tensors) == 1 else emit("concat", *tensors, axis=axis)
+
+
+def split(x: Tensor, parts: int, axis: int = 0) -> tuple[Tensor, ...]:
+    """Cut a tensor into equal parts along one axis; the derivative joins theirs."""
+    axis = axis + x.rank if axis < 0 else axis
+    return (x,) if parts == 1 else emit_all("split", [x], {"parts": parts, "axis": axis})
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
@@ -196,6 +202,44 @@ register(
         examples=(
             Example((Operand((N, 2)), Operand((N, 3)), Operand((N, 1))), {"axis": 1}),
             Example((Operand((N, 2)), Operand((N, 2))), {"axis": 0}),
+        ),
+    )
+)
+
+# -- split -----------------------------------------------------------------------------------------------------
+
+
+def _split_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Type, ...]:
+    (x,) = take_inputs("split", types, 1)
+    (axis,), parts = attribute_axes("split", attrs["axis"], x.rank), attrs["parts"]
+    size = x.shape[axis]
+    if not isinstance(parts, int) or parts < 1 or not isinstance(size, int) or size % parts:
+        raise ShapeError(f"split: dimension {axis} of {x} cannot be cut into {parts!r} equal parts")
+    return (x.with_shape((*x.shape[:axis], size // parts, *x.shape[axis + 1 :])),) * parts
+
+
+def _augment_split(
+    linearise: Any, inputs: Sequence[Tensor], active: Sequence[bool], parts: int, axis: int
+) -> tuple[tuple[Tensor, ...], Any]:
+    results = split(inputs[0], parts, axis)
+
+    def pull(cotangents: Sequence[Tensor | None]) -> list[Tensor]:
+        zero = emit("constant", value=0.0, dtype=results[0].dtype, shape=())
+        return [concat([broadcast_to(zero, results[0].shape) if g is None else g for g in cotangents], axis)]
+
+    return results, pull
+
+
+register(
+    OpDef(
+        name="split",
+        infer=_split_rule,
+        numpy="tuple(np.split(x0, parts, axis=axis))",
+        vjp=None,
+        augment=_augment_split,
+        examples=(
+            Example((Operand((N, 6)),), {"parts": 3, "axis": 1}),
+            Example((Operand((4, N, 2)),), {"parts": 2, "axis": 0}),
         ),
     )
 )

@@ -33,6 +33,7 @@ _SMOOTH: tuple[Step, ...] = (
     lambda x, y, rng: ops.permute_dims(x),
     lambda x, y, rng: ops.reshape(x, tuple(reversed(x.shape))) if x.rank == 2 else x * 0.5,
     lambda x, y, rng: ops.concat([x, -x], axis=-1) if x.rank else x,
+    lambda x, y, rng: ops.tanh(ops.multiply(*ops.split(ops.concat([x, y], -1), 2, -1))) if x.rank else ops.sin(x),
     lambda x, y, rng: ops.stack([x, y]) if x.rank == 1 and x.shape == y.shape else ops.cos(x),
     lambda x, y, rng: x[..., ::2] if x.rank and isinstance(x.shape[-1], int) else x * x,
     lambda x, y, rng: (

@@ -115,3 +115,9 @@ def test_no_shortcut_is_taken_where_it_would_change_a_number(source):
 def test_a_record_without_a_rule_is_printed_as_it_stands(source):
     program = ops.trace(lambda x, y: emit("take", x, y), {"x": Type("float32", (4, 2)), "y": Type("int64", (N,))})
     assert "result = x[y]" in source.compile(program).text
+
+
+def test_the_parts_of_a_split_are_taken_from_one_line(source):
+    text = source.compile(ops.trace(lambda x: ops.multiply(*ops.split(x, 2, 0)), {"x": Type("float32", (4, 3))})).text
+    assert "    parts = np.split(x, 2, axis=0)\n" in text
+    assert "    result = parts[0] * parts[1]\n" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.extents import ONE, Extent
@@ -56,7 +57,7 @@ def prepare(program: Program) -> Program:
             return append(copied(value))
         return value
 
-    for node in program.nodes:
+    for node in chain.from_iterable(map(_single, program.nodes)):
         copies = (
             (node.op in MOVES and not is_placing(node))
             or node.op == "random_bits"
@@ -79,6 +80,22 @@ def prepare(program: Program) -> Program:
         constant = base in made and is_array(made[base])
         outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
     return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
+
+
+def _single(node: Node) -> list[Node]:
+    """Return nodes of one result each: the parts of a split are slices."""
+    if node.op != "split":
+        return [node]
+    (x,), axis = node.inputs, node.attrs["axis"]
+    assert isinstance(axis, int)
+    bounds = []
+    for place, part in enumerate(node.outputs):
+        size = part.type.shape[axis]
+        assert isinstance(size, int)
+        start = tuple(place * size if i == axis else 0 for i in range(x.type.rank))
+        stop = tuple((place + 1) * size if i == axis else dim for i, dim in enumerate(x.type.shape))
+        bounds.append({"start": start, "stop": stop, "step": (1,) * x.type.rank})
+    return [Node("slice", (x,), attrs, (part,)) for attrs, part in zip(bounds, node.outputs, strict=True)]
 
 
 def has_lines(made: Mapping[Value, Node], value: Value) -> bool:
@@ -225,8 +242,8 @@ class Grouping:
         space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
         before = [source for source, _ in sources]
-        for value in self.late.get(node.outputs[0], ()):
-            before.append(resolve(self.made, value, identity(value.type.shape))[0])
+        late = self.late.get(node.outputs[0], ())
+        before.extend(resolve(self.made, value, identity(value.type.shape))[0] for value in late)
         earliest = max((self.home.get(source, -1) for source in before), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
         # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time

@@ -121,17 +121,20 @@ class _Mover(Rewriter):
         """Convolve only what the places that are kept see."""
         made = self.made[node.inputs[0]]
         (x, w), places = made.inputs, node.outputs[0].type.shape
-        start, shape = list(x.type.shape), list(x.type.shape)
-        starts = node.attrs["start"]
+        starts, n, channels = node.attrs["start"], x.type.shape[0], x.type.shape[-1]
         assert isinstance(starts, tuple)
-        start[0] = start[-1] = 0
+        first, lengths = [], []
         for axis, (s, d) in enumerate(zip(numbers(made, "stride"), numbers(made, "dilation"), strict=True), 1):
-            first, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
-            assert isinstance(first, int) and isinstance(count, int) and isinstance(size, int)
-            start[axis], shape[axis] = first * s, (count - 1) * s + d * (size - 1) + 1
-        stop = tuple(b if a == 0 else a + b for a, b in zip(start, shape, strict=True))
-        attrs = {"start": tuple(start), "stop": stop, "step": (1,) * len(shape)}
-        seen = self.write("slice", (x,), attrs, x, Type(x.type.dtype, tuple(shape)))
+            start, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
+            assert isinstance(start, int)
+            assert isinstance(count, int)
+            assert isinstance(size, int)
+            first.append(start * s)
+            lengths.append((count - 1) * s + d * (size - 1) + 1)
+        stops = (a + b for a, b in zip(first, lengths, strict=True))
+        steps = (1,) * x.type.rank
+        attrs = {"start": (0, *first, 0), "stop": (n, *stops, channels), "step": steps}
+        seen = self.write("slice", (x,), attrs, x, x.type.with_shape((n, *lengths, channels)))
         self.append(Node("conv", (seen, w), made.attrs, node.outputs))
 
     def _windows(self, value: Value, like: Node) -> Value | None:
@@ -167,9 +170,10 @@ class _Mover(Rewriter):
         """Return which input is windows added up, if the operation may be done before that."""
         for place, (before, value) in enumerate(zip(original.inputs, node.inputs, strict=True)):
             added = self.made.get(value)
-            if added is not None and added.op == "overlap_add" and is_tiling(added) and self.uses[before] == 1:
-                if covers(added) or self._keeps_zero(node, place):
-                    return place
+            if added is None or added.op != "overlap_add" or not is_tiling(added) or self.uses[before] != 1:
+                continue
+            if covers(added) or self._keeps_zero(node, place):
+                return place
         return None
 
     def _keeps_zero(self, node: Node, place: int) -> bool:

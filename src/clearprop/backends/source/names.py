@@ -92,10 +92,11 @@ def value_names(program: Program, blocks: Sequence[Block]) -> dict[str, str]:
     statements = [(item, block) for block in blocks for item in block.statements]
     outputs = _output_names(program)
     for item, _ in statements:
-        if item.loop is not None:
+        if item.whole is not None:
             layer = f"{item.note.layer}." if item.note.layer else ""
-            result[item.value.name] = names.take(f"{layer}steps")
-            result[body_name(item.loop)] = names.take(f"{layer}step")
+            result[item.value.name] = names.take(f"{layer}steps" if item.body else f"{layer}parts")
+            if item.body:
+                result[body_name(item.whole)] = names.take(f"{layer}step")
         elif item.known:
             result[item.value.name] = names.take(item.value.name)
     for item, _ in statements:

@@ -78,7 +78,7 @@ def _unit(program: Program) -> _Unit:
     blocks = arrange(program, write_statements(program))
     names = value_names(program, blocks)
     items = [item for block in blocks for item in block.statements]
-    loops = {names[body_name(item.loop)]: _unit(item.body) for item in items if item.loop and item.body}
+    loops = {names[body_name(item.whole)]: _unit(item.body) for item in items if item.whole and item.body}
     return _Unit(program, blocks, names, loops)
 
 

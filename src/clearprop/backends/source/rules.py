@@ -18,6 +18,7 @@ asarray(x).astype("float32")                x.astype(np.float32)
 ... of a number                             np.float32(x)
 take_slice(x, (0, 1), (n, 6), (1, 2))       x[:, 1:6:2]
 pad_zeros(x, low, high, no interior)        np.pad(x, ((0, 0), (1, 2)))
+tuple(np.split(x, 3, axis=1))               np.split(x, 3, axis=1)
 ==========================================  =================================
 """
 
@@ -265,6 +266,12 @@ def _pad(application: Application) -> Expression | None:
     return application.result(numpy_call("pad", tree, literal(widths)))
 
 
+def _split(application: Application) -> Expression | None:
+    parts, axis = (literal(application.node.attrs[key]) for key in ("parts", "axis"))
+    tree = full(application.operands[0], application.node.inputs[0].type.shape)
+    return application.result(numpy_call("split", tree, parts, axis=axis))
+
+
 def _arange(application: Application) -> Expression | None:
     """Count in int64, as np.arange does by itself."""
     if application.type.dtype != "int64":
@@ -287,6 +294,7 @@ RULES: dict[str, Rule] = {
     "less_equal": _comparison(ast.GtE),
     "astype": _astype,
     "slice": _take_slice,
+    "split": _split,
     "pad": _pad,
 }
 """The rules by primitive; each gives None where it does not apply."""

@@ -41,13 +41,13 @@ class Statement:
         value: what is assigned.
         tree: the expression.
         known: whether a reader knows the value by its name.
-        loop: the loop of which the value stands for all that it gives, or None.
+        whole: the node of which the value stands for all that it gives, or None.
     """
 
     value: Value
     tree: ast.expr
     known: bool
-    loop: Node | None = None
+    whole: Node | None = None
 
     @property
     def note(self) -> Note:
@@ -56,8 +56,9 @@ class Statement:
 
     @property
     def body(self) -> Program | None:
-        """The body of the loop."""
-        bodies = [] if self.loop is None else [item for item in self.loop.attrs.values() if isinstance(item, Program)]
+        """The body of the node, if it is a loop."""
+        attributes = () if self.whole is None else self.whole.attrs.values()
+        bodies = [item for item in attributes if isinstance(item, Program)]
         return bodies[0] if bodies else None
 
     def uses(self) -> set[str]:
@@ -89,8 +90,8 @@ class _Writer:
             self._write(node)
 
     def _write(self, node: Node) -> None:
-        if any(isinstance(attribute, Program) for attribute in node.attrs.values()):
-            self._write_loop(node)
+        if len(node.outputs) > 1 or any(isinstance(attribute, Program) for attribute in node.attrs.values()):
+            self._write_several(node)
             return
         (value,) = node.outputs
         expression = self._compose(node)
@@ -105,14 +106,14 @@ class _Writer:
         if known or value in self._outputs or (self._uses[value] > 1 and not _trivial(expression)):
             self._assign(value, known)
 
-    def _write_loop(self, node: Node) -> None:
-        """Give a line to all that a loop gives, and take its results out of that."""
+    def _write_several(self, node: Node) -> None:
+        """Give a line to all that a node gives, and take its results out of that."""
         first = node.outputs[0]
-        everything = Value(f"{first.name}.loop", first.type, first.note)
+        everything = Value(f"{first.name}.all", first.type, first.note)
         for value in node.inputs:
             if self._expressions[value].weight:
                 self._assign(value, known=False)
-        self.statements.append(Statement(everything, self._compose(node).tree, known=False, loop=node))
+        self.statements.append(Statement(everything, self._compose(node).tree, known=False, whole=node))
         for place, value in enumerate(node.outputs):
             tree = ast.Subscript(name(MARK + everything.name), ast.Constant(place), ast.Load())
             self._express(value, Expression(tree, value.type.dtype, value.type.shape))
