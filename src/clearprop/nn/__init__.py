@@ -35,6 +35,7 @@ from clearprop.nn.activations import (
     activation,
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
+from clearprop.nn.architectures import ARCHITECTURES, cnn, depthwise_separable, lenet, resnet_small, vgg_small
 from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, RandomCrop, RandomFlip, RandomShift
 from clearprop.nn.cells import GRU, LSTM, SimpleRNN
 from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
@@ -101,6 +102,7 @@ from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
     "ACTIVATIONS",
+    "ARCHITECTURES",
     "AUGMENTATIONS",
     "CELU",
     "CONSTRAINTS",
@@ -218,6 +220,8 @@ __all__ = [
     "after_update",
     "apply_layer",
     "applying",
+    "cnn",
+    "depthwise_separable",
     "gain_of",
     "hyper",
     "init_layer",
@@ -225,11 +229,14 @@ __all__ = [
     "is_frozen",
     "is_training",
     "keep_average",
+    "lenet",
     "mask_times",
     "mix_loss",
     "output_shape",
     "present_times",
     "random_normal",
     "random_uniform",
+    "resnet_small",
     "start_from_data",
+    "vgg_small",
 ]
