@@ -14,7 +14,7 @@ from clearprop.compile import DEFAULT_BACKEND, compile_program, explain, source_
 from clearprop.data import Encoding
 from clearprop.description import brief
 from clearprop.display import progress as progress_listener
-from clearprop.errors import DataError, SettingsError, ShapeError
+from clearprop.errors import DataError, SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import BinaryLoss, Loss
 from clearprop.losses import loss as loss_of
@@ -23,7 +23,7 @@ from clearprop.model.fitting import make_training, objective_for_check, prepare,
 from clearprop.model.freezing import not_frozen
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
-from clearprop.model.samples import as_input, as_target, fit_target, given_type, sample_weights
+from clearprop.model.samples import as_input, as_target, check_samples, fit_target, given_type, sample_weights
 from clearprop.model.saving import save
 from clearprop.nn import Layer, Sequential
 from clearprop.ops import Tensor
@@ -248,7 +248,7 @@ class Model:
         What the loss makes of the network's output: probabilities with a cross-entropy, rates, quantiles, or the output
         itself; in the target's units when the model was fitted to a table.
         """
-        prediction = self._predict(self._input(features))
+        prediction = self._predict(features)
         if self.encoding is not None and self.encoding.task == "regression":
             return self.loss.in_units(prediction, self.encoding.decode)
         return prediction
@@ -263,7 +263,7 @@ class Model:
         """
         if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
-        prediction = self._predict(self._input(features))
+        prediction = self._predict(features)
         if isinstance(self.loss, BinaryLoss):
             if self.encoding is not None:
                 return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
@@ -304,8 +304,8 @@ class Model:
             SettingsError: there is no such stage.
             BackendError: the model's backend has no such stage.
         """
-        programs = self._last_step()
-        return explain(programs.step, stage, self.backend, derived_from=programs.objective, step=True)
+        last = self._last_step()
+        return explain(last.step, stage, self.backend, derived_from=last.objective, step=True)
 
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""
@@ -319,13 +319,13 @@ class Model:
             DataError: they are not numbers, not finite, or not as many targets as samples.
             ShapeError: the loss does not take such a target.
         """
-        x = self._input(features)
+        x = as_input(features, self.dtype, self.encoding)
         y = as_target(target, self.dtype, self.encoding)
         if len(x) != len(y):
             raise DataError(f"there are {len(x)} samples and {len(y)} targets: give one target a sample")
         if not self.parameters and self.sample_shape is None:
             self.init(x.shape[1:])
-        self._check_input(x)
+        check_samples(x, self._sample_shape())
         output = self.output_type()
         wanted = self.loss.target_type(output, given_type(y, self.dtype))
         fitted = fit_target(y, wanted, output)
@@ -378,17 +378,9 @@ class Model:
             raise SettingsError("the model has no parameters yet: fit it, or call init with a sample's shape")
         return self.sample_shape
 
-    def _input(self, features: Any) -> Array:
-        return as_input(features, self.dtype, self.encoding)
-
-    def _check_input(self, x: Array) -> None:
-        if x.shape[1:] != self._sample_shape():
-            raise ShapeError(
-                f"the model takes samples of shape {self._sample_shape()}, received samples of {x.shape[1:]}"
-            )
-
-    def _predict(self, x: Array) -> Array:
-        self._check_input(x)
+    def _predict(self, features: Any) -> Array:
+        x = as_input(features, self.dtype, self.encoding)
+        check_samples(x, self._sample_shape())
         program = self._compiled(("prediction",), self._write_prediction)
         if len(x) <= _ROWS:
             return program({"x": x, **self.parameters})["prediction"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data import Encoding, Table, load
-from clearprop.errors import DataError, SettingsError
+from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +55,12 @@ def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
             f"received {array.dtype} of shape {array.shape}"
         )
     return _finite(converted, "features")
+
+
+def check_samples(x: Array, shape: tuple[int, ...]) -> None:
+    """Raise `ShapeError` unless every sample has this shape."""
+    if x.shape[1:] != shape:
+        raise ShapeError(f"the model takes samples of shape {shape}, received samples of {x.shape[1:]}")
 
 
 def as_target(target: Any, dtype: str, encoding: Encoding | None) -> Array:
