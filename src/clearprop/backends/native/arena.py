@@ -18,7 +18,7 @@ from clearprop.ir import Type, resolve_shape
 ALIGNMENT = 64
 
 _APART = 5 * ALIGNMENT
-"""Bytes between two arrays of a block: those of whole pages would lie in the same sets of a cache, element for element."""
+"""Bytes between two arrays of a block: those of whole pages would lie in the same sets of a cache."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Access
 from clearprop.ir import Value
 
-
 READ, WRITTEN = ("i32 0", "i32 3", "i32 1"), ("i32 1", "i32 3", "i32 1")
 """How memory is asked for that is read, or written to."""
 
