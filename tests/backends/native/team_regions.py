@@ -1,8 +1,8 @@
 """A program of many small regions for a team, written by hand: every part of every region checks that it is the first.
 
-Its buffers are the numbers of the last region that each part has seen, one a cache line; the number of errors and how
-many parts a worker ran; and the number of parts, the first region, how often `run` was refused and how long a part
-spins.
+Its buffers are the number of the last region that each part has seen and who ran it, a cache line each; the number of
+errors and how many parts a worker ran; and the number of parts, the first region, how often `run` was refused and how
+long a part spins.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ turn:
   %on = icmp slt i64 %u, %spin
   br i1 %on, label %turn, label %look
 look:
+  %by = getelementptr i64, ptr %place, i64 1
+  store i64 %worker, ptr %by
   %before = atomicrmw xchg ptr %place, i64 %n seq_cst
   %due = add i64 %before, 1
   %right = icmp eq i64 %due, %n
@@ -116,6 +118,11 @@ class Regions:
     def errors(self) -> int:
         """How many parts did not follow the region before, and how many have not seen the last."""
         return int(self.errors_[0]) + int(np.sum(self.seen[:, 0] != self.numbers[1]))
+
+    @property
+    def by(self) -> list[int]:
+        """For each part who ran it last."""
+        return self.seen[:, 1].tolist()
 
     @property
     def helped(self) -> int:

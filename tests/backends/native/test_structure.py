@@ -10,7 +10,7 @@ from native_steps import programs
 import clearprop.backends.native as package
 from clearprop import ops
 from clearprop.backends.native import Native
-from clearprop.backends.native.arena import Interval, plan
+from clearprop.backends.native.arena import Interval, lay_out, plan
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Nest
 from clearprop.backends.native.lowering import HOLES, Grouping, prepare
@@ -50,6 +50,15 @@ def test_updates_of_parameters_of_any_shape_share_their_code() -> None:
     assert text.count("define internal void @kernel") < text.count("  call void @kernel")
 
 
+def test_what_several_threads_write_is_asked_for() -> None:
+    program = ops.trace(ops.tanh, {"x": Type("float32", (1000, 1000))})
+    text = write_module(program, TARGETS["avx2"]).text
+    # one of each vector, for writing; the last elements of a part follow one by one
+    assert text.count("call void @llvm.prefetch.p0(") == 1
+    assert text.count(", i32 1, i32 3, i32 1)") == 1
+    assert text.count("store <8 x float>") == 1
+
+
 def test_text_is_the_same_every_time() -> None:
     program = programs("dropout", "float32")["step"]
     assert write_module(program, TARGETS["avx512"]).text == write_module(program, TARGETS["avx512"]).text
@@ -59,6 +68,13 @@ def test_text_for_every_target_can_be_written_anywhere() -> None:
     program = programs("mlp", "float32")["step"]
     for target in TARGETS.values():
         assert "define void @program" in write_module(program, target).text
+
+
+def test_arrays_of_whole_pages_lie_apart_in_the_cache() -> None:
+    _, arrays = lay_out([Type("float32", (64, 64))] * 3, 0)
+    places = {array.ctypes.data % 4096 for array in arrays}
+    assert len(places) == 3
+    assert all(place % 64 == 0 for place in places)
 
 
 def test_the_arena_uses_memory_again_but_never_twice_at_once() -> None:

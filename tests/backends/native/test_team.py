@@ -18,7 +18,7 @@ from clearprop.backends.native import Native
 from clearprop.backends.native import threads as workers
 from clearprop.backends.native.jit import compile_text, host_features, host_machine
 from clearprop.backends.native.targets import choose
-from clearprop.backends.native.team import SIZE, write_team
+from clearprop.backends.native.team import MOST_PARTS, SIZE, write_team
 from clearprop.backends.native.threads import VARIABLE, Team, available_cores, number_of_threads
 from clearprop.errors import SettingsError
 from clearprop.ir import Type
@@ -90,6 +90,26 @@ def test_workers_help(team: Team) -> None:
     regions = Regions(team, 64, spin=100_000)
     until(lambda: helps(regions))
     assert regions.errors == 0
+
+
+def test_two_threads_meet_in_the_middle() -> None:
+    # what a core has in its cache are then the same rows for one kernel after another
+    team = Team(2)
+    regions = Regions(team, 16, spin=100_000)
+    shares = []
+    for _ in range(50):
+        regions.run(4)
+        assert regions.by == sorted(regions.by)
+        shares.append(sum(regions.by))
+    team.stop()
+    assert regions.errors == 0
+    assert any(shares)
+
+
+def test_a_job_of_more_parts_than_can_be_counted_is_refused(team: Team) -> None:
+    regions = Regions(team, MOST_PARTS + 1)
+    regions.run(1)
+    assert (regions.errors, regions.refused) == (0, 1)
 
 
 def test_workers_fall_asleep_and_wake(team: Team) -> None:

@@ -17,6 +17,9 @@ from clearprop.ir import Type, resolve_shape
 
 ALIGNMENT = 64
 
+_APART = 5 * ALIGNMENT
+"""Bytes between two arrays of a block: those of whole pages would lie in the same sets of a cache."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -66,7 +69,7 @@ def lay_out(types: Sequence[Type], n: int) -> tuple[Array, list[Array]]:
     """Return one block, and in it an array for each type, aligned, for batches of n."""
     shapes = [resolve_shape(type_.shape, n) for type_ in types]
     sizes = [math.prod(shape) * np.dtype(type_.dtype).itemsize for shape, type_ in zip(shapes, types, strict=True)]
-    starts = [0, *accumulate(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)]
+    starts = [0, *accumulate(-(-size // ALIGNMENT) * ALIGNMENT + _APART for size in sizes)]
     block = aligned(starts[-1])
     pieces = zip(starts, sizes, shapes, types, strict=False)
     return block, [block[at : at + size].view(type_.dtype).reshape(shape) for at, size, shape, type_ in pieces]

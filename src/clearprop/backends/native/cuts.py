@@ -71,6 +71,11 @@ class Cut:
         return self.block * self.width * (self.packs[1] + self.copies)
 
     @property
+    def by_rows(self) -> bool:
+        """Whether parts next to each other are neighbours: the first factor is the larger one."""
+        return self.rows.size.at(_BATCH) > self.columns.size.at(_BATCH)
+
+    @property
     def copies(self) -> bool:
         """Whether the second factor is packed and its columns lie next to each other."""
         return self.packs[1] and self.factors[1].strides[-1] == ONE

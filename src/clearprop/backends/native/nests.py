@@ -354,6 +354,8 @@ class NestWriter:
     def _store(self, item: Register, place: Access, variables: tuple[str, ...], lanes: Lanes) -> None:
         """Store elements; those of several rows stay at hand for later loops."""
         self.kernel.store(item, place, variables, lanes)
+        if self.parts.width and place.strides[-1] == ONE and lanes.count == self.lanes and not lanes.mask:
+            self.kernel.announce(place, variables)
         if self._lies_apart(place, lanes):
             self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
 

@@ -105,13 +105,15 @@ class ProductWriter:
     # -- parts -------------------------------------------------------------------------------------------------
 
     def _ranges(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Return the rows and the columns of this part; parts below each other are neighbours."""
+        """Return the rows and the columns of this part; neighbours share their piece of the larger factor."""
         out, down, across = self.out, self.cut.rows, self.cut.columns
         row, column = "%part", "%part"
         if not (down.alone or across.alone):
-            count = out.most(down.count(out, self.kernel.extent(down.size)), "1")
-            column = out.divide("%part", count)
-            row = out.subtract("%part", out.multiply(column, count))
+            inner = across if self.cut.by_rows else down
+            count = out.most(inner.count(out, self.kernel.extent(inner.size)), "1")
+            outer = out.divide("%part", count)
+            rest = out.subtract("%part", out.multiply(outer, count))
+            row, column = (outer, rest) if self.cut.by_rows else (rest, outer)
         return self._range(row, down), self._range(column, across)
 
     def _range(self, place: str, parts: Parts) -> tuple[str, str]:

@@ -11,6 +11,12 @@ from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Access
 from clearprop.ir import Value
 
+READ, WRITTEN = ("i32 0", "i32 3", "i32 1"), ("i32 1", "i32 3", "i32 1")
+"""How memory is asked for that is read, or written to."""
+
+_AHEAD = 1024
+"""Bytes beyond what is stored, of what is asked for."""
+
 
 @dataclass(frozen=True)
 class Lanes:
@@ -102,6 +108,15 @@ class Kernel:
         pointers = self._pointers(dtype, address, step, lanes)
         name = f"llvm.masked.scatter.{suffix(memory_type(dtype), lanes.count)}.v{lanes.count}p0"
         self.out.call("void", name, [self._to_memory(register), pointers, self._mask(lanes)])
+
+    def announce(self, access: Access, variables: Sequence[str]) -> None:
+        """Ask for the memory some lines beyond an element in order to write there, however far away it is.
+
+        A line that another core has read, or written, is fetched from there by the store otherwise, and no store
+        after it is done before: several times the cost of the arithmetic.
+        """
+        element = self.address(access.source, self.offset(access.offsets, access.strides, variables))
+        self.out.call("void", "llvm.prefetch.p0", [f"ptr {self.out.after(element, str(_AHEAD))}", *WRITTEN])
 
     def take(self, dtype: str, address: str, lanes: Lanes) -> Register:
         """Load the elements that lie next to each other from an address on."""

@@ -1,11 +1,14 @@
 """The team of threads as LLVM text: how parts are claimed, waited for, and slept between.
 
 A team is a block of numbers that its threads share. `run` publishes a job (a task, n, buffers, and how many parts)
-and claims parts of it until none is left, as every worker that is awake does. The word `claim` holds the job's
-number in its upper half and in the lower how many parts are still to be claimed. A claim is a compare-and-swap that
-takes one off: it fails if the job is another one by now, so no thread runs a part with the description of another
-job. The caller then waits for the parts that others have claimed, and for no thread that has claimed none: one that
-the system does not let run delays nothing but its own part.
+and claims parts of it until none is left, as every worker that is awake does. The word `claim` holds how many parts
+are still to be claimed, which is the first of them, and the job's number. A claim is a compare-and-swap that takes one
+off: it fails if the job is another one by now, so no thread runs a part with the description of another job. The
+caller then waits for the parts that others have claimed, and for no thread that has claimed none: one that the system
+does not let run delays nothing but its own part.
+
+Every other worker claims the last part instead of the first. What a thread leaves in its core's cache it then mostly
+finds there: the same rows of weights, gradient and slots go to the same end in every kernel and every step.
 
 Nobody spins for long: a waiting thread pauses, then lets others run, and an idle worker goes to sleep.
 """
@@ -27,6 +30,12 @@ _MISSED = _BUSY + 1
 MUTEX, CONDITION = 96, 112
 SIZE = 144
 """Of the block, in numbers of 8 bytes; the two locks have 128 bytes and more, twice what any system needs."""
+
+_BITS = 18
+"""Of the claim: for how many parts are left, and for the first of them; what is above is the job's number."""
+
+MOST_PARTS = (1 << _BITS) - 1
+"""Of a job; one of more is refused."""
 
 _SPIN, _REST = 30_000, 500_000
 """Nanoseconds of idleness after which a thread lets others run, and after which a worker sleeps."""
@@ -66,7 +75,10 @@ define void @program(i64 %n, ptr %team) {{
 
 define internal i1 @run(ptr %team, ptr %task, i64 %n, i64 %parts, ptr %buffers, i64 %cost) nounwind {{
 {_fields(claim=_CLAIM, done=_DONE, busy=_BUSY)}
-{_fields(job_task=_JOB, job_n=_JOB + 1, job_parts=_JOB + 2, job_buffers=_JOB + 3)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2)}
+  %many = icmp ugt i64 %parts, {MOST_PARTS}
+  br i1 %many, label %refuse, label %ask
+ask:
   %lock = cmpxchg ptr %busy, i64 0, i64 1 acquire monotonic
   %free = extractvalue {{ i64, i1 }} %lock, 1
   br i1 %free, label %publish, label %refuse
@@ -75,13 +87,12 @@ refuse:
 publish:
   store atomic ptr %task, ptr %job_task monotonic, align 8
   store atomic i64 %n, ptr %job_n monotonic, align 8
-  store atomic i64 %parts, ptr %job_parts monotonic, align 8
   store atomic ptr %buffers, ptr %job_buffers monotonic, align 8
   store atomic i64 0, ptr %done monotonic, align 8
   %last = load atomic i64, ptr %claim monotonic, align 8
-  %number = lshr i64 %last, 32
+  %number = lshr i64 %last, {2 * _BITS}
   %next = add i64 %number, 1
-  %high = shl i64 %next, 32
+  %high = shl i64 %next, {2 * _BITS}
   %word = or i64 %high, %parts
   %old = atomicrmw xchg ptr %claim, i64 %word seq_cst
   call void @wake(ptr %team, i64 %parts, i64 %cost)
@@ -103,25 +114,32 @@ leave:
 ; claim and run parts until none is left
 define internal void @work(ptr %team, i64 %worker) nounwind {{
 {_fields(claim=_CLAIM, done=_DONE)}
-{_fields(job_task=_JOB, job_n=_JOB + 1, job_parts=_JOB + 2, job_buffers=_JOB + 3)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2)}
+  %odd = and i64 %worker, 1
+  %backwards = icmp ne i64 %odd, 0
+  %step = select i1 %backwards, i64 0, i64 {1 << _BITS}
   br label %look
 look:
   %word = load atomic i64, ptr %claim acquire, align 8
-  %left = and i64 %word, 4294967295
+  %left = and i64 %word, {MOST_PARTS}
   %none = icmp eq i64 %left, 0
   br i1 %none, label %leave, label %take
 take:
   ; what is read here may be of a later job, but then the compare-and-swap fails
   %task = load atomic ptr, ptr %job_task monotonic, align 8
   %n = load atomic i64, ptr %job_n monotonic, align 8
-  %parts = load atomic i64, ptr %job_parts monotonic, align 8
   %buffers = load atomic ptr, ptr %job_buffers monotonic, align 8
   %fewer = sub i64 %word, 1
-  %swap = cmpxchg ptr %claim, i64 %word, i64 %fewer acq_rel monotonic
+  %rest = add i64 %fewer, %step
+  %swap = cmpxchg ptr %claim, i64 %word, i64 %rest acq_rel monotonic
   %mine = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %mine, label %do, label %look
 do:
-  %part = sub i64 %parts, %left
+  %above = lshr i64 %word, {_BITS}
+  %first = and i64 %above, {MOST_PARTS}
+  %others = sub i64 %left, 1
+  %beyond = select i1 %backwards, i64 %others, i64 0
+  %part = add i64 %first, %beyond
   call void %task(i64 %n, i64 %part, i64 %worker, ptr %buffers)
   %before = atomicrmw add ptr %done, i64 1 release
   br label %look
@@ -225,7 +243,7 @@ look:
   br i1 %over, label %leave, label %check
 check:
   %word = load atomic i64, ptr %claim acquire, align 8
-  %left = and i64 %word, 4294967295
+  %left = and i64 %word, {MOST_PARTS}
   %some = icmp ne i64 %left, 0
   br i1 %some, label %busy, label %wait
 wait:
@@ -254,7 +272,7 @@ define internal void @sleep(ptr %team) nounwind {{
   br label %look
 look:
   %word = load atomic i64, ptr %claim seq_cst, align 8
-  %left = and i64 %word, 4294967295
+  %left = and i64 %word, {MOST_PARTS}
   %end = load atomic i64, ptr %stop seq_cst, align 8
   %reason = or i64 %left, %end
   %awake = icmp ne i64 %reason, 0

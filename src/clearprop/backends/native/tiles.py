@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.emitter import BYTES, SCALARS, Register
 from clearprop.backends.native.loops import tail_mask
-from clearprop.backends.native.regions import Kernel, Lanes
+from clearprop.backends.native.regions import READ, WRITTEN, Kernel, Lanes
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Tile:
         masked: whether the last vector has columns beyond C; a masked load takes the place of a multiply-add.
         copies: how many vectors B's next panel has that is packed meanwhile, line by line; zero for none.
         masks: whether that may be a part of a vector.
-        announces: whether the next tile's lines of C are asked for, which come from memory.
+        announces: whether the next tile's lines of C are asked for, which come from memory or another core.
     """
 
     rows: int
@@ -165,7 +165,7 @@ class _TileWriter:
 
         ahead = out.after(source, out.multiply("%next_row", str(_AHEAD)))
         for offset in range(0, line, _LINE):
-            self._prefetch(out.after(ahead, str(offset)), "i32 0, i32 3")
+            self._prefetch(out.after(ahead, str(offset)), READ)
 
         def copy() -> None:
             for v, lanes in enumerate(self.others):
@@ -179,10 +179,10 @@ class _TileWriter:
         for line in lines:
             below = self.out.after(line, self.out.multiply("%c_row", str(self.tile.rows)))
             for offset in range(0, self.tile.vectors * self.tile.lanes * BYTES[self.tile.dtype], _LINE):
-                self._prefetch(self.out.after(below, str(offset)), "i32 1, i32 2")
+                self._prefetch(self.out.after(below, str(offset)), WRITTEN)
 
-    def _prefetch(self, line: str, how: str) -> None:
-        self.out.call("void", "llvm.prefetch.p0", [f"ptr {line}", *how.split(", "), "i32 1"])
+    def _prefetch(self, line: str, how: tuple[str, ...]) -> None:
+        self.out.call("void", "llvm.prefetch.p0", [f"ptr {line}", *how])
 
     def _step(self, values: list[str], offsets: list[str]) -> list[str]:
         """Add the terms of one k to the sums."""
