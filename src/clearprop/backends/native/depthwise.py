@@ -1,11 +1,11 @@
 """Sums of products over windows, as depthwise convolution and its derivatives have them, as contractions.
 
-    sum(x y)                        becomes  contraction(x, y)                  where lanes run along one axis of all three
+    sum(x y)                        becomes  contraction(x, y)
     overlap_add(g w), stride 1      becomes  contraction(flip(windows(pad(g))), w)
 
-where w is the same at all places. `contraction` is a node of this backend alone: the sum over `axis` of the product of
-two views of one shape; the axes of the result that are left are in the order `kept`, along the last of which its lanes
-run.
+where lanes run along one axis of all three, and w is the same at all places. `contraction` is a node of this backend
+alone: the sum over `axis` of the product of two views of one shape; the axes of the result are in the order `kept`, and
+its lanes run along the last of them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Contractor(Rewriter):
             factors = factors[::-1]
             if any(self._strides(factors[1]).strides[i] != ZERO for i in rows):
                 return False
-        kept = tuple(i for i in range(len(shape)) if i not in axes and i != lanes[-1]) + (lanes[-1],)
+        kept = (*(i for i in range(len(shape)) if i not in axes and i != lanes[-1]), lanes[-1])
         made = Type(target.type.dtype, tuple(shape[i] for i in kept))
         result = self.write("contraction", factors, {"axis": axes, "kept": kept}, target, made)
         order = tuple(kept.index(i) for i in sorted(kept))

@@ -1,4 +1,7 @@
-"""Kernels that move rows: take, scatter_add, concat, pad, overlap_add. An index out of range sets the status and moves nothing."""
+"""Kernels that move rows: take, scatter_add, concat, pad, overlap_add.
+
+An index out of range sets the status and moves nothing.
+"""
 
 from __future__ import annotations
 

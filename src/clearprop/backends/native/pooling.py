@@ -121,16 +121,18 @@ class _Mover(Rewriter):
         """Convolve only what the places that are kept see."""
         made = self.made[node.inputs[0]]
         (x, w), places = made.inputs, node.outputs[0].type.shape
-        start, shape = list(x.type.shape), list(x.type.shape)
+        start, stop, shape = (list(x.type.shape) for _ in range(3))
         starts = node.attrs["start"]
         assert isinstance(starts, tuple)
         start[0] = start[-1] = 0
         for axis, (s, d) in enumerate(zip(numbers(made, "stride"), numbers(made, "dilation"), strict=True), 1):
             first, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
-            assert isinstance(first, int) and isinstance(count, int) and isinstance(size, int)
-            start[axis], shape[axis] = first * s, (count - 1) * s + d * (size - 1) + 1
-        stop = tuple(b if a == 0 else a + b for a, b in zip(start, shape, strict=True))
-        attrs = {"start": tuple(start), "stop": stop, "step": (1,) * len(shape)}
+            assert isinstance(first, int)
+            assert isinstance(count, int)
+            assert isinstance(size, int)
+            length = (count - 1) * s + d * (size - 1) + 1
+            start[axis], stop[axis], shape[axis] = first * s, first * s + length, length
+        attrs = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * len(shape)}
         seen = self.write("slice", (x,), attrs, x, Type(x.type.dtype, tuple(shape)))
         self.append(Node("conv", (seen, w), made.attrs, node.outputs))
 
@@ -167,9 +169,9 @@ class _Mover(Rewriter):
         """Return which input is windows added up, if the operation may be done before that."""
         for place, (before, value) in enumerate(zip(original.inputs, node.inputs, strict=True)):
             added = self.made.get(value)
-            if added is not None and added.op == "overlap_add" and is_tiling(added) and self.uses[before] == 1:
-                if covers(added) or self._keeps_zero(node, place):
-                    return place
+            adds = added is not None and added.op == "overlap_add" and is_tiling(added) and self.uses[before] == 1
+            if adds and (covers(self.made[value]) or self._keeps_zero(node, place)):
+                return place
         return None
 
     def _keeps_zero(self, node: Node, place: int) -> bool:
