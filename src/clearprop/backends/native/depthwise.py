@@ -28,6 +28,8 @@ def with_contractions(program: Program) -> Program:
 
 
 class _Contractor(Rewriter):
+    mark = "sum"
+
     def program(self) -> Program:
         for node in self.source.nodes:
             node = self.follow(node)

@@ -50,7 +50,10 @@ class Rewriter:
         nodes: what is written.
         made: which node made a value.
         new: what has taken the place of a value.
+        mark: what the names that it makes have and those of other rewriters have not.
     """
+
+    mark = "w"
 
     def __init__(self, program: Program) -> None:
         self.source = program
@@ -71,7 +74,7 @@ class Rewriter:
         """Append a node whose result is called after another value."""
         self._count += 1
         return self.append(
-            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),))
+            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.{self.mark}{self._count}", type_, like.note),))
         )
 
     def follow(self, node: Node) -> Node:
@@ -196,6 +199,8 @@ class _Mover(Rewriter):
 
 class _Repeater(Rewriter):
     """Writes what windows that are added up need, and is cheap, once more in front of them."""
+
+    mark = "again"
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
