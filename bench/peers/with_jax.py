@@ -17,7 +17,9 @@ import numpy as np
 from jax import lax
 
 from clearprop.bench import Data, Predict, Side, Train, Workload
+from clearprop.bench.images import ImageWorkload
 from clearprop.bench.workloads import RATE, Array
+from peers.jax_images import image_forward, image_parameters
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 CHUNK = 1024
@@ -33,17 +35,23 @@ def sides(threads: Iterable[int]) -> list[Side]:
 
 def initial(workload: Workload) -> State:
     """Return the first parameters, in Glorot's scale, and empty slots."""
-    rng = np.random.default_rng(0)
-    parameters = [
-        (jnp.asarray(rng.normal(0, (2 / (m + k)) ** 0.5, (m, k)), jnp.float32), jnp.zeros(k, jnp.float32))
-        for m, k in itertools.pairwise(workload.sizes)
-    ]
+    parameters = image_parameters(workload) if isinstance(workload, ImageWorkload) else _dense(workload)
     zeros = partial(jax.tree.map, jnp.zeros_like)
     return parameters, zeros(parameters), zeros(parameters), jnp.zeros((), jnp.int32)
 
 
+def _dense(workload: Workload) -> list[Any]:
+    rng = np.random.default_rng(0)
+    return [
+        (jnp.asarray(rng.normal(0, (2 / (m + k)) ** 0.5, (m, k)), jnp.float32), jnp.zeros(k, jnp.float32))
+        for m, k in itertools.pairwise(workload.sizes)
+    ]
+
+
 def forward(workload: Workload, parameters: Any, x: Any, key: Any = None) -> Any:
     """Return the network's output; with a key, its form in training."""
+    if isinstance(workload, ImageWorkload):
+        return image_forward(workload, parameters, x)
     activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[workload.activation]
     keep = 1 - workload.dropout
     for i, (w, b) in enumerate(parameters[:-1]):

@@ -13,7 +13,9 @@ import torch
 from torch.nn import functional
 
 from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload, count_of
+from clearprop.bench.images import ImageWorkload
 from clearprop.bench.workloads import RATE, Array
+from peers.torch_images import image_network
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 Tensors = list[torch.Tensor]
@@ -27,6 +29,8 @@ def sides(threads: Iterable[int]) -> list[Side]:
 def network(workload: Workload) -> torch.nn.Sequential:
     """Return the workload's network."""
     torch.manual_seed(0)
+    if isinstance(workload, ImageWorkload):
+        return image_network(workload)
     activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[workload.activation]
     *hidden, last = itertools.pairwise(workload.sizes)
     layers: list[torch.nn.Module] = []

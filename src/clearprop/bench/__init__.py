@@ -4,14 +4,17 @@ The sides that come with the package are `clearprop.bench.ours` and `clearprop.b
 neither, so that a process can measure one side alone.
 """
 
+from clearprop.bench.images import IMAGES, ImageWorkload
 from clearprop.bench.machine import cores, count_of, cpu_name
 from clearprop.bench.rounds import seconds_a_step
 from clearprop.bench.sides import Predict, Side, Train, Unavailable
 from clearprop.bench.workloads import WORKLOADS, Data, Workload
 
 __all__ = [
+    "IMAGES",
     "WORKLOADS",
     "Data",
+    "ImageWorkload",
     "Predict",
     "Side",
     "Train",

@@ -7,12 +7,27 @@ import os
 from collections.abc import Iterator
 
 from clearprop.backends.native.threads import VARIABLE
+from clearprop.bench.images import Conv, ImageWorkload, Mean, Pool, Residual, Stage, after
 from clearprop.bench.machine import count_of
 from clearprop.bench.sides import Predict, Train
 from clearprop.bench.workloads import RATE, Data, Workload
 from clearprop.compile import DEFAULT_BACKEND
 from clearprop.model import Model
-from clearprop.nn import Dense, Dropout
+from clearprop.nn import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    MaxPool2D,
+    Parallel,
+    ReLU,
+    Sequential,
+)
+from clearprop.nn import Residual as Skip
 from clearprop.optim import Adam
 
 
@@ -31,7 +46,9 @@ class Clearprop:
         self.form = "" if threads is None else count_of(threads)
 
     def _model(self, workload: Workload) -> Model:
-        layers: list[Dense | Dropout] = []
+        layers: list[Layer] = []
+        if isinstance(workload, ImageWorkload):
+            return Model(image_layers(workload), workload.loss, Adam(RATE), backend=self.backend)
         for units in workload.sizes[1:-1]:
             layers.append(Dense(units, workload.activation))
             layers += [Dropout(workload.dropout)] if workload.dropout else []
@@ -70,3 +87,40 @@ class Clearprop:
             if self.threads is not None:
                 os.environ.pop(VARIABLE)
                 os.environ |= {} if before is None else {VARIABLE: before}
+
+
+def image_layers(workload: ImageWorkload) -> list[Layer]:
+    """Return the layers of a convolutional network."""
+    layers: list[Layer] = []
+    shape = workload.shape
+    for stage in workload.stages:
+        layers += _stage(stage, shape[2])
+        shape = shape if isinstance(stage, Mean) else after(stage, shape)
+    if not isinstance(workload.stages[-1], Mean):
+        layers.append(Flatten())
+    return [*layers, *(Dense(units, "relu") for units in workload.sizes[:-1]), Dense(workload.sizes[-1])]
+
+
+def _stage(stage: Stage, channels: int) -> list[Layer]:
+    if isinstance(stage, Mean):
+        return [GlobalAveragePool()]
+    if isinstance(stage, Pool):
+        return [MaxPool2D(2)]
+    if isinstance(stage, Residual):
+        return [_block(channels, stage.filters), ReLU()]
+    if stage.norm:
+        return [*_normalised(stage), ReLU()]
+    padding = "same" if stage.same else "valid"
+    if stage.depthwise:
+        return [DepthwiseConv2D(stage.kernel, activation="relu", padding=padding)]
+    return [Conv2D(stage.filters, stage.kernel, "relu", padding=padding)]
+
+
+def _normalised(conv: Conv, stride: int = 1) -> list[Layer]:
+    return [Conv2D(conv.filters, conv.kernel, stride=stride, padding="same", bias=False), BatchNorm()]
+
+
+def _block(channels: int, filters: int) -> Layer:
+    conv, stride = Conv(filters), 1 if filters == channels else 2
+    inner = Sequential(*_normalised(conv, stride), ReLU(), *_normalised(conv))
+    return Skip(inner) if stride == 1 else Parallel(inner, Conv2D(filters, 1, stride=2), join="add")

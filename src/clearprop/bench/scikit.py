@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
+from clearprop.bench.images import ImageWorkload
 from clearprop.bench.machine import count_of
 from clearprop.bench.sides import Predict, Train, Unavailable
 from clearprop.bench.workloads import RATE, Data, Workload
@@ -28,6 +29,8 @@ class ScikitLearn:
         self.form = "" if threads is None else count_of(threads)
 
     def _estimator(self, workload: Workload, epochs: int) -> MLPClassifier | MLPRegressor:
+        if isinstance(workload, ImageWorkload):
+            raise Unavailable("scikit-learn has no convolution")
         if workload.dropout:
             raise Unavailable("scikit-learn has no dropout")
         kind = MLPRegressor if workload.classes is None else MLPClassifier

@@ -82,8 +82,8 @@ def contraction_of(node: Node, views: tuple[View, View], target: Target) -> Cont
     """Choose the plan of a convolution; `views` are its factors at `loop_indices`."""
     rank = node.inputs[0].type.rank if node.op == "contraction" else 2 * node.outputs[0].type.rank - 1
     a, b = (access(*view, rank) for view in views)
-    row_axes, depth_axes, columns = (_product_loops if node.op == "contraction" else _loops)(node, a, b)
-    rows, depth = _merged(row_axes), _merged(depth_axes)
+    every, summed, columns = (_product_loops if node.op == "contraction" else _loops)(node, a, b)
+    rows, depth = _merged(every), _merged(summed)
     block = _block(depth)
     terms = block * product(axis.size for axis in depth[1:]).at(_BATCH) if block else _terms(depth)
     box, vectors = _tile(rows, columns.size, terms, target, target.lanes(BYTES[node.outputs[0].type.dtype]))

@@ -1,11 +1,11 @@
 """Sums of products over windows, as depthwise convolution and its derivatives have them, as contractions.
 
-    sum(x y)                        becomes  contraction(x, y)       where lanes run along one axis of all three
+    sum(x y)                        becomes  contraction(x, y)
     overlap_add(g w), stride 1      becomes  contraction(flip(windows(pad(g))), w)
 
-where w is the same at all places. `contraction` is a node of this backend alone: the sum over `axis` of the product of
-two views of one shape; the axes of the result that are left are in the order `kept`, along the last of which its lanes
-run.
+where lanes run along one axis of all three, and w is the same at all places. `contraction` is a node of this backend
+alone: the sum over `axis` of the product of two views of one shape; the axes of the result are in the order `kept`, and
+its lanes run along the last of them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def with_contractions(program: Program) -> Program:
 
 
 class _Contractor(Rewriter):
+    mark = "sum"
+
     def program(self) -> Program:
         for node in self.source.nodes:
             node = self.follow(node)

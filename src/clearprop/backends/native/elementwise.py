@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum, minimum
-from clearprop.backends.native.emitter import SCALARS, Register, suffix, vector
+from clearprop.backends.native.emitter import SCALARS, Register, constant, suffix, vector
+from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.functions import FUNCTIONS, function
+from clearprop.backends.native.regions import Kernel
+from clearprop.ir import Batch, Node
 
 Operation = Callable[..., Register]
 
@@ -86,3 +89,13 @@ OPERATIONS: dict[str, Operation] = {
 
 EXPENSIVE = {*FUNCTIONS, "divide", "sqrt", "random_bits"}
 """What is kept in memory rather than computed again in a later loop over the same rows."""
+
+
+def number(kernel: Kernel, node: Node) -> Register:
+    """Return the number of a scalar constant; a multiple of the batch is computed."""
+    value, dtype = node.attrs["value"], node.outputs[0].type.dtype
+    if isinstance(value, Batch):
+        whole = Register(kernel.extent(Extent(value.scale, 1)), "int64")
+        return convert(Arithmetic(kernel.out), whole, dtype)
+    assert isinstance(value, (bool, int, float))
+    return constant(value, dtype, 1)

@@ -241,9 +241,8 @@ class Grouping:
         level = (1 if split is None else 0) if level is None else level
         space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
-        before = [source for source, _ in sources]
         late = self.late.get(node.outputs[0], ())
-        before.extend(resolve(self.made, value, identity(value.type.shape))[0] for value in late)
+        before = [*(source for source, _ in sources), *(origin(self.made, value) for value in late)]
         earliest = max((self.home.get(source, -1) for source in before), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
         # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time

@@ -20,6 +20,7 @@ from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Move,
 from clearprop.backends.native.kernels import Kernel as Work
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.moves import STATUS, MoveWriter
+from clearprop.backends.native.narrow import with_wide_columns
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
@@ -58,12 +59,17 @@ class Module:
 
 def write_module(program: Program, target: Target) -> Module:
     """Lower a program and write its text."""
-    return _Writer(in_windows(with_contractions(program)), target).module()
+    return _Writer(_rewritten(program, target), target).module()
 
 
 def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
     """Lower a training step whose outputs replace the inputs of their names, and write it with `drive`."""
-    return _Writer(in_windows(with_contractions(separate(program))), target, roles).module()
+    return _Writer(_rewritten(separate(program), target), target, roles).module()
+
+
+def _rewritten(program: Program, target: Target) -> InWindows:
+    moved = in_windows(with_contractions(program))
+    return InWindows(with_wide_columns(moved.program, target), moved.late)
 
 
 class _Writer:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.elementwise import OPERATIONS, convert
-from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, known, vector
+from clearprop.backends.native.elementwise import OPERATIONS, convert, number
+from clearprop.backends.native.emitter import BYTES, SCALARS, Register, known, vector
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, merge, nested, span, unrolled, vectors
@@ -19,7 +19,7 @@ from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, resolve
-from clearprop.ir import Batch, Node, Type, Value
+from clearprop.ir import Node, Type, Value
 
 _MOST_PLACES = 64
 """Of windows; each lane of a vector works on one window."""
@@ -360,7 +360,7 @@ class NestWriter:
             self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
 
     def _turn(self, place: Access, variables: tuple[str, ...]) -> tuple[Access, tuple[str, ...]]:
-        """Return what a scratch is filled by: an access, in all turns of the loops or in one that is written out."""
+        """Return what fills a scratch: an access, in all turns of the loops or in one that is written out."""
         inner = zip(variables, place.strides[: len(self.stops) - self.outer], strict=False)
         return place, tuple(variable for variable, stride in inner if stride != ZERO and known(variable))
 
@@ -391,13 +391,3 @@ class NestWriter:
             steps = Register(self.kernel.scaled_iota(step, lanes.count), "int64", lanes.count)
             spread = Arithmetic(self.out).add(spread, steps)
         return convert(self.arithmetic, spread, place.source.type.dtype)
-
-
-def number(kernel: Kernel, node: Node) -> Register:
-    """Return the number of a scalar constant; a multiple of the batch is computed."""
-    value, dtype = node.attrs["value"], node.outputs[0].type.dtype
-    if isinstance(value, Batch):
-        whole = Register(kernel.extent(Extent(value.scale, 1)), "int64")
-        return convert(Arithmetic(kernel.out), whole, dtype)
-    assert isinstance(value, (bool, int, float))
-    return constant(value, dtype, 1)

@@ -50,7 +50,10 @@ class Rewriter:
         nodes: what is written.
         made: which node made a value.
         new: what has taken the place of a value.
+        mark: what the names that it makes have and those of other rewriters have not.
     """
+
+    mark = "w"
 
     def __init__(self, program: Program) -> None:
         self.source = program
@@ -71,7 +74,7 @@ class Rewriter:
         """Append a node whose result is called after another value."""
         self._count += 1
         return self.append(
-            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.w{self._count}", type_, like.note),))
+            Node(op, tuple(inputs), dict(attrs), (Value(f"{like.name}.{self.mark}{self._count}", type_, like.note),))
         )
 
     def follow(self, node: Node) -> Node:
@@ -121,20 +124,19 @@ class _Mover(Rewriter):
         """Convolve only what the places that are kept see."""
         made = self.made[node.inputs[0]]
         (x, w), places = made.inputs, node.outputs[0].type.shape
-        starts, n, channels = node.attrs["start"], x.type.shape[0], x.type.shape[-1]
+        start, stop, shape = (list(x.type.shape) for _ in range(3))
+        starts = node.attrs["start"]
         assert isinstance(starts, tuple)
-        first, lengths = [], []
+        start[0] = start[-1] = 0
         for axis, (s, d) in enumerate(zip(numbers(made, "stride"), numbers(made, "dilation"), strict=True), 1):
-            start, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
-            assert isinstance(start, int)
+            first, count, size = starts[axis], places[axis], w.type.shape[axis - 1]
+            assert isinstance(first, int)
             assert isinstance(count, int)
             assert isinstance(size, int)
-            first.append(start * s)
-            lengths.append((count - 1) * s + d * (size - 1) + 1)
-        stops = (a + b for a, b in zip(first, lengths, strict=True))
-        steps = (1,) * x.type.rank
-        attrs = {"start": (0, *first, 0), "stop": (n, *stops, channels), "step": steps}
-        seen = self.write("slice", (x,), attrs, x, x.type.with_shape((n, *lengths, channels)))
+            length = (count - 1) * s + d * (size - 1) + 1
+            start[axis], stop[axis], shape[axis] = first * s, first * s + length, length
+        attrs = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * len(shape)}
+        seen = self.write("slice", (x,), attrs, x, Type(x.type.dtype, tuple(shape)))
         self.append(Node("conv", (seen, w), made.attrs, node.outputs))
 
     def _windows(self, value: Value, like: Node) -> Value | None:
@@ -170,9 +172,8 @@ class _Mover(Rewriter):
         """Return which input is windows added up, if the operation may be done before that."""
         for place, (before, value) in enumerate(zip(original.inputs, node.inputs, strict=True)):
             added = self.made.get(value)
-            if added is None or added.op != "overlap_add" or not is_tiling(added) or self.uses[before] != 1:
-                continue
-            if covers(added) or self._keeps_zero(node, place):
+            adds = added is not None and added.op == "overlap_add" and is_tiling(added) and self.uses[before] == 1
+            if adds and (covers(self.made[value]) or self._keeps_zero(node, place)):
                 return place
         return None
 
@@ -198,6 +199,8 @@ class _Mover(Rewriter):
 
 class _Repeater(Rewriter):
     """Writes what windows that are added up need, and is cheap, once more in front of them."""
+
+    mark = "again"
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
