@@ -32,6 +32,19 @@ Names = Mapping[str, Callable[[], Any]]
 MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
+LAYERS: dict[str, tuple[type, ...]] = {
+    "convolution": (nn.Conv1D, nn.Conv2D, nn.DepthwiseConv2D, nn.ConvTranspose1D, nn.ConvTranspose2D),
+    "pooling": (
+        nn.MaxPool1D, nn.MaxPool2D, nn.AveragePool1D, nn.AveragePool2D, nn.GlobalMaxPool, nn.GlobalAveragePool,
+        nn.Upsample, nn.Flatten, nn.ChannelsLast,
+    ),
+    "normalisation": (
+        nn.BatchNorm, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm, nn.LocalResponseNorm,
+    ),
+}  # fmt: skip
+"""Layers without names; tests/nn/test_layers.py has a reference in NumPy for each."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """One kind of member: the names of the registry, the classes, and which of them each reference checks."""
@@ -69,10 +82,10 @@ def described(value: Any) -> set[str]:
 
 
 def sources(cases: Iterable[tuple[Any, str]]) -> dict[str, set[str]]:
-    """Return the classes of checked instances by who checks them."""
+    """Return the checked classes, given themselves or as instances, by who checks them."""
     found: dict[str, set[str]] = {}
     for thing, source in cases:
-        found.setdefault(source, set()).add(type(thing).__name__)
+        found.setdefault(source, set()).add((thing if isinstance(thing, type) else type(thing)).__name__)
     return found
 
 
@@ -92,6 +105,7 @@ def kinds() -> dict[str, Kind]:
         "penalties": [(thing, "NumPy") for thing in penalty.PENALTIES],
         "constraints": [(thing, "NumPy") for thing in penalty.CONSTRAINTS],
         "noise": [(nn.NOISE[name](), source) for name, source in table["noise"].SOURCES.items()],
+        **{title: [(kind, "NumPy") for kind in kinds] for title, kinds in LAYERS.items()},
         "activity": [(nn.ActivityPenalty(nn.L1()), "NumPy"), (nn.KLSparsity(), "SciPy")],
         "optimisers": [(kind(), "NumPy") for kind in rules.RULES],
         "wrappers": [(kind(), "NumPy") for kind in rules.WRAPPERS],
@@ -109,14 +123,15 @@ def kinds() -> dict[str, Kind]:
         "penalties": (nn.PENALTIES, exported(nn, nn.Penalty, nn.PENALTIES)),
         "activity": ({}, (nn.ActivityPenalty, nn.KLSparsity)),
         "constraints": (nn.CONSTRAINTS, exported(nn, nn.Constraint, nn.CONSTRAINTS)),
+        **{title: ({}, kinds) for title, kinds in LAYERS.items()},
         "noise": (nn.NOISE, tuple(nn.NOISE.values())),
         "optimisers": (optim.OPTIMIZERS, tuple(kind for kind in steps if not issubclass(kind, optim.Wrapper))),
         "wrappers": (optim.WRAPPERS, exported(optim, optim.Wrapper, optim.WRAPPERS)),
         "whole_batch": (optim.WHOLE_BATCH, exported(optim, optim.WholeBatch, optim.WHOLE_BATCH)),
         "schedules": (optim.SCHEDULES, exported(optim, optim.Schedule, optim.SCHEDULES)),
     }
-    figures = {"optimisers": "optimizers", "wrappers": "optimizers"}
-    for title in ("activations", "losses", "optimisers", "wrappers", "schedules"):
+    figures = {"optimisers": "optimizers", "wrappers": "optimizers"} | dict.fromkeys(LAYERS, "layers")
+    for title in ("activations", "losses", "optimisers", "wrappers", "schedules", *LAYERS):
         checked[title]["PyTorch"] = golden(figures.get(title, title))
     return {title: Kind(*members[title], checked[title]) for title in members}
 
