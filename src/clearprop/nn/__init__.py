@@ -35,6 +35,7 @@ from clearprop.nn.activations import (
     activation,
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
+from clearprop.nn.architectures import ARCHITECTURES, cnn, depthwise_separable, lenet, resnet_small, vgg_small
 from clearprop.nn.composition import Parallel, Residual, Sequential
 from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
 from clearprop.nn.context import (
@@ -94,6 +95,7 @@ from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
     "ACTIVATIONS",
+    "ARCHITECTURES",
     "CELU",
     "CONSTRAINTS",
     "ELU",
@@ -194,6 +196,8 @@ __all__ = [
     "after_update",
     "apply_layer",
     "applying",
+    "cnn",
+    "depthwise_separable",
     "gain_of",
     "hyper",
     "init_layer",
@@ -201,9 +205,12 @@ __all__ = [
     "is_frozen",
     "is_training",
     "keep_average",
+    "lenet",
     "mix_loss",
     "output_shape",
     "random_normal",
     "random_uniform",
+    "resnet_small",
     "start_from_data",
+    "vgg_small",
 ]
