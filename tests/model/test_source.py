@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from loss_table import samples, shaped
 
-from clearprop import losses, nn, optim
+from clearprop import losses, nn, ops, optim
 from clearprop.compile import compile_program
 from clearprop.data import batch_order
 from clearprop.ir import Batch, Type
@@ -114,3 +114,40 @@ def test_the_step_of_the_last_fit_is_printed(tmp_path, reload):
     new = namespace["training_step"](x=X, y=chances, weight=mean_one, learning_rate=0.1, step=0, **start)
     for name, array in model.parameters.items():
         np.testing.assert_allclose(new[name], array, rtol=1e-12)
+
+
+def square(x: ops.Tensor) -> ops.Tensor:
+    return ops.reshape(x, (x.shape[0], 2, 2, 1))
+
+
+SEQUENCE = [
+    nn.Conv1D(4, 2, padding="same", bias=False),
+    nn.BatchNorm(),
+    nn.ReLU(),
+    nn.MaxPool1D(2, 1),
+    nn.Conv1D(4, 2, stride=2, groups=2),
+    nn.GroupNorm(2, 0.1),
+    nn.Flatten(),
+]
+IMAGE = [
+    nn.Function(square),
+    nn.ConvTranspose2D(3, 2, "tanh", stride=2),
+    nn.SpatialDropout(0.2),
+    nn.DepthwiseConv2D(2, 2, padding=1, dilation=2),
+    nn.MaxPool2D(3, 2, 1, ceil=True),
+    nn.Upsample(2, "linear"),
+    nn.AveragePool2D(3, 2, 1),
+    nn.LocalResponseNorm(3, 0.5),
+    nn.GlobalAveragePool(),
+]
+
+
+@pytest.mark.parametrize("network", [SEQUENCE, IMAGE], ids=["sequence", "image"])
+def test_convolutional_networks(network):
+    model = Model([*network, nn.Dense(3)], "cross_entropy", optim.Adam(0.02), dtype="float64", backend="reference")
+    model.init((4,))
+    state, objectives = run_source(model, CLASSES, epochs=2, batch_size=8, shuffle=True)
+    model.fit(X, CLASSES, epochs=2, batch_size=8, progress=False)
+    assert len(objectives) == 6
+    for name, array in model.parameters.items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-9, atol=1e-12, err_msg=name)

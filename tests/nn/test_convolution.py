@@ -12,8 +12,10 @@ import window_loops as loops
 
 from clearprop import nn, ops
 from clearprop.errors import SettingsError, ShapeError
+from clearprop.model import Model
 from clearprop.nn.layer import LayerError
 from clearprop.ops import Example, Operand
+from clearprop.optim import SGD
 from clearprop.randomness import Key
 from clearprop.testing import check_vjp
 
@@ -143,6 +145,15 @@ def test_weights_start_by_the_fans_of_the_kernel():
     assert params["W"].std() == pytest.approx(np.sqrt(2 / (25 * 8)), rel=0.03)  # Kaiming, by fan-in
     xavier = nn.Conv2D(32, 5, weights="xavier", groups=2).init(Key(0), (9, 9, 16))["W"]
     assert xavier.std() == pytest.approx(np.sqrt(2 / (25 * 8 + 25 * 16)), rel=0.03)
+
+
+def test_weights_that_look_at_the_data():
+    images = np.random.default_rng(0).normal(size=(40, 8, 8, 2)) * 3.0
+    layers = [nn.Conv2D(4, 3, "relu", weights=nn.LSUV(), name="first"), nn.GlobalAveragePool(), nn.Dense(2)]
+    model = Model(layers, "cross_entropy", SGD(1e-30), dtype="float64", backend="reference")
+    model.fit(images, np.arange(40) % 2, epochs=1, progress="quiet")
+    z = loops.conv(images, model.parameters["first.W"], (1, 1), (1, 1), [(0, 0)] * 2)
+    assert z.std() == pytest.approx(1.0, rel=1e-9)
 
 
 def test_weights_take_penalties_constraints_and_noise(apply):
