@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clearprop.compile import DEFAULT_BACKEND
-from clearprop.data import Dataset, bundled_names, load
+from clearprop.data import Dataset, ImageForm, ImageSettings, bundled_names, load
+from clearprop.data.decode_image import SUFFIXES
+from clearprop.data.image_settings import DEFAULT_MEMORY
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
@@ -25,6 +27,7 @@ class Source:
         data: a bundled set's name, or a path.
         target, data_dir, delimiter, encoding: as `clearprop.data.load` takes them.
         no_header: whether the first line of a text file holds values; else that is detected.
+        size, resize, color, bad_images, memory, layout: of images, as `clearprop.data.ImageSettings` takes them.
     """
 
     data: str
@@ -33,6 +36,12 @@ class Source:
     delimiter: str | None = None
     encoding: str | None = None
     no_header: bool = False
+    size: tuple[int, ...] | None = None
+    resize: str = "stretch"
+    color: str = "auto"
+    bad_images: str = "stop"
+    memory: int = DEFAULT_MEMORY
+    layout: str = "NHWC"
 
     @property
     def header(self) -> bool | None:
@@ -41,11 +50,24 @@ class Source:
 
     @property
     def in_arrays(self) -> bool:
-        """Whether the data is not one table in a file: a bundled set, .npz, .npy or IDX."""
+        """Whether the data is not one table in a file: a bundled set, .npz, .npy, IDX, or images."""
         path = Path(self.data)
-        if self.data in bundled_names() or path.suffix.lower() in (".npz", ".npy"):
+        if self.data in bundled_names() or path.suffix.lower() in (".npz", ".npy", *SUFFIXES) or path.is_dir():
             return True
         return path.is_file() and is_idx(head(path, 4))
+
+    @property
+    def images(self) -> ImageSettings:
+        """How images are read."""
+        size = self.size if self.size is None or len(self.size) == 2 else self.size[0]
+        return ImageSettings(size, self.resize, self.color, self.bad_images, self.memory, self.layout)
+
+    def to_form(self, form: ImageForm | None) -> Source:
+        """Return the same source, its images brought to the form of training."""
+        if form is None:
+            return self
+        color = "grey" if form.channels == 1 else "rgb"
+        return replace(self, size=(form.height, form.width), resize=form.resize, color=color)
 
     def load(self, require_target: bool = True) -> Dataset:
         """Read the data."""
@@ -57,6 +79,7 @@ class Source:
             encoding=self.encoding,
             header=self.header,
             require_target=require_target,
+            images=self.images,
         )
 
     def located(self) -> Source:
@@ -66,7 +89,7 @@ class Source:
         if target is not None and self.in_arrays and Path(target).is_file():
             target = str(Path(target).absolute())
         folder = None if self.data_dir is None else str(Path(self.data_dir).absolute())
-        return Source(data, target, folder, self.delimiter, self.encoding, self.no_header)
+        return replace(self, data=data, target=target, data_dir=folder)
 
 
 @dataclass(frozen=True)
@@ -93,6 +116,9 @@ class Choices:
     seed: int = 0
     checkpoint_every: int | None = None
     backend: str = DEFAULT_BACKEND
+    scaling: str = "auto"
+    epsilon: float = 0.01
+    augment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,9 +155,10 @@ class Recipe:
             )
         where = f"{run.settings}"
         content = _mapping(settings[_SECTION], cls, where)
-        source = Source(**_checked(_mapping(content["source"], Source, where), _SOURCE_TYPES, where))
+        source = Source(**_checked(_mapping(content["source"], Source, where, _SOURCE_UNWRITTEN), _SOURCE_TYPES, where))
+        source = replace(source, size=None if source.size is None else tuple(source.size))
         choices = _checked(_mapping(content["choices"], Choices, where, _UNWRITTEN), _CHOICE_TYPES, where)
-        choices |= {name: tuple(choices[name]) for name in ("layers", "metrics")}
+        choices |= {name: tuple(choices[name]) for name in ("layers", "metrics", "augment")}
         return cls(source, Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
     def load(self, data: str | None = None) -> Dataset:
@@ -145,7 +172,7 @@ class Recipe:
                 f"the run's data, {self.source.data}, is no longer there: put it back (to go on training you can also "
                 "name its new place: clearprop train DATA --resume RUN)"
             )
-        dataset = (self.source if data is None else _moved(self.source, data)).load()
+        dataset = (self.source if data is None else replace(self.source, data=data)).load()
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{dataset.name} has changed since the run was trained: its content is not the same. "
@@ -154,21 +181,20 @@ class Recipe:
         return dataset
 
 
-def _moved(source: Source, data: str) -> Source:
-    return Source(data, source.target, source.data_dir, source.delimiter, source.encoding, source.no_header)
-
-
 _WORD, _NUMBER, _COUNT, _NOTHING = (str,), (int, float), (int,), (type(None),)
 _SOURCE_TYPES: dict[str, tuple[type, ...]] = dict.fromkeys((f.name for f in fields(Source)), (*_WORD, *_NOTHING))
-_SOURCE_TYPES |= {"data": _WORD, "no_header": (bool,)}
+_SOURCE_TYPES |= {"data": _WORD, "no_header": (bool,), "size": (list, *_NOTHING), "memory": _COUNT}
 _CHOICE_TYPES: dict[str, tuple[type, ...]] = dict.fromkeys((f.name for f in fields(Choices)), _WORD)
 _CHOICE_TYPES |= dict.fromkeys(("epochs", "batch_size", "seed"), _COUNT)
 _CHOICE_TYPES |= dict.fromkeys(("patience", "checkpoint_every"), (*_COUNT, *_NOTHING))
-_CHOICE_TYPES |= dict.fromkeys(("lr", "dropout", "l1", "l2", "validation", "test"), _NUMBER)
-_CHOICE_TYPES |= dict.fromkeys(("layers", "metrics"), (list,))
+_CHOICE_TYPES |= dict.fromkeys(("lr", "dropout", "l1", "l2", "validation", "test", "epsilon"), _NUMBER)
+_CHOICE_TYPES |= dict.fromkeys(("layers", "metrics", "augment"), (list,))
 
 
-_UNWRITTEN = {"backend": "reference"}
+_UNWRITTEN = {"backend": "reference", "scaling": "auto", "epsilon": 0.01, "augment": []}
+_SOURCE_UNWRITTEN = {
+    name: getattr(Source, name) for name in ("size", "resize", "color", "bad_images", "memory", "layout")
+}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
+from clearprop.data.image_settings import BAD_IMAGES, COLORS, DEFAULT_MEMORY, LAYOUTS, RESIZES
 from clearprop.errors import SettingsError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -55,6 +56,23 @@ class Names(_Type):
         return tuple(item.strip() for item in str(value).split(",") if item.strip())
 
 
+class Size(_Type):
+    """A size of images: "32", or height and width as "28x40"."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return one number, or (height, width)."""
+        if isinstance(value, tuple):
+            return value
+        words = str(value).lower().split("x")
+        if len(words) > 2 or not all(word.isdecimal() and int(word) for word in words):
+            self.fail(
+                f"{value!r} is not a size: write one number such as 32, or height x width such as 28x40", param, ctx
+            )
+        return tuple(map(int, words))
+
+
 class Finite(click.FloatRange):
     """A number in a range, neither NaN nor infinite."""
 
@@ -68,6 +86,10 @@ class Finite(click.FloatRange):
 
 RUN = click.Path(exists=True, path_type=Path)
 """The folder of a run, or a model file."""
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+"""A file to be written."""
 
 
 def backend_option(function: Function) -> Function:
@@ -92,6 +114,56 @@ def text_file_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def image_options(function: Function) -> Function:
+    """Add how images are read."""
+    for option in (
+        bad_images_option,
+        click.option(
+            "--size", type=Size(), metavar="N|HxW", help="Bring all images to this size.  [default: as they are]"
+        ),
+        click.option(
+            "--resize",
+            type=click.Choice(RESIZES),
+            default=RESIZES[0],
+            show_default=True,
+            help="How: stretch them, crop the longer side, or pad the shorter one with black.",
+        ),
+        click.option("--color", type=click.Choice(COLORS), default=COLORS[0], show_default=True),
+        click.option(
+            "--memory",
+            type=click.IntRange(0),
+            default=DEFAULT_MEMORY,
+            show_default=True,
+            metavar="BYTES",
+            help="Larger sets of images are kept in temporary files.",
+        ),
+    ):
+        function = option(function)
+    return layout_option(function)
+
+
+def layout_option(function: Function) -> Function:
+    """Add how arrays of images come."""
+    return click.option(
+        "--layout",
+        type=click.Choice(LAYOUTS),
+        default=LAYOUTS[0],
+        show_default=True,
+        help="Of arrays of images: channels last or first.",
+    )(function)
+
+
+def bad_images_option(function: Function) -> Function:
+    """Add what happens to images that cannot be used."""
+    return click.option(
+        "--bad-images",
+        type=click.Choice(BAD_IMAGES),
+        default=BAD_IMAGES[0],
+        show_default=True,
+        help="What to do about images that cannot be decoded, or are of another size.",
+    )(function)
 
 
 def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:

@@ -10,6 +10,9 @@ from clearprop.settings import Allowed, check_settings, choice, field, whole
 
 RESIZES = ("stretch", "crop", "pad")
 COLORS = ("auto", "grey", "rgb")
+BAD_IMAGES = ("stop", "skip")
+LAYOUTS = ("NHWC", "NCHW")
+DEFAULT_MEMORY = 2 << 30
 _MOST = 1 << 13
 
 
@@ -42,9 +45,9 @@ class ImageSettings:
     size: int | tuple[int, int] | None = field(_SIZE, None)
     resize: str = choice(*RESIZES)
     color: str = choice(*COLORS)
-    bad_images: str = choice("stop", "skip")
-    memory: int = whole(2 << 30, 0)
-    layout: str = choice("NHWC", "NCHW")
+    bad_images: str = choice(*BAD_IMAGES)
+    memory: int = whole(DEFAULT_MEMORY, 0)
+    layout: str = choice(*LAYOUTS)
 
     def __post_init__(self) -> None:
         check_settings(self)
