@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from clearprop.errors import SettingsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+Result = TypeVar("Result")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 """The names of files that are taken for images end like this."""
@@ -55,8 +58,11 @@ def pillow(part: str) -> Any:
 
 def read_header(path: Path) -> Header:
     """Read the size and the kind of an image without decoding it; raises BadImageError."""
-    header: Header = _guarded(_header, _content(path))
-    return header
+    try:
+        with path.open("rb") as stream:
+            return _guarded(_header, stream)
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def decode(path: Path, form: ImageForm) -> tuple[Array, bytes]:
@@ -65,27 +71,28 @@ def decode(path: Path, form: ImageForm) -> tuple[Array, bytes]:
     The first frame of an animation; upright, by EXIF; transparent pixels over black; the colours of a palette; CMYK and
     the like converted to RGB; 16-bit values divided by 256.
     """
-    content = _content(path)
-    return _guarded(lambda opened: _decoded(opened, form), content), content
-
-
-def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        raise BadImageError(f"it cannot be read: {printable(error.strerror or error)}") from error
+        raise _unreadable(error) from error
+    return _guarded(lambda opened: _decoded(opened, form), io.BytesIO(content)), content
 
 
-def _guarded(read: Any, content: bytes) -> Any:
-    if not content:
+def _unreadable(error: OSError) -> BadImageError:
+    return BadImageError(f"it cannot be read: {printable(error.strerror or error)}")
+
+
+def _guarded(read: Callable[[Picture], Result], stream: IO[bytes]) -> Result:
+    if not stream.read(1):
         raise BadImageError("it is empty")
+    stream.seek(0)
     module = pillow("Image")
     try:
-        with module.open(io.BytesIO(content), formats=_FORMATS) as opened:
+        with module.open(stream, formats=_FORMATS) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise BadImageError(f"{opened.height} x {opened.width} pixels are more than {MOST_PIXELS}")
             return read(opened)
-    except BadImageError:
+    except (BadImageError, MemoryError):
         raise
     except module.UnidentifiedImageError as error:
         raise BadImageError("it is no image of a known format") from error
