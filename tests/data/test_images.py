@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import re
 import struct
 import sys
@@ -17,6 +18,8 @@ from PIL import Image
 
 from clearprop.data import ImageForm, ImageSettings, load
 from clearprop.data import decode_image as decoding
+from clearprop.data.image_folder import ImageFile
+from clearprop.data.read_images import _threads
 from clearprop.data.storage import is_mapped, take_rows
 from clearprop.errors import DataError, SettingsError
 
@@ -108,10 +111,13 @@ class TestFolders:
 
     def test_the_order_does_not_depend_on_how_long_a_file_takes(self, tmp_path):
         for i in range(40):
-            size = 600 if i % 2 else 2
-            write(tmp_path / "all" / f"{i:02d}.png", np.full((size, size), i, np.uint8))
-        found = load(tmp_path, require_target=False, images=ImageSettings(2))
+            size = 300 if i % 2 else 2
+            noise = RNG.integers(0, 256, (size, size), dtype=np.uint8)
+            noise[: size // 2 + 1, : size // 2 + 1] = i
+            write(tmp_path / "all" / f"{i:02d}.png", noise)
+        found = load(tmp_path, require_target=False, images=ImageSettings(300))
         assert found.features[:, 0, 0, 0].tolist() == list(range(40))
+        assert _threads([ImageFile(tmp_path / name) for name in found.files]) == os.cpu_count()
 
     @pytest.mark.parametrize("names", [(), ("a/x.txt",), ("x.png",)])
     def test_no_classes(self, tmp_path, names):

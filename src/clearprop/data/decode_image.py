@@ -109,8 +109,9 @@ def _header(opened: Picture) -> Header:
 
 def _decoded(opened: Picture, form: ImageForm) -> Array:
     opened.load()
-    image = pillow("ImageOps").exif_transpose(_eight_bits(opened))
-    image = _over_black(image).convert("L" if form.channels == 1 else "RGB")
+    image = _over_black(_upright(_eight_bits(opened)))
+    mode = "L" if form.channels == 1 else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
     return np.asarray(_resized(image, form), dtype=np.uint8).reshape(form.shape)
 
 
@@ -126,6 +127,13 @@ def _eight_bits(image: Picture) -> Picture:
     result: Picture = pillow("Image").fromarray((values // 256).astype(np.uint8))
     result.info["exif"] = image.getexif().tobytes()
     return result
+
+
+def _upright(image: Picture) -> Picture:
+    if image.getexif().get(_ORIENTATION, 1) == 1:
+        return image
+    turned: Picture = pillow("ImageOps").exif_transpose(image)
+    return turned
 
 
 def _over_black(image: Picture) -> Picture:

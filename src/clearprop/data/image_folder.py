@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.printable import listed, printable
 from clearprop.errors import DataError
+
+_Steps = tuple[str, ...]
 
 _PARTS = {
     "train": "train",
@@ -42,74 +44,76 @@ class Found:
     notes: tuple[str, ...]
 
 
-def is_image(path: Path) -> bool:
-    """Tell whether a file is an image by its name."""
-    return path.suffix.lower() in SUFFIXES
-
-
 def find_labelled(folder: Path) -> Found:
     """Find folder/CLASS/... or folder/train/CLASS/..., with test and validation beside train.
 
     Raises:
         DataError: there are no images in class folders.
     """
-    parts = _parts(folder)
-    found = {part: _labelled(other) for other, part in parts.items()}
-    unused = _unused(folder, [file.path for files in found.values() for file in files])
-    for part, files in found.items():
-        if not files:
+    files = _files(folder)
+    starts = _starts(folder, files)
+    used = {part: [file for file in files if _has_class(file, start)] for part, start in starts.items()}
+    unused = _unused(files, set().union(*used.values()))
+    for part, those in used.items():
+        if not those:
+            which = f" for the {part} part" if len(used) > 1 else ""
             raise DataError(
-                f"{printable(folder, 200)}: there are no images in class folders{_of(part, found)}: expected "
+                f"{printable(folder, 200)}: there are no images in class folders{which}: expected "
                 f"folder/class/image.png, or folder/train/class/image.png{unused}"
             )
-    return Found(found, (f"not used{unused}",) if unused else ())
+    parts = {
+        part: tuple(ImageFile(folder.joinpath(*file), file[len(starts[part])]) for file in those)
+        for part, those in used.items()
+    }
+    return Found(parts, (f"not used{unused}",) if unused else ())
 
 
 def find_all(folder: Path) -> Found:
     """Find the images anywhere in a folder, without classes; raises DataError if there are none."""
-    files = tuple(ImageFile(path) for path in _images(folder))
-    unused = _unused(folder, [file.path for file in files])
-    if not files:
+    files = _files(folder)
+    images = [file for file in files if _is_image(file)]
+    unused = _unused(files, set(images))
+    if not images:
         raise DataError(f"{printable(folder, 200)} holds no images{unused}")
-    return Found({"train": files}, (f"not used{unused}",) if unused else ())
+    found = tuple(ImageFile(folder.joinpath(*file)) for file in images)
+    return Found({"train": found}, (f"not used{unused}",) if unused else ())
 
 
-def _parts(folder: Path) -> dict[Path, str]:
+def _files(folder: Path) -> list[_Steps]:
+    """Return every file in a folder, by the names that lead to it, in order."""
+    found: list[_Steps] = []
+    for where, _, names in os.walk(folder):
+        start = Path(where).relative_to(folder).parts
+        found += [(*start, name) for name in names]
+    return sorted(found)
+
+
+def _is_image(file: _Steps) -> bool:
+    return os.path.splitext(file[-1])[1].lower() in SUFFIXES
+
+
+def _has_class(file: _Steps, start: _Steps) -> bool:
+    return file[: len(start)] == start and len(file) > len(start) + 1 and _is_image(file)
+
+
+def _starts(folder: Path, files: list[_Steps]) -> dict[str, _Steps]:
     """Return the folder of each part: the sub-folders if there is one for training, or the folder as a whole."""
-    parts = {other: _PARTS[other.name.lower()] for other in _folders(folder) if other.name.lower() in _PARTS}
-    training = [other for other, part in parts.items() if part == "train"]
-    if not training or any(map(is_image, _files(training[0]))):  # the latter is a class that is called train
-        return {folder: "train"}
-    if len(set(parts.values())) < len(parts):
-        names = listed([other.name for other in parts])
+    named = {other.name: _PARTS[other.name.lower()] for other in folder.iterdir() if _is_part(other)}
+    training = [name for name, part in named.items() if part == "train"]
+    # a folder with images of its own is a class that is called train
+    if not training or any(len(file) == 2 and file[0] == training[0] and _is_image(file) for file in files):
+        return {"train": ()}
+    if len(set(named.values())) < len(named):
+        names = listed(sorted(named))
         raise DataError(f"{printable(folder, 200)}: of the folders {names} two are for the same part; join them")
-    return parts
+    return {part: (name,) for name, part in sorted(named.items())}
 
 
-def _of(part: str, found: dict[str, tuple[ImageFile, ...]]) -> str:
-    return f" for the {part} part" if len(found) > 1 else ""
+def _is_part(folder: Path) -> bool:
+    return folder.name.lower() in _PARTS and folder.is_dir()
 
 
-def _labelled(folder: Path) -> tuple[ImageFile, ...]:
-    return tuple(ImageFile(path, other.name) for other in _folders(folder) for path in _images(other))
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(other for other in folder.iterdir() if other.is_dir())
-
-
-def _files(folder: Path) -> list[Path]:
-    return [other for other in folder.iterdir() if other.is_file()]
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if is_image(path) and path.is_file())
-
-
-def _unused(folder: Path, used: Iterable[Path]) -> str:
+def _unused(files: list[_Steps], used: set[_Steps]) -> str:
     """Say which files are left."""
-    known = set(used)
-    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in known)
-    if not others:
-        return ""
-    return f": {len(others)} other files ({listed([str(path.relative_to(folder)) for path in others[:5]])})"
+    others = ["/".join(file) for file in files if file not in used]
+    return f": {len(others)} other files ({listed(others[:5])})" if others else ""

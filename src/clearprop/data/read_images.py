@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ Result = TypeVar("Result")
 
 TARGET = "class"
 _SHOWN = 10
+_RUN = 32
+"""How many files a thread takes at a time: handing over a single small one takes as long as reading it."""
+_LARGE, _SIZED = 1 << 14, 100
+"""Files of so many bytes on average, measured on about so many, are shared by threads: two take 0.5 of the time of one
+for JPEG of 20 kB, 1.0 of it at 6 kB, and 1.4 of it for PNG of 0.5 kB.
+"""
 _BYTES = 4
 """Of a pixel as training takes it."""
 
@@ -75,7 +82,8 @@ def _read(name: str, folder: Path, found: Found, settings: ImageSettings) -> Dat
     _stop_if(bad, folder, settings)
     form = _form(headers, settings, bad)
     _stop_if(bad, folder, settings)
-    usable = [file for file in headers if all(file is not other.file for other in bad)] if bad else list(headers)
+    odd = {other.file for other in bad}
+    usable = [file for file in headers if file not in odd]
     mapped = len(usable) * int(np.prod(form.shape)) * _BYTES > settings.memory
     digest = hashlib.sha256(repr(form).encode())
     known = {file.path for file in usable}
@@ -102,7 +110,7 @@ def _read(name: str, folder: Path, found: Found, settings: ImageSettings) -> Dat
 
 def _headers(files: Sequence[ImageFile], bad: list[_Bad]) -> dict[ImageFile, Header]:
     headers = {}
-    for file, header in zip(files, _in_threads(lambda file: read_header(file.path), files), strict=True):
+    for file, header in zip(files, _in_threads(lambda file: read_header(file.path), files, 1), strict=True):
         if isinstance(header, BadImageError):
             bad.append(_Bad(file, str(header)))
         else:
@@ -110,8 +118,14 @@ def _headers(files: Sequence[ImageFile], bad: list[_Bad]) -> dict[ImageFile, Hea
     return headers
 
 
-def _in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result | BadImageError]:
-    """Return what `work` gives for each item, in order; Pillow leaves other threads their turn while it decodes."""
+def _threads(files: Sequence[ImageFile]) -> int:
+    """Return how many threads decode: Pillow leaves others their turn while it decodes, which pays in large files."""
+    sizes = [file.path.stat().st_size for file in files[:: max(len(files) // _SIZED, 1)] if file.path.exists()]
+    return (os.cpu_count() or 1) if sum(sizes) >= _LARGE * len(sizes) else 1
+
+
+def _in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result | BadImageError]:
+    """Return what `work` gives for each item, in order."""
 
     def guarded(item: Item) -> Result | BadImageError:
         try:
@@ -119,8 +133,11 @@ def _in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[R
         except BadImageError as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(guarded, items))
+    def run(start: int) -> list[Result | BadImageError]:
+        return [guarded(item) for item in items[start : start + _RUN]]
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(itertools.chain.from_iterable(pool.map(run, range(0, len(items), _RUN))))
 
 
 def _form(headers: dict[ImageFile, Header], settings: ImageSettings, bad: list[_Bad]) -> ImageForm:
@@ -153,7 +170,7 @@ def _decoded(
         return hashlib.sha256(content).digest()
 
     good = []
-    for place, digest in enumerate(_in_threads(one, range(len(files)))):
+    for place, digest in enumerate(_in_threads(one, range(len(files)), _threads(files))):
         if isinstance(digest, BadImageError):
             bad.append(_Bad(files[place], str(digest)))
             continue
