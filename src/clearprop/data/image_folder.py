@@ -59,13 +59,13 @@ def find_labelled(folder: Path) -> Found:
             which = f" for the {part} part" if len(used) > 1 else ""
             raise DataError(
                 f"{printable(folder, 200)}: there are no images in class folders{which}: expected "
-                f"folder/class/image.png, or folder/train/class/image.png{unused}"
+                f"folder/class/image.png, or folder/train/class/image.png{_there(unused)}"
             )
     parts = {
         part: tuple(ImageFile(folder.joinpath(*file), file[len(starts[part])]) for file in those)
         for part, those in used.items()
     }
-    return Found(parts, (f"not used{unused}",) if unused else ())
+    return Found(parts, (f"not used: {unused}",) if unused else ())
 
 
 def find_all(folder: Path) -> Found:
@@ -74,9 +74,9 @@ def find_all(folder: Path) -> Found:
     images = [file for file in files if _is_image(file)]
     unused = _unused(files, set(images))
     if not images:
-        raise DataError(f"{printable(folder, 200)} holds no images{unused}")
+        raise DataError(f"{printable(folder, 200)} holds no images{_there(unused)}")
     found = tuple(ImageFile(folder.joinpath(*file)) for file in images)
-    return Found({"train": found}, (f"not used{unused}",) if unused else ())
+    return Found({"train": found}, (f"not used: {unused}",) if unused else ())
 
 
 def _files(folder: Path) -> list[_Steps]:
@@ -113,7 +113,11 @@ def _is_part(folder: Path) -> bool:
     return folder.name.lower() in _PARTS and folder.is_dir()
 
 
+def _there(unused: str) -> str:
+    return f"; there are {unused}" if unused else ""
+
+
 def _unused(files: list[_Steps], used: set[_Steps]) -> str:
     """Say which files are left."""
     others = ["/".join(file) for file in files if file not in used]
-    return f": {len(others)} other files ({listed(others[:5])})" if others else ""
+    return f"{len(others)} other files ({listed(others[:5])})" if others else ""
