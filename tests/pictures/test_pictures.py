@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.signal import correlate
 from sklearn.metrics import confusion_matrix
 
 from clearprop import nn, ops, pictures
@@ -107,6 +108,37 @@ class TestLearnt:
         scaled = model.encoding.features(X[7:8])[0, :, :, 0]
         np.testing.assert_allclose(picture[:, :7], scaled[:, 1:], rtol=1e-6)
         np.testing.assert_allclose(picture[:, 8:], scaled[:, 1:] + scaled[:, :-1], rtol=1e-5, atol=1e-6)
+
+    def test_filters_of_a_convolution(self):
+        """Kernels of one channel, of three as colours, and of more as the mean over them."""
+        for channels in (1, 3, 5):
+            model = Model([nn.Conv2D(4, 3)], seed=channels)
+            model.init((8, 8, channels))
+            kernels = model.parameters["conv2d1.W"]
+            picture = drawn(pictures.filters(model))
+            corner = picture[:3, :3]
+            if channels == 3:
+                first = kernels[..., 0]
+                np.testing.assert_allclose(corner, (first - first.min()) / np.ptp(first), atol=1e-6)
+            else:
+                np.testing.assert_allclose(corner, kernels[..., 0].mean(axis=2), rtol=1e-6)
+                np.testing.assert_allclose(picture[4:, 4:], kernels[..., 3].mean(axis=2), rtol=1e-6)
+
+    def test_feature_maps_of_a_convolution(self):
+        """Against SciPy's correlation; the layer that follows is drawn by its name, and one inside of another."""
+        layers = [nn.Conv2D(4, 3), nn.Sequential(nn.MaxPool2D(2), nn.Conv2D(2, 1), name="block"), nn.GlobalMaxPool()]
+        model = Model(layers, seed=1)
+        model.init((8, 8, 1))
+        model.set_parameters({"conv2d1.b": [0.5, 0.0, -0.5, 1.0]})
+        image, weights = X[7] / 255.0, model.parameters["conv2d1.W"]
+        maps = [correlate(image[..., 0], weights[:, :, 0, k], "valid") for k in range(4)]
+        maps = [one + bias for one, bias in zip(maps, (0.5, 0.0, -0.5, 1.0), strict=True)]
+        picture = drawn(pictures.feature_maps(model, image))
+        np.testing.assert_allclose(picture[:6, :6], maps[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(picture[7:, 7:], maps[3], rtol=1e-5, atol=1e-6)
+        pooled = drawn(pictures.feature_maps(model, image, "block.maxpool2d1"))
+        np.testing.assert_allclose(pooled[:3, :3], maps[0].reshape(3, 2, 3, 2).max((1, 3)), rtol=1e-5, atol=1e-6)
+        assert drawn(pictures.feature_maps(model, image, "block.conv2d1")).shape == (3, 7)
 
     def test_a_layer_by_name(self, model):
         assert drawn(pictures.feature_maps(model, X[7], "randomshift1")).shape == (8, 8)

@@ -16,7 +16,7 @@ from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
 from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
-from clearprop.nn import ACTIVATIONS, AUGMENTATIONS
+from clearprop.nn import ACTIVATIONS, ARCHITECTURES, AUGMENTATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
 from clearprop.settings import Allowed, field, flag, limits, number, word
 from clearprop.train import PARAMETERS
@@ -113,6 +113,13 @@ _NAMES = Allowed(
     ((1,), "r2", None),
     read=_names,
 )
+_LAYERS = Allowed(
+    "is a list of described layers",
+    lambda value: _is_tuple_of(value, lambda layer: isinstance(layer, dict) and isinstance(layer.get("type"), str)),
+    (("Dense",), {}, None),
+)
+DENSE = "mlp"
+"""The architecture that `layers` gives the widths of."""
 IMAGE_CHANGES = (*AUGMENTATIONS, "noise", "mixup")
 """What training may do to images at random."""
 _AUGMENT = Allowed(
@@ -133,9 +140,12 @@ TABLE_LOSSES = tuple(
 class Choices:
     """How to train; what each may be is said here once, for the options and for the settings of a run.
 
-    None stands for what `defaults.complete` chooses; see `clearprop train --help`.
+    None and "auto" stand for what `defaults.complete` chooses; see `clearprop train --help`. With a `network`, which is
+    the description of hidden layers, `arch` stays "auto".
     """
 
+    arch: str = field(word("auto", DENSE, *ARCHITECTURES), "auto")
+    network: tuple[dict[str, Any], ...] | None = field(_LAYERS.or_else(None), None)
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
     activation: str = field(word(*ACTIVATIONS), "relu")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
@@ -220,7 +230,9 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_UNWRITTEN = {"backend": "reference"} | {name: getattr(Choices, name) for name in ("scaling", "epsilon", "augment")}
+_UNWRITTEN = {"backend": "reference", "arch": DENSE} | {
+    name: getattr(Choices, name) for name in ("network", "scaling", "epsilon", "augment")
+}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 

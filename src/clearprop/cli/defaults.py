@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from clearprop.cli.choices import Choices
+from clearprop.cli.choices import DENSE, Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
 from clearprop.losses import LOSSES
@@ -47,25 +47,34 @@ SIZES = (
 )
 """From large to small."""
 
+CONVOLUTIONAL = (
+    Sized(20_000, (), 0.001, 10, 64, 1e-4, 0.1, 3),
+    Sized(1_000, (), 0.002, 20, 32, 1e-3, 0.1, 8),
+    Sized(0, (), 0.002, 40, 32, 1e-3, 0.0, 20),
+)
+"""The same for convolutional and described networks, by test figures on parts of fashion-mnist."""
 
-def sized(samples: int) -> Sized:
-    """Return the defaults for so many rows."""
-    return next(size for size in SIZES if samples >= size.samples)
+
+def sized(samples: int, arch: str = DENSE) -> Sized:
+    """Return the defaults for so many rows; what is held out of them does not depend on the architecture."""
+    return next(size for size in (SIZES if arch == DENSE else CONVOLUTIONAL) if samples >= size.samples)
 
 
-def complete(choices: Choices, task: str, samples: int) -> Choices:
+def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> Choices:
     """Put a value in the place of every choice that was left open.
 
     Args:
         choices: what was asked for.
         task: "classification" or "regression".
         samples: the number of rows, the test part left out.
+        suited: the architecture that suits the samples (`networks.suited`).
 
     Raises:
-        SettingsError: the loss or a metric does not fit the task.
+        SettingsError: the loss or a metric does not fit the task, or an option not the architecture.
     """
-    size = sized(samples)
-    names = ("layers", "epochs", "batch_size", "l2", "lr", "validation", "schedule")
+    arch = _arch(choices, suited)
+    size = sized(samples, arch)
+    names = (*(("layers",) if arch == DENSE else ()), "epochs", "batch_size", "l2", "lr", "validation", "schedule")
     usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}
     usual |= _of_whole_batches(choices) if choices.optimizer in WHOLE_BATCH else {"lr": _rate(choices.optimizer, size)}
     chosen = {name: usual[name] for name in names if getattr(choices, name) is None}
@@ -74,11 +83,31 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
     return dataclasses.replace(
         choices,
         **chosen,
+        arch=arch,
         patience=size.patience if choices.patience is None and validation else choices.patience,
         loss=_loss(choices, task),
         backend=choose_backend(choices.backend),
         metrics=choices.metrics or TEST_METRICS[task][:1],
     )
+
+
+def _arch(choices: Choices, suited: str) -> str:
+    """Return the architecture; "auto" for a described network."""
+    arch = choices.arch
+    if choices.network is None and arch == "auto":
+        dense = choices.layers is not None or choices.optimizer in WHOLE_BATCH
+        arch = DENSE if dense else suited
+    given = {
+        "--arch": choices.network is not None and arch != "auto",
+        "--layers": choices.layers is not None and arch != DENSE,
+        "--activation": choices.activation != Choices.activation and arch != DENSE,
+        "--dropout": choices.dropout and choices.network is not None,
+    }
+    odd = [option for option, is_odd in given.items() if is_odd]
+    if odd:
+        network = f"--arch {arch}" if choices.network is None else "--network FILE"
+        raise SettingsError(f"{network} has layers of its own: leave out {', '.join(odd)}")
+    return arch
 
 
 def _rate(optimizer: str, size: Sized) -> float:

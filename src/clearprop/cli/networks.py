@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from clearprop.cli.choices import Choices
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from clearprop.cli.choices import DENSE, Choices
+from clearprop.cli.network_file import layers_of
 from clearprop.data import Encoding, Table
 from clearprop.data.columns import Array
+from clearprop.data.image_features import ImageFeatures
 from clearprop.errors import SettingsError
 from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.nn import (
+    ARCHITECTURES,
     L1,
     L2,
     ColorJitter,
@@ -19,6 +27,7 @@ from clearprop.nn import (
     GaussianNoise,
     Layer,
     Mixup,
+    Penalty,
     RandomAffine,
     RandomCrop,
     RandomFlip,
@@ -27,6 +36,8 @@ from clearprop.nn import (
 
 _SEEN = 4096
 """How many images the colours are taken from."""
+_LEAST, _LARGE = 10, 64
+"""The sides of images, in pixels, for which the network called cnn is made."""
 
 
 def network(encoding: Encoding, choices: Choices, train: Table | Array) -> list[Layer]:
@@ -38,21 +49,63 @@ def network(encoding: Encoding, choices: Choices, train: Table | Array) -> list[
         train: the raw features of the training part.
 
     Raises:
-        SettingsError: augmentation is asked for where there are no images, or no colours.
+        SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
-    return [*_augmentation(encoding, choices, train), *_dense(encoding, choices)]
+    outputs = 1 if issubclass(LOSSES[choices.loss], BinaryLoss) else encoding.n_outputs
+    if choices.network is not None:
+        layers = [*layers_of(choices.network), Dense(outputs)]
+    elif choices.arch in ARCHITECTURES:
+        layers = _convolutional(encoding, choices, outputs)
+    else:
+        layers = [*_dense(encoding, choices), Dense(outputs)]
+    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
+    return [*_augmentation(encoding, choices, train), *(_penalised(layer, penalty) for layer in layers)]
+
+
+def suited(encoding: Encoding, train: Table | Array) -> str:
+    """Return the architecture that suits samples: convolutional for image files, bytes, and what is scaled as images.
+
+    Where images are large, the one whose number of parameters does not grow with them.
+    """
+    shape = encoding.input_shape
+    images = isinstance(encoding.inputs, ImageFeatures) or (not isinstance(train, Table) and train.dtype == np.uint8)
+    if not images or len(shape) not in (2, 3) or min(shape[:2]) < _LEAST:
+        return DENSE
+    return "cnn" if max(shape[:2]) <= _LARGE else "resnet-small"
 
 
 def _dense(encoding: Encoding, choices: Choices) -> list[Layer]:
     """Dense layers of the chosen widths."""
-    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
     layers: list[Layer] = [Flatten()] if len(encoding.input_shape) > 1 else []
     for width in choices.layers or ():
-        layers.append(Dense(width, choices.activation, penalty=penalty))
+        layers.append(Dense(width, choices.activation))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
-    binary = issubclass(LOSSES[choices.loss], BinaryLoss)
-    return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
+    return layers
+
+
+def _convolutional(encoding: Encoding, choices: Choices, outputs: int) -> list[Layer]:
+    """The layers of a network by name; dropout goes before its outputs."""
+    if len(encoding.input_shape) not in (2, 3):
+        raise SettingsError(
+            f"--arch {choices.arch} takes images, and the samples have shape {encoding.input_shape}: leave it out"
+        )
+    *hidden, last = ARCHITECTURES[choices.arch](outputs).layers
+    return [*hidden, *([Dropout(choices.dropout)] if choices.dropout else []), last]
+
+
+def _penalised(layer: Any, penalty: tuple[Penalty, ...]) -> Any:
+    """Return a layer with a penalty in every layer in it that can have one and has none."""
+    if isinstance(layer, tuple):
+        return tuple(_penalised(item, penalty) for item in layer)
+    if not penalty or not isinstance(layer, Layer) or not dataclasses.is_dataclass(layer):
+        return layer
+    values = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    changed = {name: _penalised(value, penalty) for name, value in values.items()}
+    if changed.get("penalty") == ():
+        changed["penalty"] = penalty
+    different = {name: value for name, value in changed.items() if value is not values[name]}
+    return dataclasses.replace(layer, **different) if different else layer
 
 
 def _augmentation(encoding: Encoding, choices: Choices, train: Table | Array) -> list[Layer]:

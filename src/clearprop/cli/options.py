@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clearprop.cli.network_file import read_network
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import ImageSettings
 from clearprop.errors import SettingsError
@@ -44,6 +45,16 @@ class Widths(_Type):
         if min(widths) < 1:
             self.fail(f"{value!r} is not a list of widths: write whole numbers such as 128,64, or none", param, ctx)
         return widths
+
+
+class NetworkFile(_Type):
+    """A TOML file that describes hidden layers; what is kept is what it says."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Return the descriptions of the layers."""
+        return value if isinstance(value, tuple) else read_network(Path(value))
 
 
 class Limited(_Type):

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
-from clearprop.cli.networks import network
+from clearprop.cli.networks import network, suited
 from clearprop.data import Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.data.storage import take_rows
@@ -135,7 +135,7 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
         form=dataset.form,
     )
     rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
-    choices = complete(choices, encoding.task, rows)
+    choices = complete(choices, encoding.task, rows, suited(encoding, parts.train.features))
     model = _model(encoding, choices, parts.train.features)
     for part in (parts.validation, parts.test):
         if part is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearprop.cli.choices import DENSE
 from clearprop.cli.output import table
 from clearprop.cli.preparing import Prepared
 from clearprop.data import ColumnReport, Dataset, Table, printable
@@ -64,10 +65,14 @@ def _parts(prepared: Prepared) -> str:
 def _network(prepared: Prepared) -> str:
     count = sum(array.size for array in prepared.model.parameters.values())
     choices = prepared.choices
-    widths = [prepared.encoding.inputs.shape, *choices.layers] if choices.layers else [prepared.encoding.inputs.shape]
+    hidden = choices.layers or ()
+    between = hidden if choices.arch == DENSE else (choices.arch,)
+    if choices.network is not None:
+        between = (f"{len(choices.network)} layers",)
+    widths = [prepared.encoding.inputs.shape, *between]
     sizes = ["x".join(map(str, width)) if isinstance(width, tuple) else str(width) for width in widths]
     outputs = prepared.model.output_type().shape[-1]
-    activation = f" ({choices.activation})" if choices.layers else ""
+    activation = f" ({choices.activation})" if hidden else ""
     network = f"network: {'-'.join([*sizes, str(outputs)])}{activation}, {count} parameters"
     if choices.lr is None:
         return f"{network}; {choices.optimizer} on all rows at once, up to {choices.epochs} epochs"

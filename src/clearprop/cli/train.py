@@ -11,9 +11,10 @@ import click
 from click.core import ParameterSource
 
 from clearprop.cli.choices import IMAGE_CHANGES, Choices, Source
-from clearprop.cli.defaults import SIZES
+from clearprop.cli.defaults import CONVOLUTIONAL, SIZES
 from clearprop.cli.options import (
     FILE,
+    NetworkFile,
     Widths,
     backend_option,
     image_options,
@@ -39,6 +40,7 @@ Examples:
   clearprop train houses.csv --target price --layers 64,32 --epochs 50
   clearprop train houses.csv --config run.toml --seed 3
   clearprop train photos --size 32 --scaling channel --augment flip,shift
+  clearprop train fashion-mnist --arch resnet-small --epochs 5
   clearprop train --resume runs/houses-1
 """
 _WITH_RESUME = ("data", "resume", "progress")
@@ -48,8 +50,8 @@ _option = partial(setting_option, Choices)
 def _sizes() -> str:
     """The table of defaults that depend on the number of rows."""
     rows: list[tuple[str, ...]] = [("from rows", "layers", "lr", "epochs", "batch", "l2", "validation", "patience")]
-    for size in reversed(SIZES):
-        widths = ",".join(map(str, size.layers))
+    for size in reversed(SIZES + CONVOLUTIONAL):
+        widths = ",".join(map(str, size.layers)) or "convolutional"
         numbers = (size.lr, size.epochs, size.batch_size, size.l2, size.validation, size.patience)
         rows.append((str(size.samples), widths, *(f"{number:g}" for number in numbers)))
     return f"\n\b\nDefaults by size:\n{table(rows)}\n"
@@ -58,7 +60,9 @@ def _sizes() -> str:
 @click.command(help=_HELP + _sizes(), epilog=_EPILOG)
 @click.argument("data", required=False)
 @click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
-@_option("--layers", Widths(), metavar="N,N", help='Widths of the hidden layers, or "none".  [default: by size]')
+@_option("--arch", help="auto is a convolutional network for images of 10 x 10 pixels or more, and else mlp.")
+@_option("--network", NetworkFile(), metavar="FILE", help="A TOML file that describes the hidden layers instead.")
+@_option("--layers", Widths(), metavar="N,N", help='Widths of the layers of mlp, or "none".  [default: by size]')
 @_option("--activation")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")

@@ -41,9 +41,9 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
     """
     path = _file_of(Run(path)) if Path(path).is_dir() else Path(path)
     arrays, description = read_arrays(path, "model")
-    known = _known() | dict(custom or {})
+    kinds = known() | dict(custom or {})
     try:
-        parts = {part: build(description[part], known) for part in PARTS}
+        parts = {part: build(description[part], kinds) for part in PARTS}
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
             own = {name.removeprefix(ENCODING): arrays[name] for name in arrays if name.startswith(ENCODING)}
@@ -73,8 +73,8 @@ def _file_of(run: Run) -> Path:
     return run.model_file
 
 
-def _known() -> dict[str, Callable[..., Any]]:
-    """Every describable class of the package, by name."""
+def known() -> dict[str, Callable[..., Any]]:
+    """Return every describable class of the package, by name."""
     found: dict[str, Callable[..., Any]] = {}
     for module in (nn, losses, optim):
         for name in module.__all__:
