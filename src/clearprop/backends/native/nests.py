@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
@@ -10,7 +10,7 @@ from clearprop.backends.native.elementwise import OPERATIONS, convert
 from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, vector
 from clearprop.backends.native.extents import ONE, ZERO, Extent, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
-from clearprop.backends.native.loops import Axes, merge, nested, span, vectors
+from clearprop.backends.native.loops import Axes, grouped, merge, nested, span, vectors
 from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import REDUCTIONS, Phases
 from clearprop.backends.native.random_bits import philox_word
@@ -19,6 +19,9 @@ from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access, identity, resolve
 from clearprop.ir import Batch, Node, Type, Value
+
+Place = tuple[tuple[str, ...], Lanes]
+"""Where a vector of elements is: the loops' variables, and its lanes."""
 
 
 class NestWriter:
@@ -36,6 +39,8 @@ class NestWriter:
         self.rows: tuple[str, ...] = ()
         self.row_lanes = Lanes(1)
         self.scratch: dict[Access, str] = {}
+        self.loaded: dict[tuple[Access, tuple[str, ...], Lanes], Register] = {}
+        self.stores: list[tuple[Register, Access, tuple[str, ...], Lanes]] = []
         self.lanes = self._lanes()
         self.axes = self._axes()
         self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
@@ -231,22 +236,30 @@ class NestWriter:
         nodes, reductions = self.phases.needed(phase), self._reductions(phase)
         totals = {node.outputs[0]: self._total(node) for node in reductions}
 
-        def body(variables: tuple[str, ...], lanes: Lanes) -> None:
-            values: dict[Value, Register] = {}
+        def body(group: Sequence[Place]) -> None:
+            values: list[dict[Value, Register]] = [{} for _ in group]
+            self.loaded, self.stores = {}, []
+
             for node in nodes:
-                self._element(node, values, variables, lanes, phase)
+                for found, (variables, lanes) in zip(values, group, strict=True):
+                    self._element(node, found, variables, lanes, phase)
+            # a load soon after a store 4096 bytes away waits for it, so all stores come last
+            for store in self.stores:
+                self._store(*store)
+            self.loaded = {}
             for node in reductions:
-                totals[node.outputs[0]].add(self._operand(node.inputs[0], values, variables, lanes), lanes)
+                for found, (variables, lanes) in zip(values, group, strict=True):
+                    totals[node.outputs[0]].add(self._operand(node.inputs[0], found, variables, lanes), lanes)
 
         inner = self.stops[self.outer :]
         if not inner or self.axes.across:
-            nested(self.out, inner, lambda serial: body(self._variables(serial), self.row_lanes))
+            nested(self.out, inner, lambda serial: body([(self._variables(serial), self.row_lanes)]))
         else:
             self._inner(inner, body)
         for value, total in totals.items():
             self.row_values[value] = total.result()
 
-    def _inner(self, stops: list[str], body: Callable[[tuple[str, ...], Lanes], None]) -> None:
+    def _inner(self, stops: list[str], body: Callable[[Sequence[Place]], None]) -> None:
         """Write the loops inside of a row, or all of them where nothing is outside."""
         first = self.first if self.outer == 0 else "0"
         static = self.outer > 0 or len(stops) > 1 or self._is_static()
@@ -255,8 +268,11 @@ class NestWriter:
         def line(serial: tuple[str, ...]) -> None:
             start = "0" if serial else first
             variables = (*self.rows, *serial)
-            out, target = self.out, self.target
-            vectors(out, target, size, stops[-1], self.lanes, lambda i, lanes: body((*variables, i), lanes), start)
+
+            def some(group: Sequence[tuple[str, Lanes]]) -> None:
+                body([((*variables, i), lanes) for i, lanes in group])
+
+            grouped(self.out, self.target, size, stops[-1], self.lanes, some, start)
 
         nested(self.out, stops[:-1], line, first)
 
@@ -277,7 +293,7 @@ class NestWriter:
             values[target] = self._load(place, variables, lanes)
         else:
             values[target] = self._compute(node, values, variables, lanes)
-            self._store(values[target], place, variables, lanes)
+            self.stores.append((values[target], place, variables, lanes))
 
     # -- one value ---------------------------------------------------------------------------------------------
 
@@ -312,7 +328,10 @@ class NestWriter:
     def _load(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> Register:
         """Load elements; those of several rows lie apart, and are gathered once for all loops."""
         if not self._lies_apart(place, lanes):
-            return self.kernel.load(place, variables, lanes)
+            key = (place, variables, lanes)
+            if key not in self.loaded:
+                self.loaded[key] = self.kernel.load(place, variables, lanes)
+            return self.loaded[key]
         if place in self.scratch:
             address = self._scratch(place, variables, lanes)
             dtype = place.source.type.dtype
