@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from clearprop.backends.native.elementwise import OPERATIONS
-from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.extents import ONE, ZERO, Extent
 from clearprop.backends.native.kernels import Columns, Index, Kernel, Move, Nest, Product
 from clearprop.backends.native.views import (
     GENERATORS,
+    access,
     identity,
     is_unit_reshape,
     is_view,
@@ -23,6 +24,9 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
+_FEW_TERMS = 2
+"""Matrix products whose elements are sums of no more terms are elementwise work, which others can join."""
+
 MOVES = ("take", "scatter_add", "concat", "pad")
 HOLES: frozenset[str] = frozenset()
 """Primitives that have no lowering; `Native.compile` names them. There is none."""
@@ -52,6 +56,9 @@ def prepare(program: Program) -> Program:
         return value
 
     for node in program.nodes:
+        if _has_few_terms(node):
+            _add_terms(replace(node, inputs=(node.inputs[0], _in_lines(node.inputs[1], made, append))), append)
+            continue
         copies = node.op in MOVES or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
         if copies or node.op == "matmul":
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
@@ -97,6 +104,51 @@ def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
     append(permuted)
     kept = len(shape) - len(axes)
     return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
+
+
+def _has_few_terms(node: Node) -> bool:
+    """Whether an element of a matrix product is a sum of so few terms that it is elementwise work."""
+    if node.op != "matmul" or node.inputs[0].type.rank != 2:
+        return False
+    depth = node.inputs[0].type.shape[1]
+    return isinstance(depth, int) and 0 < depth <= _FEW_TERMS
+
+
+def _in_lines(value: Value, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Value:
+    """Return a matrix whose rows lie in one piece: a copy where its columns do."""
+    source, index = resolve(made, value, identity(value.type.shape))
+    strides = access(source, index, len(loop_axes(value.type.shape))).strides
+    return value if not strides or strides[-1] in (ZERO, ONE) else append(copied(value))
+
+
+def _add_terms(node: Node, append: Callable[[Node], Value]) -> None:
+    """Write a product of matrices as sum_k first[:, k] second[k, :], in the order of k."""
+    first, second = node.inputs
+    (target,), (rows, columns) = node.outputs, node.outputs[0].type.shape
+    depth = first.type.shape[1]
+    assert isinstance(depth, int)
+
+    def value(name: str, shape: Shape) -> Value:
+        return Value(f"{target.name}.{name}", Type(target.type.dtype, shape))
+
+    def spread(name: str, source: Value, start: Shape, stop: Shape, shape: Shape) -> Value:
+        bounds = {"start": start, "stop": stop, "step": (1, 1)}
+        line = append(Node("slice", (source,), bounds, (value(name, shape),)))
+        return append(
+            Node("broadcast_to", (line,), {"shape": target.type.shape}, (value(f"{name}s", target.type.shape),))
+        )
+
+    total = None
+    for k in range(depth):
+        last = k == depth - 1
+        left = spread(f"column{k}", first, (0, k), (rows, k + 1), (rows, 1))
+        right = spread(f"row{k}", second, (k, 0), (k + 1, columns), (1, columns))
+        out = target if last and total is None else value(f"term{k}", target.type.shape)
+        term = append(Node("multiply", (left, right), {}, (out,)))
+        if total is not None:
+            out = target if last else value(f"sum{k}", target.type.shape)
+            term = append(Node("add", (total, term), {}, (out,)))
+        total = term
 
 
 def _once(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
