@@ -85,6 +85,19 @@ def test_updates_of_parameters_of_any_shape_share_their_code() -> None:
     assert text.count("define internal void @kernel") < text.count("  call void @kernel")
 
 
+def test_updates_of_equal_shape_stay_apart() -> None:
+    def update(rate: ops.Tensor, **own: ops.Tensor) -> dict[str, ops.Tensor]:
+        return {name: ops.sqrt(value * (1.0 - rate)) for name, value in own.items()}
+
+    shapes = {"rate": (), "a": (64,), "W": (8, 64), "b": (64,)}
+    program = ops.trace(
+        lambda rate, a, W, b: update(rate, a=a, W=W, b=b),
+        {name: Type("float32", shape) for name, shape in shapes.items()},
+    )
+    text = write_module(program, TARGETS["avx2"]).text
+    assert text.count("  call void @kernel1(") == 3
+
+
 def test_text_is_the_same_every_time() -> None:
     program = programs("dropout", "float32")["step"]
     assert write_module(program, TARGETS["avx512"]).text == write_module(program, TARGETS["avx512"]).text

@@ -246,10 +246,11 @@ class Grouping:
         """Put an elementwise node, or (with a split) a reduction, into a nest."""
         space = space_of(shape)
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
-        earliest = max((self.home.get(source, -1) for source, _ in sources), default=0)
+        earliest = max((-1 if s in self.early else self.home.get(s, -1) for s, _ in sources), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
-        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time
-        for place in (*places[-1:], *places) if earliest >= 0 else places:
+        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time; what
+        # follows from inputs alone joins the last kernel only: apart, updates of equal shapes can share their code
+        for place in (*places[-1:], *places) if earliest >= 0 else places[:1]:
             nest = self.kernels[place]
             if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, sources):
                 return
