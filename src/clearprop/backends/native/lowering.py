@@ -249,13 +249,20 @@ class Grouping:
         earliest = max((-1 if s in self.early else self.home.get(s, -1) for s, _ in sources), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
         # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time; what
-        # follows from inputs alone joins the last kernel only: apart, updates of equal shapes can share their code
-        for place in (*places[-1:], *places) if earliest >= 0 else places[:1]:
+        # follows from inputs alone joins the last kernel, or one that reads them: apart, updates can share their code
+        given = {source for source, _ in sources} - self.early
+        near = [place for place in places if place == places[0] or self._reads(place, given)]
+        for place in (*places[-1:], *places) if earliest >= 0 else near:
             nest = self.kernels[place]
             if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, sources):
                 return
         self.kernels.append(Nest(space, split, [node]))
         self._enter(node, len(self.kernels) - 1, 1 if split is None else 0)
+
+    def _reads(self, place: int, values: set[Value]) -> bool:
+        kernel = self.kernels[place]
+        inputs = [value for node in kernel.nodes for value in node.inputs] if isinstance(kernel, Nest) else []
+        return any(resolve(self.made, value, identity(value.type.shape))[0] in values for value in inputs)
 
     @staticmethod
     def _operands(node: Node) -> tuple[Value, ...]:
