@@ -138,7 +138,7 @@ class Fit(ABC):
         """Record the epoch at hand, whose work is done; return "finished", or why training ends here."""
         state = self.state
         record, now = self._record(loss) | more, time.monotonic()
-        state.history.epochs.append(record)
+        state.history.add(record)
         state.history.seconds.append(self._seconds + now - self._counted)
         self._seconds, self._counted = 0.0, now
         best = self._watch(record)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from clearprop.backends.native.elementwise import OPERATIONS
-from clearprop.backends.native.extents import ONE, Extent
+from clearprop.backends.native.extents import ONE, ZERO, Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
 from clearprop.backends.native.placing import is_placing, placed_shape
 from clearprop.backends.native.views import (
@@ -26,6 +26,9 @@ from clearprop.ir import Node, Program, Shape, Type, Value
 
 ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
 REDUCTIONS = ("sum", "max")
+_FEW_TERMS = 2
+"""Matrix products whose elements are sums of no more terms are elementwise work, which others can join."""
+
 MOVES = ("take", "scatter_add", "concat", "pad")
 STRIDED = ("matmul", "contraction", "overlap_add")
 """Nodes that are kernels of their own, and read memory at any strides."""
@@ -58,20 +61,17 @@ def prepare(program: Program) -> Program:
         return value
 
     for node in chain.from_iterable(map(_single, program.nodes)):
-        copies = (
-            (node.op in MOVES and not is_placing(node))
-            or node.op == "random_bits"
-            or (node.op == "reshape" and not is_unit_reshape(node))
-        )
+        if _has_few_terms(node):
+            _add_terms(replace(node, inputs=(node.inputs[0], _in_lines(node.inputs[1], made, append))), append)
+            continue
+        copies = _reads_memory(node)
         if node.op == "conv":
             x, w = node.inputs
             node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
         elif copies or (node.op in STRIDED and not is_placing(node)):
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
-        elif node.op in REDUCTIONS:
-            node = _turned(node, append)
-        elif node.op in ELEMENTWISE:
-            node = _once(node, made, append)
+        else:
+            node = _simpler(node, made, append)
         append(node)
     inputs = set(program.inputs)
     outputs = []
@@ -80,6 +80,19 @@ def prepare(program: Program) -> Program:
         constant = base in made and is_array(made[base])
         outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
     return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
+
+
+def _simpler(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
+    """Turn a mixed reduction around, and have what an elementwise node repeats computed once."""
+    if node.op in REDUCTIONS:
+        return _turned(node, append)
+    return _once(node, made, append) if node.op in ELEMENTWISE else node
+
+
+def _reads_memory(node: Node) -> bool:
+    """Whether a node takes its operands as they lie in memory, not through views."""
+    moves = node.op in MOVES and not is_placing(node)
+    return moves or node.op == "random_bits" or (node.op == "reshape" and not is_unit_reshape(node))
 
 
 def _single(node: Node) -> list[Node]:
@@ -133,6 +146,51 @@ def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
     append(permuted)
     kept = len(shape) - len(axes)
     return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
+
+
+def _has_few_terms(node: Node) -> bool:
+    """Whether an element of a matrix product is a sum of so few terms that it is elementwise work."""
+    if node.op != "matmul" or node.inputs[0].type.rank != 2:
+        return False
+    depth = node.inputs[0].type.shape[1]
+    return isinstance(depth, int) and 0 < depth <= _FEW_TERMS
+
+
+def _in_lines(value: Value, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Value:
+    """Return a matrix whose rows lie in one piece: a copy where its columns do."""
+    source, index = resolve(made, value, identity(value.type.shape))
+    strides = access(source, index, len(loop_axes(value.type.shape))).strides
+    return value if not strides or strides[-1] in (ZERO, ONE) else append(copied(value))
+
+
+def _add_terms(node: Node, append: Callable[[Node], Value]) -> None:
+    """Write a product of matrices as sum_k first[:, k] second[k, :], in the order of k."""
+    first, second = node.inputs
+    (target,), (rows, columns) = node.outputs, node.outputs[0].type.shape
+    depth = first.type.shape[1]
+    assert isinstance(depth, int)
+
+    def value(name: str, shape: Shape) -> Value:
+        return Value(f"{target.name}.{name}", Type(target.type.dtype, shape))
+
+    def spread(name: str, source: Value, start: Shape, stop: Shape, shape: Shape) -> Value:
+        bounds = {"start": start, "stop": stop, "step": (1, 1)}
+        line = append(Node("slice", (source,), bounds, (value(name, shape),)))
+        return append(
+            Node("broadcast_to", (line,), {"shape": target.type.shape}, (value(f"{name}s", target.type.shape),))
+        )
+
+    total = None
+    for k in range(depth):
+        last = k == depth - 1
+        left = spread(f"column{k}", first, (0, k), (rows, k + 1), (rows, 1))
+        right = spread(f"row{k}", second, (k, 0), (k + 1, columns), (1, columns))
+        out = target if last and total is None else value(f"term{k}", target.type.shape)
+        term = append(Node("multiply", (left, right), {}, (out,)))
+        if total is not None:
+            out = target if last else value(f"sum{k}", target.type.shape)
+            term = append(Node("add", (total, term), {}, (out,)))
+        total = term
 
 
 def _once(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
@@ -243,15 +301,23 @@ class Grouping:
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
         late = self.late.get(node.outputs[0], ())
         before = [*(source for source, _ in sources), *(origin(self.made, value) for value in late)]
-        earliest = max((self.home.get(source, -1) for source in before), default=0)
+        earliest = max((-1 if value in self.early else self.home.get(value, -1) for value in before), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
-        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time
-        for place in (*places[-1:], *places) if earliest >= 0 else places:
+        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time; what
+        # follows from inputs alone joins the last kernel, or one that reads them: apart, updates can share their code
+        given = {source for source, _ in sources} - self.early
+        near = [place for place in places if place == places[0] or self._reads(place, given)]
+        for place in (*places[-1:], *places) if earliest >= 0 else near:
             nest = self.kernels[place]
             if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, level, sources):
                 return
         self.kernels.append(Nest(space, split, [node]))
         self._enter(node, len(self.kernels) - 1, level)
+
+    def _reads(self, place: int, values: set[Value]) -> bool:
+        kernel = self.kernels[place]
+        inputs = [value for node in kernel.nodes for value in node.inputs] if isinstance(kernel, Nest) else []
+        return any(resolve(self.made, value, identity(value.type.shape))[0] in values for value in inputs)
 
     @staticmethod
     def _operands(node: Node) -> tuple[Value, ...]:
