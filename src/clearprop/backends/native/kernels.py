@@ -104,9 +104,13 @@ class Nest:
 
 @dataclass
 class Columns:
-    """One reduction whose last axis is kept: vectors of results, each a serial loop over the reduced axes."""
+    """One reduction whose last axis is kept: vectors of results, each a serial loop over the reduced axes.
+
+    `chain` are cheap elementwise nodes whose result nothing else reads: they are computed as the reduction goes along.
+    """
 
     node: Node
+    chain: list[Node] = field(default_factory=list)
 
 
 @dataclass

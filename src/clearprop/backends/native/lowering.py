@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from clearprop.backends.native.elementwise import OPERATIONS
+from clearprop.backends.native.elementwise import CHEAP, OPERATIONS
 from clearprop.backends.native.extents import ONE, ZERO, Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
 from clearprop.backends.native.placing import is_placing, placed_shape
@@ -233,6 +234,8 @@ class Grouping:
         self.alias: dict[Value, Value] = {}
         self.constants: list[Node] = []
         self.early: set[Value] = set()
+        read = [value for node in program.nodes for value in node.inputs]
+        self.uses = Counter([*read, *(value for _, value in program.outputs)])
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
@@ -267,11 +270,28 @@ class Grouping:
         elif node.op in CONTRACTIONS:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
-            kernel = Columns(node)
+            kernel = Columns(node, self._chain(node.inputs[0]))
         else:
             kernel = Move(node, node.outputs[0])
         self.home[node.outputs[0]] = len(self.kernels)
         self.kernels.append(kernel)
+
+    def _chain(self, value: Value) -> list[Node]:
+        """Take the cheap elementwise nodes that only this value needs out of their nests."""
+        node = self.made.get(value)
+        if node is None or node.op not in CHEAP or self.uses[value] != 1 or value in self.early:
+            return []
+        nest = self.kernels[self.home[value]]
+        if not isinstance(nest, Nest) or any(self._counts(item) for item in node.inputs):
+            return []
+        nest.nodes.remove(node)
+        nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
+        return [*(before for item in node.inputs for before in self._chain(item)), node]
+
+    def _counts(self, value: Value) -> bool:
+        """Whether a value is computed from its index."""
+        source, _ = resolve(self.made, value, identity(value.type.shape))
+        return source in self.made and self.made[source].op == "arange"
 
     def _is_early(self, node: Node) -> bool:
         """Whether a number follows from inputs and other such numbers alone, so that it is known before all else."""

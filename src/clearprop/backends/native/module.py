@@ -124,8 +124,11 @@ class _Writer:
         """For every value in memory, the kernels that read it."""
         readers: dict[Value, list[int]] = {}
         for place, work in enumerate(self.groups.kernels):
-            for node in work.nodes if isinstance(work, Nest) else (work.node,):
-                for value in node.inputs:
+            nodes = work.nodes if isinstance(work, Nest) else [work.node]
+            chain = work.chain if isinstance(work, Columns) else []
+            inside = {value for node in chain for value in node.outputs}
+            for node in [*chain, *nodes]:
+                for value in (value for value in node.inputs if value not in inside):
                     source, _ = resolve(self.groups.made, value, identity(value.type.shape))
                     readers.setdefault(self._root(source), []).append(place)
         return readers
@@ -204,8 +207,7 @@ class _Writer:
     def _alone(self, place: int, work: Columns | Product | Convolution | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
         if isinstance(work, Columns):
-            (value,) = work.node.inputs
-            writer = ColumnsWriter(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
+            writer = ColumnsWriter(kernel, work, made, self.target)
             writer.write()
             call.parts = (writer.parts,)
             if writer.partial is not None:

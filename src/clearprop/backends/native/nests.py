@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elements import Elements
-from clearprop.backends.native.elementwise import OPERATIONS, convert, number
+from clearprop.backends.native.elementwise import compute, convert, number
 from clearprop.backends.native.emitter import BYTES, Register
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
@@ -329,9 +329,7 @@ class NestWriter:
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
         if is_placing(node):
             return inputs[0]
-        if node.op == "astype":
-            return convert(self.arithmetic, inputs[0], node.outputs[0].type.dtype)
-        return OPERATIONS[node.op](self.arithmetic, *inputs)
+        return compute(self.arithmetic, node, inputs)
 
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes

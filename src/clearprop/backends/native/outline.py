@@ -9,7 +9,7 @@ from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Move, Nest, Product
 from clearprop.backends.native.lowering import Grouping, prepare
 from clearprop.backends.native.pooling import in_windows
-from clearprop.ir import Program, node_text
+from clearprop.ir import Node, Program, node_text
 
 
 def outline(program: Program) -> str:
@@ -24,8 +24,12 @@ def outline(program: Program) -> str:
 
 def _lines(kernel: Kernel) -> Iterator[tuple[bool, str]]:
     yield True, _headline(kernel)
-    for node in kernel.nodes if isinstance(kernel, Nest) else (kernel.node,):
+    for node in kernel.nodes if isinstance(kernel, Nest) else [*_chain(kernel), kernel.node]:
         yield False, node_text(node)
+
+
+def _chain(kernel: Columns | Product | Convolution | Move) -> list[Node]:
+    return kernel.chain if isinstance(kernel, Columns) else []
 
 
 def _headline(kernel: Kernel) -> str:
