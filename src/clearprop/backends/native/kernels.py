@@ -133,4 +133,11 @@ class Move:
     target: Value
 
 
-Kernel = Nest | Columns | Product | Convolution | Move
+@dataclass
+class Loop:
+    """One `scan`: the kernels of its body, again for every time step."""
+
+    node: Node
+
+
+Kernel = Nest | Columns | Product | Convolution | Move | Loop

@@ -8,7 +8,7 @@ from itertools import chain
 
 from clearprop.backends.native.elementwise import OPERATIONS
 from clearprop.backends.native.extents import ONE, Extent
-from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
+from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Loop, Move, Nest, Product
 from clearprop.backends.native.placing import is_placing, placed_shape
 from clearprop.backends.native.views import (
     GENERATORS,
@@ -30,8 +30,8 @@ MOVES = ("take", "scatter_add", "concat", "pad")
 STRIDED = ("matmul", "contraction", "overlap_add")
 """Nodes that are kernels of their own, and read memory at any strides."""
 CONTRACTIONS = ("conv", "contraction")
-HOLES: frozenset[str] = frozenset({"scan"})
-"""Primitives that have no lowering; `Native.compile` names them."""
+HOLES: frozenset[str] = frozenset()
+"""Primitives that have no lowering; `Native.compile` names them. There is none."""
 
 
 def copied(value: Value) -> Node:
@@ -59,7 +59,7 @@ def prepare(program: Program) -> Program:
 
     for node in chain.from_iterable(map(_single, program.nodes)):
         copies = (
-            (node.op in MOVES and not is_placing(node))
+            (node.op in (*MOVES, "scan") and not is_placing(node))
             or node.op == "random_bits"
             or (node.op == "reshape" and not is_unit_reshape(node))
         )
@@ -103,6 +103,23 @@ def has_lines(made: Mapping[Value, Node], value: Value) -> bool:
     rank = value.type.rank
     source, index = resolve(made, value, tuple(Index(((axis, 1),)) for axis in range(rank)))
     return value.type.shape[-1] == 1 or access(source, index, rank).strides[-1] == ONE
+
+
+def step_of(loop: Node) -> Program:
+    """Return the body of a loop with results that lie in memory of their own; a carry may share that of a result."""
+    body, carries = loop.attrs["body"], loop.attrs["carries"]
+    assert isinstance(body, Program)
+    assert isinstance(carries, int)
+    made = {value: node for node in body.nodes for value in node.outputs}
+    nodes, outputs, taken = list(body.nodes), [], set()
+    for place, (name, value) in enumerate(body.outputs):
+        key = (place < carries, origin(made, value))
+        if key[1] not in made or key in taken:
+            nodes.append(copied(value))
+            value = nodes[-1].outputs[0]
+        taken.add(key)
+        outputs.append((name, value))
+    return Program(body.name, body.inputs, tuple(nodes), tuple(outputs))
 
 
 def live(nodes: Sequence[Node], wanted: Sequence[Value]) -> list[Node]:
@@ -210,9 +227,11 @@ class Grouping:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
             kernel = Columns(node)
+        elif node.op == "scan":
+            kernel = Loop(node)
         else:
             kernel = Move(node, node.outputs[0])
-        self.home[node.outputs[0]] = len(self.kernels)
+        self.home.update(dict.fromkeys(node.outputs, len(self.kernels)))
         self.kernels.append(kernel)
 
     def _is_early(self, node: Node) -> bool:
