@@ -54,6 +54,23 @@ CASES: dict[str, tuple[nn.Layer, Loss, Optimizer, int | tuple[int, ...]]] = {
         SGD(),
         (7, 6, 2),
     ),
+    "lstm": (
+        nn.Sequential(nn.LSTM(17, outputs="all", start="learnt"), nn.SimpleRNN(5, memory=2, reverse=True), nn.Dense(3)),
+        CrossEntropy(),
+        Adam(),
+        (6, 4),
+    ),
+    "gru": (
+        nn.Sequential(
+            nn.Masking(),
+            nn.Bidirectional(nn.GRU(9, outputs="all", checkpoint=2)),
+            nn.Dropout(0.2),
+            nn.EncoderDecoder(nn.GRU(8), nn.GRU(8, reset="before"), 3),
+        ),
+        SquaredError(),
+        SGD(),
+        (5, 3),
+    ),
     "binary": (nn.Sequential(nn.Dense(8, "leaky_relu"), nn.Dense(1)), BinaryCrossEntropy(), Adam(), 2),
 }
 

@@ -9,6 +9,8 @@ from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import ONE, Extent
 from clearprop.ir import Node, Value
 
+REDUCTIONS = ("sum", "max")
+
 
 @dataclass(frozen=True)
 class Index:
@@ -137,4 +139,11 @@ class Move:
     target: Value
 
 
-Kernel = Nest | Columns | Product | Convolution | Move
+@dataclass
+class Loop:
+    """One `scan`: the kernels of its body, again for every time step."""
+
+    node: Node
+
+
+Kernel = Nest | Columns | Product | Convolution | Move | Loop

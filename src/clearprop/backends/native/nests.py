@@ -10,10 +10,10 @@ from clearprop.backends.native.elements import Elements
 from clearprop.backends.native.elementwise import compute, convert, number
 from clearprop.backends.native.emitter import BYTES, Register
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
-from clearprop.backends.native.kernels import WHOLE, Access, Parts
+from clearprop.backends.native.kernels import REDUCTIONS, WHOLE, Access, Parts
 from clearprop.backends.native.loops import Axes, grouped, merge, nested, span, unrolled, vectors
 from clearprop.backends.native.partition import chunks, is_small
-from clearprop.backends.native.phases import REDUCTIONS, Phases
+from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import covers, is_placing, placed_index
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
