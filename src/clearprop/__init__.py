@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clearprop.version import __version__
 
 if TYPE_CHECKING:
-    from clearprop import checks, data, estimators, losses, nn, ops, optim, train
+    from clearprop import checks, data, estimators, losses, nn, ops, optim, pictures, train
     from clearprop.checks import GradientReport, check_gradients
     from clearprop.data import Encoding, Table
     from clearprop.errors import (
@@ -210,7 +210,7 @@ _EXPORTS = {
     ),
     "train": "EarlyStopping History StopTraining",
 }
-_MODULES = ("checks", "data", "estimators", "losses", "nn", "ops", "optim", "train")
+_MODULES = ("checks", "data", "estimators", "losses", "nn", "ops", "optim", "pictures", "train")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 
 __all__ = [
@@ -382,6 +382,7 @@ __all__ = [
     "nn",
     "ops",
     "optim",
+    "pictures",
     "train",
 ]
 

@@ -116,6 +116,8 @@ def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_pat
     [
         ('"epochs": 20', '"epochs": "x"'),
         ('"seed": 0', '"sed": 0'),
+        ('"augment": []', '"augment": ["blur"]'),
+        ('"size": null', '"size": [0, 8]'),
         ('"layers": [\n', '"layers": 3, "x": [\n'),
         ("{", "["),
         ('"command"', '"comand"'),

@@ -208,6 +208,7 @@ def test_optimizers_of_all_samples_at_once(call, tmp_path, optimizer):
     [
         ("lbfgs", ["--lr", "0.1", "--batch-size", "8"], "leave out --lr, --batch-size"),
         ("newton_cg", ["--schedule", "cosine", "--dropout", "0.5"], "leave out --schedule, --dropout"),
+        ("lbfgs", ["--augment", "flip,shift"], "leave out --augment"),
         ("levenberg_marquardt", ["--l2", "0.1"], "with no penalty: leave out --l2"),
         ("bayesian_regularization", ["--loss", "huber"], "sum of squares small, as squared_error of numbers is"),
         ("levenberg_marquardt", ["--task", "classification"], "and not cross_entropy"),

@@ -144,7 +144,7 @@ def test_npz_without_arrays(tmp_path):
 
 
 def test_directory(tmp_path):
-    with pytest.raises(DataError, match="is a directory"):
+    with pytest.raises(DataError, match="no images in class folders"):
         load(tmp_path)
 
 

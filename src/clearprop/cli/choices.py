@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
-from clearprop.data import Dataset, bundled_names, load
+from clearprop.data import Dataset, ImageForm, ImageSettings, bundled_names, load
+from clearprop.data.decode_image import SUFFIXES
+from clearprop.data.image_features import SCALINGS
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
 from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
-from clearprop.nn import ACTIVATIONS
+from clearprop.nn import ACTIVATIONS, AUGMENTATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
-from clearprop.settings import Allowed, field, flag, limits, word
+from clearprop.settings import Allowed, field, flag, limits, number, word
 from clearprop.train import PARAMETERS
 
 _SECTION = "command"
 _TEXT = Allowed("is a text", lambda value: isinstance(value, str), (3, None))
+_OF_IMAGES = limits(ImageSettings)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Source:
         data: a bundled set's name, or a path.
         target, data_dir, delimiter, encoding: as `clearprop.data.load` takes them.
         no_header: whether the first line of a text file holds values; else that is detected.
+        size, resize, color, bad_images, memory, layout: of images, as `clearprop.data.ImageSettings` takes them.
     """
 
     data: str = field(_TEXT)
@@ -39,6 +43,12 @@ class Source:
     delimiter: str | None = field(_TEXT.or_else(None), None)
     encoding: str | None = field(_TEXT.or_else(None), None)
     no_header: bool = flag(False)
+    size: int | tuple[int, int] | None = field(_OF_IMAGES["size"], ImageSettings.size)
+    resize: str = field(_OF_IMAGES["resize"], ImageSettings.resize)
+    color: str = field(_OF_IMAGES["color"], ImageSettings.color)
+    bad_images: str = field(_OF_IMAGES["bad_images"], ImageSettings.bad_images)
+    memory: int = field(_OF_IMAGES["memory"], ImageSettings.memory)
+    layout: str = field(_OF_IMAGES["layout"], ImageSettings.layout)
 
     @property
     def header(self) -> bool | None:
@@ -47,11 +57,23 @@ class Source:
 
     @property
     def in_arrays(self) -> bool:
-        """Whether the data is not one table in a file: a bundled set, .npz, .npy or IDX."""
+        """Whether the data is not one table in a file: a bundled set, .npz, .npy, IDX, or images."""
         path = Path(self.data)
-        if self.data in bundled_names() or path.suffix.lower() in (".npz", ".npy"):
+        if self.data in bundled_names() or path.suffix.lower() in (".npz", ".npy", *SUFFIXES) or path.is_dir():
             return True
         return path.is_file() and is_idx(head(path, 4))
+
+    @property
+    def images(self) -> ImageSettings:
+        """How images are read."""
+        return ImageSettings(**{name: getattr(self, name) for name in _OF_IMAGES})
+
+    def to_form(self, form: ImageForm | None) -> Source:
+        """Return the same source, its images brought to the form of training."""
+        if form is None:
+            return self
+        color = "grey" if form.channels == 1 else "rgb"
+        return replace(self, size=(form.height, form.width), resize=form.resize, color=color)
 
     def load(self, require_target: bool = True) -> Dataset:
         """Read the data."""
@@ -63,6 +85,7 @@ class Source:
             encoding=self.encoding,
             header=self.header,
             require_target=require_target,
+            images=self.images,
         )
 
     def located(self) -> Source:
@@ -72,15 +95,32 @@ class Source:
         if target is not None and self.in_arrays and Path(target).is_file():
             target = str(Path(target).absolute())
         folder = None if self.data_dir is None else str(Path(self.data_dir).absolute())
-        return Source(data, target, folder, self.delimiter, self.encoding, self.no_header)
+        return replace(self, data=data, target=target, data_dir=folder)
 
 
 def _is_tuple_of(value: Any, allowed: Callable[[Any], bool]) -> bool:
     return isinstance(value, tuple) and all(map(allowed, value))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
 _WIDTHS = Allowed("are widths", lambda value: _is_tuple_of(value, PARAMETERS["width"].holds), ((0,), "3", None))
-_NAMES = Allowed("are names", lambda value: _is_tuple_of(value, lambda name: isinstance(name, str)), ((1,), "r2", None))
+_NAMES = Allowed(
+    "is a list of names",
+    lambda value: _is_tuple_of(value, _TEXT.holds),
+    ((1,), "r2", None),
+    read=_names,
+)
+IMAGE_CHANGES = (*AUGMENTATIONS, "noise", "mixup")
+"""What training may do to images at random."""
+_AUGMENT = Allowed(
+    f"is a list of names among {', '.join(IMAGE_CHANGES)}",
+    lambda value: _is_tuple_of(value, word(*IMAGE_CHANGES).holds),
+    (("blur",), "flip", None),
+    read=_names,
+)
 TABLE_LOSSES = tuple(
     name
     for name, kind in LOSSES.items()
@@ -93,7 +133,8 @@ TABLE_LOSSES = tuple(
 class Choices:
     """How to train; what each may be is said here once, for the options and for the settings of a run.
 
-    None stands for what `defaults.complete` chooses; see `clearprop train --help`."""
+    None stands for what `defaults.complete` chooses; see `clearprop train --help`.
+    """
 
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
     activation: str = field(word(*ACTIVATIONS), "relu")
@@ -115,6 +156,9 @@ class Choices:
     seed: int = field(PARAMETERS["seed"], 0)
     checkpoint_every: int | None = field(PARAMETERS["checkpoint_steps"].or_else(None), None)
     backend: str = field(word(DEFAULT_BACKEND, *BACKENDS), DEFAULT_BACKEND)
+    scaling: str = field(word("auto", *SCALINGS), "auto")
+    epsilon: float = field(number("(0, inf)"), 0.01)
+    augment: tuple[str, ...] = field(_AUGMENT, ())
 
 
 @dataclass(frozen=True)
@@ -151,10 +195,8 @@ class Recipe:
             )
         where = f"{run.settings}"
         content = _mapping(settings[_SECTION], cls, where)
-        source = _checked(_mapping(content["source"], Source, where), limits(Source), where)
-        choices = _mapping(content["choices"], Choices, where, _UNWRITTEN)
-        choices = {name: tuple(value) if isinstance(value, list) else value for name, value in choices.items()}
-        choices = _checked(choices, limits(Choices), where)
+        source = _read(content["source"], Source, where, _SOURCE_UNWRITTEN)
+        choices = _read(content["choices"], Choices, where, _UNWRITTEN)
         return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
     def load(self, data: str | None = None) -> Dataset:
@@ -168,7 +210,7 @@ class Recipe:
                 f"the run's data, {self.source.data}, is no longer there: put it back (to go on training you can also "
                 "name its new place: clearprop train DATA --resume RUN)"
             )
-        dataset = (self.source if data is None else _moved(self.source, data)).load()
+        dataset = (self.source if data is None else replace(self.source, data=data)).load()
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{dataset.name} has changed since the run was trained: its content is not the same. "
@@ -177,11 +219,8 @@ class Recipe:
         return dataset
 
 
-def _moved(source: Source, data: str) -> Source:
-    return Source(data, source.target, source.data_dir, source.delimiter, source.encoding, source.no_header)
-
-
-_UNWRITTEN = {"backend": "reference"}
+_SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
+_UNWRITTEN = {"backend": "reference"} | {name: getattr(Choices, name) for name in ("scaling", "epsilon", "augment")}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 
@@ -194,8 +233,11 @@ def _mapping(content: Any, kind: type, where: str, unwritten: Mapping[str, Any] 
     return content
 
 
-def _checked(content: dict[str, Any], allowed: Mapping[str, Allowed], where: str) -> dict[str, Any]:
-    for name, value in content.items():
-        if not allowed[name].holds(value):
-            raise FileFormatError(f"{where} is damaged: {name} {allowed[name].words}, received {value!r}")
-    return content
+def _read(content: Any, kind: type, where: str, unwritten: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record that JSON kept, checked."""
+    listed = _mapping(content, kind, where, unwritten)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in listed.items()}
+    for name, allowed in limits(kind).items():
+        if not allowed.holds(values[name]):
+            raise FileFormatError(f"{where} is damaged: {name} {allowed.words}, received {values[name]!r}")
+    return values

@@ -93,8 +93,8 @@ def _of_whole_batches(choices: Choices) -> dict[str, Any]:
     Raises:
         SettingsError: something was asked for that it has no use for.
     """
-    idle = {"--lr": choices.lr, "--batch-size": choices.batch_size, "--schedule": choices.schedule}
-    idle["--dropout"] = choices.dropout or None
+    idle: dict[str, object] = {"--lr": choices.lr, "--batch-size": choices.batch_size, "--schedule": choices.schedule}
+    idle |= {"--dropout": choices.dropout or None, "--augment": choices.augment or None}
     squares = issubclass(WHOLE_BATCH[choices.optimizer], LevenbergMarquardt)
     if squares:
         idle |= {"--l1": choices.l1 or None, "--l2": choices.l2 or None}

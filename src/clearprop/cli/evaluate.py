@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clearprop.cli.choices import Recipe, Source
+from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
 from clearprop.cli.measuring import measured, metrics_for, report
-from clearprop.cli.options import RUN, Names, backend_option, text_file_options
-from clearprop.cli.output import result, width_of
+from clearprop.cli.options import (
+    RUN,
+    backend_option,
+    bad_images_option,
+    layout_option,
+    setting_option,
+    text_file_options,
+)
+from clearprop.cli.output import note, result, width_of
 from clearprop.cli.preparing import Part, divide
 from clearprop.data import Encoding, printable
 from clearprop.errors import DataError, SettingsError
@@ -21,17 +29,20 @@ _EPILOG = """\b
 Examples:
   clearprop evaluate runs/iris-1
   clearprop evaluate runs/houses-1 houses-2025.csv --metrics r2,max_error
+  clearprop evaluate runs/photos-1 new-photos
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=RUN)
 @click.argument("data", required=False)
-@click.option("--metrics", type=Names(), default=(), metavar="A,B", help="Further metrics, by scikit-learn's names.")
+@setting_option(Choices, "--metrics", metavar="A,B", help="Further metrics, by scikit-learn's names.")
 @click.option("--target", metavar="NAME", help="The target column of DATA.  [default: that of the run]")
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @backend_option
 @text_file_options
+@layout_option
+@bad_images_option
 def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str, **reading: Any) -> None:
     """Measure RUN (its folder, or a model file) on DATA; without DATA, on the run's own held-out test part."""
     model = load(run)
@@ -40,9 +51,9 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data with a target: use Python")
     check_metrics(metrics, model.encoding.task)
     if data is None:
-        part, title = _test_part(run)
+        part, title = test_part(run)
     else:
-        part, title = _given(data, model.encoding, reading)
+        part, title = given_part(Source(data, **reading), model.encoding)
     wanted = metrics_for(model.encoding.task, metrics)
     _print(model, part, wanted, title)
 
@@ -52,7 +63,8 @@ def _print(model: Model, part: Part, metrics: tuple[str, ...], title: str) -> No
     result(report(model, part, values, prediction, f"{title} ({len(part)} rows)", width_of()))
 
 
-def _test_part(folder: Path) -> tuple[Part, str]:
+def test_part(folder: Path) -> tuple[Part, str]:
+    """Return the test part that a run held out, and what it is called."""
     if not folder.is_dir():
         raise SettingsError(f"{folder} is a model file, which has no test part: name the DATA to measure it on")
     recipe = Recipe.of(Run(folder))
@@ -62,10 +74,12 @@ def _test_part(folder: Path) -> tuple[Part, str]:
     return part, "test"
 
 
-def _given(data: str, encoding: Encoding, reading: dict[str, Any]) -> tuple[Part, str]:
+def given_part(source: Source, encoding: Encoding) -> tuple[Part, str]:
+    """Return all samples of a source, its images in the form of training, and what it is called."""
     name = ",".join(encoding.target_name) if isinstance(encoding.target_name, tuple) else encoding.target_name
-    target = reading.pop("target") or name
-    dataset = Source(data, target, **reading).load()
+    dataset = replace(source, target=source.target or name).to_form(encoding.form).load()
     if dataset.target is None:
         raise DataError(f"{dataset.name} has no target to compare with: name it with --target")
-    return Part(dataset.features, dataset.target), printable(dataset.name)
+    for line in dataset.notes if dataset.form is not None else ():
+        note(printable(line, 300))
+    return Part(dataset.features, dataset.target, dataset.files), printable(dataset.name)

@@ -6,12 +6,14 @@ import difflib
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
+from clearprop.data import ImageSettings
 from clearprop.errors import SettingsError
 from clearprop.settings import Allowed, limits
 
@@ -44,18 +46,6 @@ class Widths(_Type):
         return widths
 
 
-class Names(_Type):
-    """Names separated by commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the names."""
-        if isinstance(value, tuple):
-            return value
-        return tuple(item.strip() for item in str(value).split(",") if item.strip())
-
-
 class Limited(_Type):
     """A value that a setting may have."""
 
@@ -65,7 +55,7 @@ class Limited(_Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value."""
         try:
-            read = self.allowed.read(value)
+            read = self.allowed.read(value) if isinstance(value, str) else value
         except ValueError:
             read = value
         if not self.allowed.holds(read):
@@ -85,8 +75,14 @@ def setting_option(
     return click.option(flag, type=kind, default=default, show_default=default not in (None, ()), **more)
 
 
+_of_images = partial(setting_option, ImageSettings)
+
 RUN = click.Path(exists=True, path_type=Path)
 """The folder of a run, or a model file."""
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+"""A file to be written."""
 
 
 def backend_option(function: Function) -> Function:
@@ -111,6 +107,30 @@ def text_file_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def image_options(function: Function) -> Function:
+    """Add how images are read."""
+    for option in (
+        bad_images_option,
+        _of_images("--memory", metavar="BYTES", help="Larger sets of images are kept in temporary files."),
+        _of_images("--color"),
+        _of_images("--resize", help="How: stretch them, crop the longer side, or pad the shorter one with black."),
+        _of_images("--size", metavar="N|HxW", help="Bring all images to this size.  [default: as they are]"),
+    ):
+        function = option(function)
+    return layout_option(function)
+
+
+def layout_option(function: Function) -> Function:
+    """Add how arrays of images come."""
+    return _of_images("--layout", help="Of arrays of images: channels last or first.")(function)
+
+
+def bad_images_option(function: Function) -> Function:
+    """Add what happens to images that cannot be used."""
+    words = "What to do about images that cannot be decoded, or are of another size."
+    return _of_images("--bad-images", help=words)(function)
 
 
 def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:

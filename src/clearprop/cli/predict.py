@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from clearprop.cli.choices import Source
 from clearprop.cli.measuring import scores
-from clearprop.cli.options import RUN, backend_option, text_file_options
+from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
 from clearprop.data import Encoding, Table, iter_tables, printable
 from clearprop.data.columns import Array
@@ -28,7 +30,16 @@ _EPILOG = """\b
 Examples:
   clearprop predict runs/houses-1 new.csv -o prices.csv
   clearprop predict runs/iris-1 flowers.csv --probabilities | head
+  clearprop predict runs/photos-1 new-photos -o classes.csv
 """
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some samples, and the files they came from if they are images."""
+
+    features: Table | Array
+    files: tuple[str, ...] = ()
 
 
 @click.command(epilog=_EPILOG)
@@ -41,11 +52,14 @@ Examples:
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @backend_option
 @text_file_options
+@layout_option
+@bad_images_option
 def command(run: Path, data: str, output: Path | None, probabilities: bool, backend: str, **reading: Any) -> None:
     """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", and on
     request a column for each class.
 
-    Columns are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
+    DATA may also be an image, or a folder with images anywhere in it: the column "file" then comes first. Columns of
+    tables are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
     What is unusual about the rows (new categories, missing values) is told on stderr. FILE is written in full or not
     at all.
     """
@@ -63,32 +77,37 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         _write(file, model, encoding, parts, probabilities)
 
 
-def _parts(source: Source, encoding: Encoding) -> Iterator[Table | Array]:
+def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
     """Yield the features in pieces; the target, if it is there, left out."""
     name = encoding.target_name
     target = name if isinstance(name, tuple) else () if name is None else (name,)
     if source.in_arrays:
-        features = source.load(require_target=False).features
+        dataset = source.to_form(encoding.form).load(require_target=False)
+        features = dataset.features
+        for line in dataset.notes if dataset.form is not None else ():
+            note(printable(line, 300))
         for start in range(0, len(features), _ROWS):
             rows = slice(start, start + _ROWS)
-            yield features.take(rows) if isinstance(features, Table) else features[rows]
+            yield _Piece(features.take(rows) if isinstance(features, Table) else features[rows], dataset.files[rows])
         return
     for table in iter_tables(
         source.data, rows=_ROWS, delimiter=source.delimiter, encoding=source.encoding, header=source.header
     ):
-        yield table.drop([name for name in target if name in table.columns])
+        yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
-def _write(file: TextIO, model: Model, encoding: Encoding, parts: Iterator[Table | Array], probabilities: bool) -> None:
+def _write(file: TextIO, model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
     writer = csv.writer(file, lineterminator="\n")
     clean = printable if file.isatty() else str
     told: set[str] = set()
-    for i, features in enumerate(parts):
-        _tell(encoding.inspect(features), told)
-        rows = _rows(model.predict(features), encoding, probabilities)
+    for i, piece in enumerate(parts):
+        _tell(encoding.inspect(piece.features), told)
+        rows = _rows(model.predict(piece.features), encoding, probabilities)
+        names = ([file] for file in piece.files) if piece.files else itertools.repeat(list[str]())
         if i == 0:  # not before the first part is known to be right
-            writer.writerow([clean(name) for name in _header(encoding, probabilities)])
-        writer.writerows([clean(value) for value in row] for row in rows)
+            header = [*(["file"] if piece.files else []), *_header(encoding, probabilities)]
+            writer.writerow([clean(name) for name in header])
+        writer.writerows([clean(value) for value in (*name, *row)] for name, row in zip(names, rows, strict=False))
 
 
 def _tell(notes: Iterable[str], told: set[str]) -> None:

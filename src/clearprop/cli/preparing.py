@@ -10,12 +10,12 @@ import numpy as np
 
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
+from clearprop.cli.networks import network
 from clearprop.data import Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
+from clearprop.data.storage import take_rows
 from clearprop.errors import DataError
-from clearprop.losses import LOSSES, BinaryLoss
 from clearprop.model import Model
-from clearprop.nn import L1, L2, Dense, Dropout, Flatten, Layer
 from clearprop.optim import (
     OPTIMIZERS,
     WHOLE_BATCH,
@@ -32,17 +32,18 @@ Features = Table | Array
 
 @dataclass(frozen=True)
 class Part:
-    """Some samples, raw: features and target."""
+    """Some samples, raw: features and target, and of images the file of each where it is known."""
 
     features: Features
     target: Array
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, rows: Array | slice) -> Part:
         """Return some of the samples."""
-        features = self.features.take(rows) if isinstance(self.features, Table) else self.features[rows]
+        features = self.features.take(rows) if isinstance(self.features, Table) else take_rows(self.features, rows)
         return Part(features, self.target[rows])
 
 
@@ -74,12 +75,14 @@ def divide(dataset: Dataset, choices: Choices) -> Parts:
     if dataset.target is None:
         raise DataError(f"{dataset.name} has no target to train on: name it with --target")
     train, test, validation = Part(dataset.features, dataset.target), None, None
+    if dataset.validation is not None and choices.validation != 0:
+        validation = Part(*dataset.validation)
     if choices.test and dataset.test is not None:
         test = Part(*dataset.test)
     elif choices.test:
         train, test = _hold_out(train, choices.test, choices)
     fraction = sized(len(train)).validation if choices.validation is None else choices.validation
-    if fraction:
+    if fraction and validation is None:
         train, validation = _hold_out(train, fraction, choices)
     return Parts(train, validation, test)
 
@@ -127,19 +130,22 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
         target_name=dataset.target_name,
         task=choices.task,
         dtype=choices.dtype,
+        scaling=choices.scaling,
+        epsilon=choices.epsilon,
+        form=dataset.form,
     )
     rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
     choices = complete(choices, encoding.task, rows)
-    model = _model(encoding, choices)
+    model = _model(encoding, choices, parts.train.features)
     for part in (parts.validation, parts.test):
         if part is not None:
             model.samples(part.features, part.target)
     return Prepared(model, encoding, parts, choices)
 
 
-def _model(encoding: Encoding, choices: Choices) -> Model:
+def _model(encoding: Encoding, choices: Choices, train: Features) -> Model:
     model = Model(
-        _network(encoding, choices),
+        network(encoding, choices, train),
         choices.loss,
         _optimizer(choices),
         schedule=_schedule(choices),
@@ -157,17 +163,6 @@ def _optimizer(choices: Choices) -> Optimizer | WholeBatch:
         return WHOLE_BATCH[choices.optimizer]()
     kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
     return kind(learning_rate=choices.lr)
-
-
-def _network(encoding: Encoding, choices: Choices) -> list[Layer]:
-    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
-    layers: list[Layer] = [Flatten()] if len(encoding.input_shape) > 1 else []
-    for width in choices.layers or ():
-        layers.append(Dense(width, choices.activation, penalty=penalty))
-        if choices.dropout:
-            layers.append(Dropout(choices.dropout))
-    binary = issubclass(LOSSES[choices.loss], BinaryLoss)
-    return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
 
 
 def _schedule(choices: Choices) -> Schedule:

@@ -23,6 +23,8 @@ def recognised(dataset: Dataset, prepared: Prepared, width: int | None) -> str:
     else:
         lines.append(f"  features: {reports[0].encoding}")
     lines += [_target(dataset, prepared), _parts(prepared), _network(prepared)]
+    if prepared.choices.augment:
+        lines.append(f"changed at random in training: {', '.join(prepared.choices.augment)}")
     return "\n".join(lines)
 
 

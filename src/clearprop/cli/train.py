@@ -10,15 +10,24 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from clearprop.cli.choices import Choices, Source
+from clearprop.cli.choices import IMAGE_CHANGES, Choices, Source
 from clearprop.cli.defaults import SIZES
-from clearprop.cli.options import Names, Widths, backend_option, read_config, setting_option, text_file_options
+from clearprop.cli.options import (
+    FILE,
+    Widths,
+    backend_option,
+    image_options,
+    read_config,
+    setting_option,
+    text_file_options,
+)
 from clearprop.cli.output import table
 from clearprop.cli.training import go_on, start
 
 _HELP = """\
-Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, or one of the bundled sets iris, wine,
-breast-cancer, digits, diabetes and fashion-mnist.
+Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, a folder of images by class (DATA/CLASS/*.png, or
+DATA/train/CLASS/*.png with test beside train), or one of the bundled sets iris, wine, breast-cancer, digits,
+diabetes and fashion-mnist.
 
 The test part is held out before anything is learned from the data, and measured once, at the end. Early
 stopping keeps the weights of the best epoch, where a validation part is held out (from 1000 rows on). Ctrl-C writes
@@ -29,6 +38,7 @@ Examples:
   clearprop train digits
   clearprop train houses.csv --target price --layers 64,32 --epochs 50
   clearprop train houses.csv --config run.toml --seed 3
+  clearprop train photos --size 32 --scaling channel --augment flip,shift
   clearprop train --resume runs/houses-1
 """
 _WITH_RESUME = ("data", "resume", "progress")
@@ -66,12 +76,21 @@ def _sizes() -> str:
 @_option("--validation", metavar="R", help="The part that chooses the best epoch.  [default: by size]")
 @_option("--test", metavar="R", help="The part held out for the end.")
 @_option("--patience", metavar="N", help="Stop after N epochs no better.  [default: by size]")
-@_option("--metrics", Names(), metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
+@_option("--metrics", metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
 @_option("--dtype")
 @_option("--seed", metavar="N", help="Decides every random number.")
 @backend_option
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @text_file_options
+@image_options
+@_option(
+    "--scaling",
+    help="Of images, by statistics of the training part: pixels from 0 to 1; standardised as a whole, by channel or by "
+    "pixel; whitened by PCA or ZCA.",
+)
+@_option("--epsilon", metavar="X", help="Of pca and zca.")
+@_option("--augment", metavar="A,B", help=f"Change images at random in training: {', '.join(IMAGE_CHANGES)}.")
+@click.option("--show-batch", type=FILE, metavar="FILE", help="Draw the first batch as training sees it, as PNG.")
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -89,7 +108,14 @@ def _sizes() -> str:
 @click.option("--progress", type=click.Choice(["auto", "live", "plain", "quiet"]), default="auto", show_default=True)
 @click.pass_context
 def command(
-    ctx: click.Context, /, data: str | None, out: Path | None, resume: Path | None, progress: str, **given: Any
+    ctx: click.Context,
+    /,
+    data: str | None,
+    out: Path | None,
+    resume: Path | None,
+    progress: str,
+    show_batch: Path | None,
+    **given: Any,
 ) -> None:
     """Train a new run, or go on with one."""
     if resume is not None:
@@ -100,7 +126,7 @@ def command(
         raise click.UsageError("Missing argument 'DATA'.", ctx)
     sources = {field.name: given[field.name] for field in dataclasses.fields(Source) if field.name != "data"}
     choices = {field.name: given[field.name] for field in dataclasses.fields(Choices)}
-    start(Source(data, **sources), Choices(**choices), out, progress)
+    start(Source(data, **sources), Choices(**choices), out, progress, show_batch)
 
 
 def _refuse_options(ctx: click.Context) -> None:

@@ -14,6 +14,7 @@ from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
 from clearprop.cli.measuring import measured, metrics_for
 from clearprop.cli.output import figures, note, result, width_of
+from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared, prepare
 from clearprop.cli.recognised import recognised
 from clearprop.cli.signals import check
@@ -28,8 +29,8 @@ ENDED = ("finished", "early stopping")
 _STATUS = {"interrupted": 130, "terminated": 143}
 
 
-def start(source: Source, choices: Choices, out: Path | None, progress: str) -> None:
-    """Train a new run."""
+def start(source: Source, choices: Choices, out: Path | None, progress: str, show_batch: Path | None = None) -> None:
+    """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
     dataset = source.load()
@@ -37,6 +38,8 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str) -> 
     if progress != "quiet":
         note(recognised(dataset, prepared, width_of(stream_is_stderr=True)))
         note()
+    if show_batch is not None:
+        write_batch(prepared, show_batch)
     check()
     with claimed(out, dataset.name) as run:
         recipe = Recipe(source.located(), prepared.choices, dataset.name, dataset.fingerprint)

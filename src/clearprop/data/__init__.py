@@ -1,4 +1,4 @@
-"""Tables, arrays and bundled sets in; encoded arrays out.
+"""Tables, arrays, images and bundled sets in; encoded arrays out.
 
 `load` reads a source into a `Dataset`, `split` divides its rows, `Encoding` turns features and target into the arrays a
 network trains on, and `batch_order` says in which order an epoch visits them.
@@ -8,6 +8,7 @@ from clearprop.data.bundled import bundled_names
 from clearprop.data.column_encoder import ColumnReport
 from clearprop.data.dataset import Dataset
 from clearprop.data.encoding import Encoding
+from clearprop.data.image_settings import ImageForm, ImageSettings
 from clearprop.data.loading import iter_tables, load
 from clearprop.data.printable import printable
 from clearprop.data.splitting import batch_order, split
@@ -17,6 +18,8 @@ __all__ = [
     "ColumnReport",
     "Dataset",
     "Encoding",
+    "ImageForm",
+    "ImageSettings",
     "Table",
     "batch_order",
     "bundled_names",

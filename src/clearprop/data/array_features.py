@@ -11,6 +11,7 @@ from clearprop.data.dataset import Features
 from clearprop.data.printable import listed
 from clearprop.data.saved_state import SavedState
 from clearprop.data.statistics import statistics
+from clearprop.data.storage import blocks, empty, is_mapped
 from clearprop.data.table import Table
 from clearprop.errors import DataError
 
@@ -110,13 +111,15 @@ class ArrayFeatures:
         return self._standardised(array, dtype), unexpected
 
     def _pixels(self, array: Array, dtype: str) -> tuple[Array, tuple[str, ...]]:
-        scaled = np.divide(array, _PIXEL, dtype=dtype, casting="unsafe")
+        scaled = empty(array.shape, dtype, mapped=is_mapped(array))
+        for rows in blocks(array):
+            np.divide(array[rows], _PIXEL, out=scaled[rows], dtype=dtype, casting="unsafe")
         bright = array.dtype.kind == "f" and array.size and float(array.max()) <= 1
         note = "the pixels are at most 1, and training had bytes from 0 to 255: they look scaled already"
-        return np.ascontiguousarray(scaled), (note,) if bright else ()
+        return scaled, (note,) if bright else ()
 
     def _standardised(self, array: Array, dtype: str) -> Array:
-        encoded = np.empty((len(array), *self.shape), dtype=dtype)
+        encoded = empty((len(array), *self.shape), dtype, mapped=is_mapped(array))
         mean, scale = np.asarray(self.mean), np.asarray(self.scale)
         for start in range(0, len(array), _BLOCK):
             rows = slice(start, start + _BLOCK)

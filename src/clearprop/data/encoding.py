@@ -1,8 +1,8 @@
 """`Encoding`: what training learned about the raw data, so that a prediction sees the same numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from clearprop.data.array_features import ArrayFeatures
 from clearprop.data.column_encoder import ColumnReport
 from clearprop.data.columns import Array
 from clearprop.data.dataset import Features
+from clearprop.data.image_features import SCALINGS, ImageFeatures
+from clearprop.data.image_settings import ImageForm
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.table import Table
@@ -20,6 +22,10 @@ from clearprop.errors import DataError, SettingsError
 FORMAT_VERSION = 1
 _TASKS = ("auto", "classification", "regression")
 _DTYPES = ("float32", "float64")
+_AUTO = "auto"
+_EPSILON = 0.01
+
+Inputs: TypeAlias = TableFeatures | ArrayFeatures | ImageFeatures
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Encoding:
     Features of a table are encoded column by column: numbers standardised, booleans 0 and 1, words one-hot, dates as
     days and circles, missing values with an indicator (see `NumberColumn`, `BooleanColumn`, `CategoryColumn`,
     `DateColumn`); constant columns and identifiers are dropped, with a note. Features that are an array are scaled
-    (`ArrayFeatures`). Labels become class indices, numbers of a target are standardised.
+    (`ArrayFeatures`), or as images, where a way to scale those is chosen (`ImageFeatures`). Labels become class
+    indices, numbers of a target are standardised.
 
     What happens at prediction: columns are found by name, in any order; an absent one is a DataError, an extra
     one is ignored; a new category is encoded as none of the known ones; a missing value where training had none is
@@ -43,7 +50,7 @@ class Encoding:
         notes: what was decided when fitting, in words for the user.
     """
 
-    inputs: TableFeatures | ArrayFeatures
+    inputs: Inputs
     outputs: ClassTarget | NumberTarget
     target_name: str | tuple[str, ...] | None
     dtype: str
@@ -58,6 +65,9 @@ class Encoding:
         target_name: str | Sequence[str] | None = None,
         task: str = "auto",
         dtype: str = "float32",
+        scaling: str = _AUTO,
+        epsilon: float = _EPSILON,
+        form: ImageForm | None = None,
     ) -> "Encoding":
         """Return the encoding of a training part.
 
@@ -68,13 +78,18 @@ class Encoding:
             task: "classification", "regression", or "auto": text, booleans and few different whole numbers are classes
                 (`guess_task` holds the exact rule); the notes say what was chosen and why.
             dtype: "float32" or "float64".
+            scaling: how images are scaled: "pixels", "whole", "channel", "pixel", "pca" or "zca" (`ImageFeatures`);
+                "auto" is "pixels" for image files, and for other arrays what `ArrayFeatures` finds.
+            epsilon: for "pca" and "zca".
+            form: how files became the images (`Dataset.form`); it is kept, so that a prediction can read files.
 
         Raises:
             DataError: features or target cannot be learned from; the message names row and column.
-            SettingsError: `task` or `dtype` is not one of the above.
+            SettingsError: `task`, `dtype`, `scaling` or `epsilon` is not one of the above.
         """
         _check_choice("task", task, _TASKS)
         _check_choice("dtype", dtype, _DTYPES)
+        _check_choice("scaling", scaling, (_AUTO, *SCALINGS))
         values = np.asarray(target)
         if values.ndim == 0 or len(values) != len(features):
             raise DataError(f"{len(features)} rows of features and a target of shape {values.shape}: expected as many")
@@ -84,7 +99,11 @@ class Encoding:
             values = values[:, 0]
         name = target_name if isinstance(target_name, str) or target_name is None else tuple(target_name)
         outputs, note = _fit_target(values, _where(name), task)
-        inputs = TableFeatures.fit(features) if isinstance(features, Table) else ArrayFeatures.fit(features)
+        inputs: Inputs
+        if scaling != _AUTO or form is not None:
+            inputs = ImageFeatures.fit(features, "pixels" if scaling == _AUTO else scaling, epsilon, form)
+        else:
+            inputs = TableFeatures.fit(features) if isinstance(features, Table) else ArrayFeatures.fit(features)
         return cls(inputs, outputs, name, dtype, (note, *inputs.notes()))
 
     @property
@@ -106,6 +125,16 @@ class Encoding:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one encoded sample."""
         return self.inputs.shape
+
+    @property
+    def form(self) -> ImageForm | None:
+        """How image files become the arrays of training; None if it had none."""
+        return self.inputs.source if isinstance(self.inputs, ImageFeatures) else None
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """What the encoding holds beside its JSON values, by name: means, scales and matrices of images."""
+        return self.inputs.arrays if isinstance(self.inputs, ImageFeatures) else {}
 
     def features(self, features: Features) -> Array:
         """Return features encoded: (n, *input_shape), C-contiguous, of the encoding's dtype.
@@ -147,7 +176,7 @@ class Encoding:
         return self.inputs.reports()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the encoding as JSON values; floats survive exactly."""
+        """Return the encoding as JSON values, without its `arrays`; floats survive exactly."""
         name = list(self.target_name) if isinstance(self.target_name, tuple) else self.target_name
         return {
             "version": FORMAT_VERSION,
@@ -159,8 +188,8 @@ class Encoding:
         }
 
     @classmethod
-    def from_dict(cls, content: object) -> "Encoding":
-        """Read what `to_dict` gave, through JSON or not.
+    def from_dict(cls, content: object, arrays: Mapping[str, Array] | None = None) -> "Encoding":
+        """Read what `to_dict` and `arrays` gave, the former through JSON or not.
 
         Raises FileFormatError, naming the field, for anything else: foreign, damaged, or of a newer version.
         """
@@ -169,7 +198,7 @@ class Encoding:
         state.require(state.count("version") == FORMAT_VERSION, f"version {FORMAT_VERSION}")
         name = state.raw("target_name")
         return cls(
-            _inputs_from_dict(state.raw("inputs")),
+            _inputs_from_dict(state.raw("inputs"), dict(arrays or {})),
             target_from_dict(state.raw("outputs")),
             None
             if name is None
@@ -181,8 +210,10 @@ class Encoding:
         )
 
 
-def _inputs_from_dict(content: object) -> TableFeatures | ArrayFeatures:
+def _inputs_from_dict(content: object, arrays: dict[str, Array]) -> Inputs:
     form = content.get("form") if isinstance(content, dict) else None
+    if form == ImageFeatures.form:
+        return ImageFeatures.from_dict(content, arrays)
     return TableFeatures.from_dict(content) if form == TableFeatures.form else ArrayFeatures.from_dict(content)
 
 
@@ -199,6 +230,6 @@ def _where(name: str | tuple[str, ...] | None) -> str:
     return f"the target {listed([name] if isinstance(name, str) else name)}"
 
 
-def _check_choice(setting: Literal["task", "dtype"], value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(setting: Literal["task", "dtype", "scaling"], value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingsError(f"{setting} is {quoted(value)}: expected one of {', '.join(choices)}")

@@ -1,6 +1,7 @@
 """`load`: whatever holds data in, a `Dataset` out; `iter_tables`: the same for tables larger than memory."""
 
 import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,15 @@ import numpy as np
 from clearprop.data.bundled import bundled_names, load_bundled
 from clearprop.data.columns import Array, canonical, kind_of
 from clearprop.data.dataset import Dataset, Features
+from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.fingerprints import array_fingerprint, table_fingerprint
 from clearprop.data.frames import array_from_series, is_frame, is_series, table_from_columns, table_from_frame
+from clearprop.data.image_settings import ImageSettings
 from clearprop.data.printable import listed, printable, quoted
 from clearprop.data.read_arrays import read_npy, read_npz
 from clearprop.data.read_csv import read_csv, stream_csv
 from clearprop.data.read_idx import is_idx, labels_beside, read_idx
+from clearprop.data.read_images import read_image, read_image_folder
 from clearprop.data.read_parquet import read_parquet, stream_parquet
 from clearprop.data.source_file import checked_path, fingerprint, head
 from clearprop.data.table import Table
@@ -25,6 +29,7 @@ from clearprop.errors import DataError, SettingsError
 
 _FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
 _TARGET_KEYS = ("y", "target", "targets", "labels", "label", "y_train")
+_TEST_FEATURE_KEYS, _TEST_TARGET_KEYS = ("x_test", "X_test"), ("y_test",)
 _PARQUET = (".parquet", ".pq")
 
 
@@ -36,6 +41,7 @@ class _Options:
     encoding: str | None
     header: bool | None
     require_target: bool
+    images: ImageSettings
 
 
 def load(
@@ -47,14 +53,17 @@ def load(
     encoding: str | None = None,
     header: bool | None = None,
     require_target: bool = True,
+    images: ImageSettings | None = None,
 ) -> Dataset:
-    """Read data from a file, a bundled set, a data frame or arrays.
+    """Read data from a file, a folder of images, a bundled set, a data frame or arrays.
 
     Args:
         source: one of
             a name of `bundled_names()`;
             a path to .csv, .tsv, .txt, .data, .parquet, .npz, .npy or an IDX file, text and IDX with or without .gz
             (write ./iris for a file that has the name of a bundled set);
+            a folder of images by class, folder/CLASS/image.png, or folder/train/CLASS/image.png with test and
+            validation beside train (needs Pillow: `clearprop[images]`);
             a data frame of pandas, polars or pyarrow;
             a pair (X, y) of arrays, frames or series, or an array X alone;
             a dictionary of arrays: columns if all are one-dimensional, else like a .npz file.
@@ -65,7 +74,9 @@ def load(
         data_dir: the folder that holds the files of a bundled set (Fashion-MNIST).
         delimiter, encoding, header: of a text file; detected if None.
         require_target: whether having no target is an error; False is for data to predict on. A target column
-            that is there is then still taken out of the features.
+            that is there is then still taken out of the features. Of a folder, it takes the images anywhere in it;
+            and of a path, a single image.
+        images: how images are read: their size, colours, layout, what is done about bad files.
 
     Returns:
         The data as it was read, not encoded; its notes say what was detected.
@@ -75,7 +86,12 @@ def load(
         SettingsError: an option has a value that is not allowed.
     """
     folder = None if data_dir is None else Path(data_dir)
-    options = _Options(target, folder, delimiter, encoding, header, require_target)
+    options = _Options(target, folder, delimiter, encoding, header, require_target, images or ImageSettings())
+    dataset = _loaded(source, options)
+    return _channels_last(dataset) if options.images.layout == "NCHW" else dataset
+
+
+def _loaded(source: Any, options: _Options) -> Dataset:
     if isinstance(source, str | Path):
         return _load_path(source, options)
     if isinstance(source, Table):
@@ -86,7 +102,17 @@ def load(
         return _from_table(table_from_frame(source), "data frame", options)
     if isinstance(source, tuple) and len(source) == 2:
         return _from_pair(source[0], source[1], options)
-    return _from_pair(source, target, options)
+    return _from_pair(source, options.target, options)
+
+
+def _channels_last(dataset: Dataset) -> Dataset:
+    """Bring arrays of images that have their channels first to the layout of the others."""
+    if isinstance(dataset.features, Table) or dataset.features.ndim != 4 or dataset.form is not None:
+        raise DataError(f"{dataset.name}: the layout NCHW is one of arrays (n, channels, height, width)")
+    test = dataset.test
+    if test is not None and not isinstance(test[0], Table):
+        test = (np.moveaxis(test[0], 1, -1), test[1])
+    return replace(dataset, features=np.moveaxis(dataset.features, 1, -1), test=test)
 
 
 def iter_tables(
@@ -133,6 +159,8 @@ def _load_path(source: str | Path, options: _Options) -> Dataset:
                 f"the target of {source} is {quoted(found.target_name)}, not {quoted(options.target)}; leave it out"
             )
         return found
+    if os.path.isdir(source):  # False for names that no file can have, too
+        return read_image_folder(Path(source), options.images, labelled=options.require_target)
     path = _existing(source)
     return _reader(path)(path, options)
 
@@ -165,6 +193,8 @@ def _reader(path: Path) -> Callable[[Path, _Options], Dataset]:
         return _load_npy
     if suffix in _PARQUET:
         return _load_parquet
+    if suffix in SUFFIXES:
+        return _load_image
     if "idx" in suffix or path.name.removesuffix(".gz").endswith("-ubyte") or is_idx(head(path, 4)):
         return _load_idx
     return _load_csv
@@ -210,6 +240,12 @@ def _load_idx(path: Path, options: _Options) -> Dataset:
     return replace(dataset, notes=notes, fingerprint=fingerprint(path, labels))
 
 
+def _load_image(path: Path, options: _Options) -> Dataset:
+    if options.require_target:
+        raise DataError(f"{printable(path.name)} is one image: name a folder of them by class, folder/CLASS/image.png")
+    return read_image(path, options.images)
+
+
 def _without_target(features: Array, label: str, options: _Options, digest: str) -> Dataset:
     if options.require_target:
         raise DataError(f"{label} holds features but no labels: give the file of the labels as target (--target)")
@@ -246,11 +282,18 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
             raise DataError(f"{name} has no array {quoted(wanted)} for the target; there are {listed(tuple(arrays))}")
         return Dataset(name, _features(arrays[features], name), None, fingerprint=array_fingerprint(arrays))
     notes: tuple[str, ...] = (f"features {quoted(features)}, target {quoted(target)}",)
-    unused = [key for key in arrays if key not in (features, target)]
+    dataset = _from_arrays(arrays[features], arrays[target], name)
+    keys = [_key(arrays, usual, None) for usual in (_TEST_FEATURE_KEYS, _TEST_TARGET_KEYS)]
+    test = None
+    if keys[0] is not None and keys[1] is not None:
+        held = _from_arrays(arrays[keys[0]], arrays[keys[1]], name)
+        test = (held.features, held.target) if held.target is not None else None
+        notes += (f"test part: {listed([key for key in keys if key])}",)
+    used = (features, target, *(keys if test is not None else ()))
+    unused = [key for key in arrays if key not in used]
     if unused:
         notes += (f"not used: {listed(unused)}",)
-    dataset = _from_arrays(arrays[features], arrays[target], name)
-    return replace(dataset, target_name=target, notes=notes)
+    return replace(dataset, target_name=target, test=test, notes=notes)
 
 
 def _key(arrays: Mapping[str, Array], usual: tuple[str, ...], given: Any) -> str | None:

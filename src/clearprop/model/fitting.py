@@ -11,6 +11,7 @@ import numpy as np
 
 from clearprop.compile import choose_backend, compile_program, compile_step
 from clearprop.data import Encoding, split
+from clearprop.data.storage import take_rows
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.ir import Program
@@ -93,7 +94,7 @@ def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:
 
 
 def _rows(features: Any, rows: Array) -> Any:
-    return features.take(rows) if is_table(features) else features[rows]
+    return features.take(rows) if is_table(features) else take_rows(features, rows)
 
 
 def make_training(

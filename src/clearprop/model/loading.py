@@ -14,7 +14,7 @@ from clearprop.files import read_arrays
 from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
-from clearprop.model.saving import PARTS
+from clearprop.model.saving import ENCODING, PARTS
 
 DESCRIBABLE = (
     nn.Layer,
@@ -46,7 +46,8 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         parts = {part: build(description[part], known) for part in PARTS}
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
-            model.encoding = Encoding.from_dict(description["encoding"])
+            own = {name.removeprefix(ENCODING): arrays[name] for name in arrays if name.startswith(ENCODING)}
+            model.encoding = Encoding.from_dict(description["encoding"], own)
         fitted = description.get("fitted", {})
         target = fitted.get("target")
         model.target = None if target is None else Type(target["dtype"], (Batch(), *target["shape"]))
@@ -57,6 +58,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(ENCODING)}
     _check_arrays(path, model, arrays)
     model.parameters = {name: arrays[name] for name in model.parameters}
     return model

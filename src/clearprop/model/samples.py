@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data import Encoding, Table, load
+from clearprop.data.storage import converted
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
 
@@ -43,18 +44,16 @@ def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
         array = np.asarray(features)
         if array.dtype.kind == "c":
             raise TypeError("they are complex")
-        converted = array
-        if array.dtype != dtype or not array.flags.c_contiguous:
-            with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
-                converted = np.ascontiguousarray(array, dtype=dtype)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
+            numbers = converted(array, dtype)
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
-    if array.dtype.kind not in "biuf" or converted.ndim < 2:
+    if array.dtype.kind not in "biuf" or numbers.ndim < 2:
         raise DataError(
             f"the features must be numbers with a row for each sample, (n, ...), "
             f"received {array.dtype} of shape {array.shape}"
         )
-    return _finite(converted, "features")
+    return _finite(numbers, "features")
 
 
 def check_samples(x: Array, shape: tuple[int, ...]) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PARTS = ("network", "loss", "optimizer", "schedule", "dtype", "seed", "frozen")
 """The attributes of a model that decide, with its parameters, what it computes and how it trains."""
 
+ENCODING = "encoding:"
+"""What the names of the encoding's arrays begin with; no parameter has a colon in its name."""
+
 
 def save(model: Model, path: str | Path, estimator: Any = None) -> None:
     """Write a model to a file: its parameters, what it is made of, and how raw tables are encoded.
@@ -35,4 +38,5 @@ def save(model: Model, path: str | Path, estimator: Any = None) -> None:
     description["fitted"] = {"target": target, "weighted": model.weighted}
     if estimator is not None:
         description["estimator"] = estimator
-    write_arrays(Path(path), "model", model.parameters, description)
+    arrays = {} if model.encoding is None else {ENCODING + name: a for name, a in model.encoding.arrays.items()}
+    write_arrays(Path(path), "model", model.parameters | arrays, description)
