@@ -14,7 +14,7 @@ from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
 from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
-from clearprop.nn import ACTIVATIONS
+from clearprop.nn import ACTIVATIONS, INITIALIZERS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
 from clearprop.settings import Allowed, field, flag, limits, word
 from clearprop.train import PARAMETERS
@@ -87,6 +87,8 @@ TABLE_LOSSES = tuple(
     if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
 )
 """The losses that fit one output a class or a standardised target, which is what the command builds."""
+_OF_BIASES = ("class_prior", "target_mean")
+"""The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Choices:
 
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
     activation: str = field(word(*ACTIVATIONS), "relu")
+    weights: str = field(word("auto", *(name for name in INITIALIZERS if name not in _OF_BIASES)), "auto")
+    output_bias: str = field(word("zeros", "class_prior"), "zeros")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
     lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
     epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
@@ -181,7 +185,7 @@ def _moved(source: Source, data: str) -> Source:
     return Source(data, source.target, source.data_dir, source.delimiter, source.encoding, source.no_header)
 
 
-_UNWRITTEN = {"backend": "reference"}
+_UNWRITTEN = {"backend": "reference", "weights": "auto", "output_bias": "zeros"}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 
