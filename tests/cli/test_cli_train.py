@@ -7,6 +7,7 @@ import pytest
 
 from clearprop.cli.choices import TABLE_LOSSES, Choices
 from clearprop.cli.defaults import complete
+from clearprop.data import load as load_data
 from clearprop.model import load
 from clearprop.nn import ACTIVATIONS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
@@ -178,6 +179,19 @@ def test_losses_and_activations_of_the_catalogue(call, tmp_path, quick, name, lo
     model = load(tmp_path / "run")
     assert type(model.loss).__name__.lower() == loss
     assert model.network.layers[0].activation == activation
+
+
+def test_initialisers_of_the_catalogue_see_the_training_part(call, tmp_path):
+    """At a rate of next to nothing the parameters are those that training starts from."""
+    still = ("--optimizer", "sgd", "--lr", "1e-30", "--l2", "0", "--epochs", "1", "--test", "0")
+    call("train", "breast-cancer", *still, "--weights", "lsuv", "--output-bias", "class_prior", "--out", "run")
+    model, data = load(tmp_path / "run"), load_data("breast-cancer")
+    z = model.encoding.features(data.features) @ model.parameters["dense1.W"]
+    assert z.std() == pytest.approx(1.0, rel=1e-5)
+    counts = np.unique(data.target, return_counts=True)[1] + 1
+    np.testing.assert_allclose(model.parameters["dense2.b"], np.log(counts / counts.sum()), rtol=1e-5)
+    refused = call("train", "diabetes", *still, "--output-bias", "class_prior", status=2)
+    assert "--output-bias class_prior" in refused.stderr
 
 
 @pytest.mark.parametrize(

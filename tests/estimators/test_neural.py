@@ -29,6 +29,12 @@ def test_a_fit_is_that_of_the_model_with_the_same_settings():
     np.testing.assert_array_equal(ours.predict(X), model.predict(X)[:, 0])
 
 
+def test_initialisers_that_look_at_the_data_see_it():
+    network = [cp.Dense(7, "relu", weights="lsuv")]
+    fitted = cp.NeuralRegressor(network=network, epochs=1, optimizer=cp.SGD(0.0), random_state=0).fit(X, Y)
+    assert (X @ fitted.model_.parameters["dense1.W"]).std() == pytest.approx(1.0, rel=1e-9)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
 @pytest.mark.parametrize("labels", [NAMES, NAMES == "setosa"], ids=["three", "two"])
 def test_classifier(loss, labels):

@@ -16,7 +16,7 @@ from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
 from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
-from clearprop.nn import ACTIVATIONS, AUGMENTATIONS
+from clearprop.nn import ACTIVATIONS, AUGMENTATIONS, INITIALIZERS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
 from clearprop.settings import Allowed, field, flag, limits, number, word
 from clearprop.train import PARAMETERS
@@ -127,6 +127,8 @@ TABLE_LOSSES = tuple(
     if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
 )
 """The losses that fit one output a class or a standardised target, which is what the command builds."""
+_OF_BIASES = ("class_prior", "target_mean")
+"""The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Choices:
 
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
     activation: str = field(word(*ACTIVATIONS), "relu")
+    weights: str = field(word("auto", *(name for name in INITIALIZERS if name not in _OF_BIASES)), "auto")
+    output_bias: str = field(word("zeros", "class_prior"), "zeros")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
     lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
     epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
@@ -220,7 +224,9 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_UNWRITTEN = {"backend": "reference"} | {name: getattr(Choices, name) for name in ("scaling", "epsilon", "augment")}
+_UNWRITTEN = {"backend": "reference"} | {
+    name: getattr(Choices, name) for name in ("scaling", "epsilon", "augment", "weights", "output_bias")
+}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 

@@ -62,8 +62,10 @@ def complete(choices: Choices, task: str, samples: int) -> Choices:
         samples: the number of rows, the test part left out.
 
     Raises:
-        SettingsError: the loss or a metric does not fit the task.
+        SettingsError: the loss, a metric or an initialiser does not fit the task.
     """
+    if choices.output_bias == "class_prior" and task != "classification":
+        raise SettingsError(f"--output-bias class_prior starts from how frequent each class is, and {task} has none")
     size = sized(samples)
     names = ("layers", "epochs", "batch_size", "l2", "lr", "validation", "schedule")
     usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}

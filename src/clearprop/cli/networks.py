@@ -48,11 +48,12 @@ def _dense(encoding: Encoding, choices: Choices) -> list[Layer]:
     penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
     layers: list[Layer] = [Flatten()] if len(encoding.input_shape) > 1 else []
     for width in choices.layers or ():
-        layers.append(Dense(width, choices.activation, penalty=penalty))
+        layers.append(Dense(width, choices.activation, weights=choices.weights, penalty=penalty))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
     binary = issubclass(LOSSES[choices.loss], BinaryLoss)
-    return [*layers, Dense(1 if binary else encoding.n_outputs, penalty=penalty)]
+    units = 1 if binary else encoding.n_outputs
+    return [*layers, Dense(units, weights=choices.weights, biases=choices.output_bias, penalty=penalty)]
 
 
 def _augmentation(encoding: Encoding, choices: Choices, train: Table | Array) -> list[Layer]:

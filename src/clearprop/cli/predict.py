@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import itertools
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import click
 import numpy as np
@@ -23,6 +21,7 @@ from clearprop.cli.output import note
 from clearprop.data import Encoding, Table, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
+from clearprop.files import replacing
 from clearprop.model import Model, load
 
 _ROWS = 65536
@@ -96,7 +95,7 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
-def _write(file: TextIO, model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
+def _write(file: IO[str], model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
     writer = csv.writer(file, lineterminator="\n")
     clean = printable if file.isatty() else str
     told: set[str] = set()
@@ -141,21 +140,10 @@ def _number(value: float) -> str:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
+def _opened(output: Path | None) -> Iterator[IO[str]]:
     """Open stdout, or a file that takes its place only when it is complete."""
     if output is None:
         yield sys.stdout
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, output)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(output, "w", encoding="utf-8", newline="") as file:
+        yield file

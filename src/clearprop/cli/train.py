@@ -60,6 +60,8 @@ def _sizes() -> str:
 @click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
 @_option("--layers", Widths(), metavar="N,N", help='Widths of the hidden layers, or "none".  [default: by size]')
 @_option("--activation")
+@_option("--weights", help="How weights start; auto suits the activation, lsuv looks at the data.")
+@_option("--output-bias", help="How the output's biases start; class_prior from how frequent each class is.")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
 @_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")

@@ -74,10 +74,7 @@ def prepare(
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
     if is_table(features) and model.encoding is None:
         model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
-    new = not model.parameters
     train = model.samples(features, target)
-    if new:
-        start_from_data(model, train.x, train.y)
     weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
     validation = None if validation_data is None else model.samples(*validation_data)
     return dataclasses.replace(train, weight=weight), validation
@@ -109,6 +106,9 @@ def make_training(
     model.target, model.weighted = given_type(train.y, model.dtype), train.weight is not None
     file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
     resumed = _resumed(model, file) if resume else None
+    if resumed is None:
+        start_from_data(model, train.x, train.y)
+    model.fresh = frozenset()
     if isinstance(model.optimizer, WholeBatch):
         signature = model.signature(model.target, model.weighted)
         task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)

@@ -54,6 +54,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model.weighted = bool(fitted.get("weighted", False))
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
+            model.fresh = model.fresh.intersection(fitted.get("fresh", ()))
     except FileFormatError:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:

@@ -77,6 +77,7 @@ class Model:
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
         averages: the names of those that are running averages (of `BatchNorm`), which the optimiser leaves alone.
+        fresh: the names of those that are as `init` made them, which initialisers that look at the data may still fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
         target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
 
@@ -110,6 +111,7 @@ class Model:
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
         self.averages: tuple[str, ...] = ()
+        self.fresh: frozenset[str] = frozenset()
         self.encoding: Encoding | None = None
         self.target: Type | None = None
         self.weighted = False
@@ -131,6 +133,7 @@ class Model:
         first = self.network.init(Key(self.seed), tuple(sample_shape))
         self.sample_shape = tuple(int(str(dim)) for dim in sample_shape)
         self.parameters = {name: array.astype(self.dtype) for name, array in first.items()}
+        self.fresh = frozenset(first)
         self._executables.clear()
         self.averages = self._traced(running_averages)
 
@@ -148,6 +151,7 @@ class Model:
             if array.shape != self.parameters[name].shape:
                 raise SettingsError(f"{name} has shape {self.parameters[name].shape}, received {array.shape}")
             self.parameters[name] = array
+            self.fresh -= {name}
 
     @property
     def trainable(self) -> tuple[str, ...]:
@@ -176,7 +180,7 @@ class Model:
         checkpoint_steps: int | None = None,
         checkpoint_seconds: float = 10.0,
     ) -> History:
-        """Train on samples; a new model gets its parameters here, another goes on from those it has.
+        """Train on samples; a new model gets its parameters here, a trained one goes on from those it has.
 
         Args:
             features: an array (n, ...), or a table (pandas, polars, a mapping of columns), which is encoded with
@@ -210,14 +214,14 @@ class Model:
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         if folder is not None and not resume:
             folder.check_unused()
-        before = (self.encoding, self.sample_shape, self.parameters)
+        before = dict(vars(self))
         try:
             train, validation = prepare(
                 self, features, target, validation_split, validation_data, sample_weight, class_weight
             )
             training = make_training(self, train, validation, settings, folder, resume)
         except BaseException:
-            self.encoding, self.sample_shape, self.parameters = before
+            vars(self).update(before)
             self._executables.clear()
             raise
         training.listeners += [*listeners, *([shown] if shown else [])]
