@@ -197,6 +197,17 @@ def test_without_a_scorer_it_is_minus_the_validation_loss():
     assert cp.NeuralClassifier(epochs=1).fit(IRIS, NAMES).validation_scores_ is None
 
 
+def test_a_validation_set_may_have_weights():
+    weight = np.random.default_rng(0).uniform(size=len(X) - 300)
+    fitted = cp.NeuralRegressor(epochs=2, random_state=0, scoring="r2")
+    fitted.fit(X[:300], Y[:300], X_val=X[300:], y_val=Y[300:], sample_weight_val=weight)
+    assert fitted.validation_scores_[-1] == pytest.approx(
+        r2_score(Y[300:], fitted.predict(X[300:]), sample_weight=weight)
+    )
+    error = np.square(fitted.predict(X[300:]) - Y[300:])
+    assert fitted.history_["val_loss"][-1] == pytest.approx(np.average(error, weights=weight))
+
+
 def test_what_a_scorer_raises_is_raised():
     def broken(estimator, features, target):
         raise RuntimeError("no score today")

@@ -62,10 +62,21 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
     _usual_loss: ClassVar[str] = "cross_entropy"
     class_weight: Mapping[Any, float] | str | None = None
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralClassifier:
-        """Train on samples X (n, features) with labels y (n,), validated on X_val and y_val where they are given."""
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> NeuralClassifier:
+        """Train on samples X (n, features) with labels y (n,), validated on X_val and y_val where they are given.
+
+        `class_weight` is for training alone; `sample_weight` weighs the part that is held out too.
+        """
         self._begin()
-        given = None if X_val is None else (X_val, y_val)
+        given = None if X_val is None else (X_val, y_val, sample_weight_val)
         train, held_out = self._parts(X, y, sample_weight, given)
         X, y = self._validated(train[0], train[1], reset=True)
         check_classification_targets(y)
@@ -149,10 +160,18 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
         n_iter_: the number of epochs.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralRegressor:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> NeuralRegressor:
         """Train on samples X (n, features) with numbers y (n,) or (n, outputs)."""
         self._begin()
-        given = None if X_val is None else (X_val, y_val)
+        given = None if X_val is None else (X_val, y_val, sample_weight_val)
         train, held_out = self._parts(X, y, sample_weight, given)
         X, y = self._validated(train[0], train[1], reset=True, multi_output=True, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:

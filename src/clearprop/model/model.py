@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,7 +166,7 @@ class Model:
         batch_size: int = 32,
         steps: int | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         metrics: Sequence[str] = (),
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | str | None = None,
@@ -188,10 +187,10 @@ class Model:
             target: class indices, values, or (with a table) raw labels.
             epochs, batch_size, steps, shuffle: see `FitSettings`.
             validation_split: the part of the samples, from 0 to 1, that is held out for validation (by class).
-            validation_data: validation features and target, instead.
+            validation_data: validation features and target, and a weight for each sample if they have any, instead.
             metrics: names of scikit-learn's metrics, recorded each epoch in the inference form.
-            sample_weight: a weight for each sample.
-            class_weight: a weight for each class index, or "balanced".
+            sample_weight: a weight for each sample: its share in the loss and in metrics, held out or not.
+            class_weight: a weight for each class index, or "balanced", in the loss of training alone.
             early_stopping: when to stop before the last epoch, or the quantity to watch.
             listeners: functions that are called with each event.
             progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
@@ -280,11 +279,9 @@ class Model:
     ) -> dict[str, float]:
         """Return the mean loss, and metrics by scikit-learn's names, in the inference form.
 
-        The loss is in the units of training; metrics are in the units of the given target.
+        The loss is in the units of training; metrics are in the units of the given target. Both are weighted.
         """
-        samples = self.samples(features, target)
-        weight = sample_weights(len(samples), samples.y, sample_weight, None, self.dtype)
-        samples = dataclasses.replace(samples, weight=weight)
+        samples = self.samples(features, target, sample_weight)
         loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
         return {"loss": loss} | measure((metrics,) if isinstance(metrics, str) else metrics, samples, prediction)
 
@@ -316,8 +313,8 @@ class Model:
         y = self.loss.usual_target(self.output_type()) if self.target is None else self.target
         return self.step_programs(y, self.weighted)
 
-    def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
-        """Return encoded samples, of the types that the network and the loss take.
+    def samples(self, features: Any, target: Any, sample_weight: Any = None, class_weight: Any = None) -> Samples:
+        """Return encoded samples, of the types that the network and the loss take; weights as `fit` takes them.
 
         Raises:
             DataError: they are not numbers, not finite, or not as many targets as samples.
@@ -335,7 +332,8 @@ class Model:
         fitted = fit_target(y, wanted, output)
         check_target(self.loss, fitted)
         decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
-        return Samples(x, fitted, weight, decode, self.loss.point)
+        weights = [sample_weights(len(x), fitted, sample_weight, each, self.dtype) for each in (class_weight, None)]
+        return Samples(x, fitted, weights[0], decode, self.loss.point, weights[1])
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""

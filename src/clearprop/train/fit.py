@@ -36,9 +36,10 @@ _CUT_SHORT = ("interrupted", "terminated", "diverged")
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded samples: x (n, ...), y, and a weight each or None.
+    """Encoded samples: x (n, ...), y, and a weight each in the cost, or None.
 
-    `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y.
+    `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
+    `metric_weight` is the weight of each sample there.
     """
 
     x: Array
@@ -46,6 +47,7 @@ class Samples:
     weight: Array | None = None
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
+    metric_weight: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -264,4 +266,4 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
         return {}
     decode = samples.decode or (lambda values: values)
     point = prediction if samples.point is None else samples.point(prediction)
-    return compute(names, decode(samples.y), decode(point))
+    return compute(names, decode(samples.y), decode(point), samples.metric_weight)
