@@ -14,7 +14,7 @@ from clearprop.data.image_features import SCALINGS
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
-from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.losses import LOSSES, CrossEntropy, DistributionLoss, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
 from clearprop.nn import ACTIVATIONS, AUGMENTATIONS, INITIALIZERS
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
@@ -124,9 +124,9 @@ _AUGMENT = Allowed(
 TABLE_LOSSES = tuple(
     name
     for name, kind in LOSSES.items()
-    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, DistributionLoss)) and kind is not Poisson
 )
-"""The losses that fit one output a class or a standardised target, which is what the command builds."""
+"""The losses that fit one output a class, or a standardised target, which is what the command builds."""
 _OF_BIASES = ("class_prior", "target_mean")
 """The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 

@@ -52,7 +52,7 @@ def _dense(encoding: Encoding, choices: Choices) -> list[Layer]:
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
     binary = issubclass(LOSSES[choices.loss], BinaryLoss)
-    units = 1 if binary else encoding.n_outputs
+    units = 1 if binary else LOSSES[choices.loss]().outputs_for(encoding.n_outputs)
     return [*layers, Dense(units, weights=choices.weights, biases=choices.output_bias, penalty=penalty)]
 
 

@@ -264,6 +264,8 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     names = tuple(names)
     if not names:
         return {}
-    decode = samples.decode or (lambda values: values)
     point = prediction if samples.point is None else samples.point(prediction)
-    return compute(names, decode(samples.y), decode(point), samples.metric_weight)
+    pair = (samples.y, point)
+    if samples.decode is not None:
+        pair = (samples.decode(samples.y.reshape(len(samples), -1)), samples.decode(point))
+    return compute(names, *pair, samples.metric_weight)
