@@ -15,9 +15,10 @@ from clearprop.data.printable import printable
 from clearprop.data.splitting import batch_order, split
 from clearprop.data.table import Table
 from clearprop.data.text import Text, next_token_windows, read_text, split_by_position, text_figures
-from clearprop.data.text_encoding import TextEncoding
+from clearprop.data.text_encoding import LEVELS, TextEncoding
 
 __all__ = [
+    "LEVELS",
     "AnyEncoding",
     "ColumnReport",
     "Dataset",

@@ -52,9 +52,7 @@ class TextEncoding:
     task: ClassVar[Task] = "classification"
 
     @classmethod
-    def fit(
-        cls, text: str, *, level: str = "char", most: int | None = None, dtype: str = "float32"
-    ) -> "TextEncoding":
+    def fit(cls, text: str, *, level: str = "char", most: int | None = None, dtype: str = "float32") -> "TextEncoding":
         """Return the encoding of a training part.
 
         Args:

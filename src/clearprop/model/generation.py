@@ -67,9 +67,7 @@ class TextGenerator:
             self.probability = outputs["probability"]
         return self.probability
 
-    def write(
-        self, length: int, *, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
-    ) -> Iterator[str]:
+    def write(self, length: int, *, temperature: float = 1.0, top_k: int | None = None, seed: int = 0) -> Iterator[str]:
         """Draw tokens one after another and yield the text of each; see `generate`."""
         numbers = _uniform(seed)
         for _ in range(length):
@@ -118,9 +116,10 @@ def _draw(probability: Array, top_k: int | None, uniform: float) -> int:
     """Return a token by the inverse of the cumulative probability, of the top k alone."""
     if top_k is not None and top_k < len(probability):
         probability[probability.argpartition(-top_k)[:-top_k]] = 0
-    cumulative = probability.cumsum(dtype=np.float64)
-    place = int(cumulative.searchsorted(uniform * cumulative[-1], side="right"))
-    return place if place < len(probability) and probability[place] > 0 else int(probability.argmax())
+    cumulative = probability.cumsum()
+    drawn = cumulative.dtype.type(uniform * cumulative.item(-1))
+    place = int(cumulative.searchsorted(drawn, side="right"))
+    return place if place < len(cumulative) and probability[place] > 0 else int(probability.argmax())
 
 
 def _uniform(seed: int) -> Iterator[float]:
