@@ -104,7 +104,7 @@ def text_figures(loss: float, characters_per_token: float = 1.0) -> dict[str, fl
     """Return what a cross-entropy (in nats a token) says of a text.
 
     The perplexity is exp(loss), the number of equally likely tokens that would be as hard to tell; bits a character
-    are loss / ln 2 / characters a token, and do not depend on what a token is.
+    are loss / ln 2 / characters a token, and do not depend on what a token is (but an unknown one costs too little).
     """
     perplexity = math.exp(min(loss, 700.0))
     return {"perplexity": perplexity, "bits_per_character": loss / math.log(2) / characters_per_token}
