@@ -1,5 +1,7 @@
 """Writing text: the same probabilities as reading it at once, draws by the seed, what cannot write."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -63,10 +65,10 @@ def test_the_likeliest():
     model = model_of()
     likeliest = {token: np.argsort(-TextGenerator(model).read([token])[1:])[:2] + 1 for token in range(1, 7)}
     written = model.encoding.tokens("".join(generate(model, "n", 200, top_k=2, seed=5)))
-    assert all(after in likeliest[before] for before, after in zip(written[:-1], written[1:], strict=True))
+    assert all(after in likeliest[before] for before, after in itertools.pairwise(written))
     assert len(set(written.tolist())) > 1
     greedy = model.encoding.tokens("".join(generate(model, "n", 10, temperature=0)))
-    assert all(after == likeliest[before][0] for before, after in zip(greedy[:-1], greedy[1:], strict=True))
+    assert all(after == likeliest[before][0] for before, after in itertools.pairwise(greedy))
 
 
 def test_the_seed_decides():

@@ -11,7 +11,7 @@ from clearprop.compile import choose_backend
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
 from clearprop.errors import SettingsError
 from clearprop.model import Model
-from clearprop.nn import Dense, Dropout, Embedding, Layer
+from clearprop.nn import Dense, Dropout, Embedding, Layer, Normal
 from clearprop.optim import WHOLE_BATCH
 
 _MOST_WORDS = 20_000
@@ -94,7 +94,7 @@ def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:
 def _network(encoding: TextEncoding, choices: Choices) -> list[Layer]:
     units = choices.units or 1
     cell = CELLS[choices.cell or ""]
-    layers: list[Layer] = [Embedding(encoding.n_outputs, units)]
+    layers: list[Layer] = [Embedding(encoding.n_outputs, units, weights=Normal(1.0))]  # 0.05 learns more slowly
     for _ in range(choices.depth or 1):
         layers.append(cell(units, outputs="all"))
         if choices.dropout:

@@ -12,6 +12,7 @@ from clearprop.data.encodings import AnyEncoding, encoding_from_dict
 from clearprop.data.image_settings import ImageForm, ImageSettings
 from clearprop.data.loading import iter_tables, load
 from clearprop.data.printable import printable
+from clearprop.data.series import naive_forecast, series_windows
 from clearprop.data.splitting import batch_order, split
 from clearprop.data.table import Table
 from clearprop.data.text import Text, next_token_windows, read_text, split_by_position, text_figures
@@ -33,9 +34,11 @@ __all__ = [
     "encoding_from_dict",
     "iter_tables",
     "load",
+    "naive_forecast",
     "next_token_windows",
     "printable",
     "read_text",
+    "series_windows",
     "split",
     "split_by_position",
     "text_figures",

@@ -80,6 +80,11 @@ class TextEncoding:
         return len(self.vocabulary) + 1
 
     @property
+    def arrays(self) -> dict[str, Array]:
+        """What `to_dict` leaves to the file's arrays: nothing."""
+        return {}
+
+    @property
     def classes(self) -> Array:
         """The texts of the tokens, in order."""
         return np.array([_UNKNOWN_TEXT, *self.vocabulary])
