@@ -71,7 +71,7 @@ def _evaluate_text(
             "--metrics: a text has its own figures, loss, perplexity and bits a character: leave it out"
         )
     if data is None:
-        part, title = _test_part(run)
+        part, title = test_part(run)
     else:
         text = Source(data, **reading).load_text()
         part, title = text_part(encoding, text.text, (model.sample_shape or (1,))[0]), text.name
