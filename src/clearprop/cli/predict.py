@@ -18,7 +18,7 @@ from clearprop.cli.choices import Source
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
-from clearprop.data import Encoding, Table, iter_tables, printable
+from clearprop.data import Encoding, Table, TextEncoding, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
 from clearprop.files import replacing
@@ -66,6 +66,8 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
     model = load(run)
     model.backend = backend
     encoding = model.encoding
+    if isinstance(encoding, TextEncoding):
+        raise SettingsError(f"{run} was trained on text: `clearprop generate {run}` writes some")
     if encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
     if probabilities and encoding.classes is None:

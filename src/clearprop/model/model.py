@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Executable
 from clearprop.compile import DEFAULT_BACKEND, compile_program, explain, source_of
-from clearprop.data import Encoding
+from clearprop.data import AnyEncoding
 from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError
@@ -44,8 +44,7 @@ from clearprop.train import (
     build_prediction,
     build_step,
     copies,
-    evaluate,
-    measure,
+    evaluated,
     output_type,
     running_averages,
 )
@@ -111,7 +110,7 @@ class Model:
         self.parameters: dict[str, Array] = {}
         self.averages: tuple[str, ...] = ()
         self.fresh: frozenset[str] = frozenset()
-        self.encoding: Encoding | None = None
+        self.encoding: AnyEncoding | None = None
         self.target: Type | None = None
         self.weighted = False
         self._executables: dict[Any, Executable] = {}
@@ -282,8 +281,8 @@ class Model:
         The loss is in the units of training; metrics are in the units of the given target. Both are weighted.
         """
         samples = self.samples(features, target, sample_weight)
-        loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
-        return {"loss": loss} | measure((metrics,) if isinstance(metrics, str) else metrics, samples, prediction)
+        names = (metrics,) if isinstance(metrics, str) else metrics
+        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, names)
 
     def source(self) -> str:
         """Return the complete training step as a Python module that runs with NumPy alone.

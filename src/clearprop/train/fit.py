@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ from clearprop.train.state import Arrays, FitState, copies, write_checkpoint
 Array = np.ndarray[Any, Any]
 _CUT_SHORT = ("interrupted", "terminated", "diverged")
 """The ends at which the weights stay as they are, though another epoch's were better."""
+
+_MOST_ROWS, _MOST_NUMBERS = 4096, 1 << 24
+"""How many samples are evaluated at a time, and how many numbers their predictions hold, at most."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +183,8 @@ class Fit(ABC):
             _, prediction = evaluate(self.evaluation(), self.evaluated, self.train)
             record |= measure(self.settings.metrics, self.train, prediction)
         if self.validation is not None:
-            validated, prediction = evaluate(self.evaluation(), self.evaluated, self.validation)
-            metrics = measure(self.settings.metrics, self.validation, prediction)
-            record |= {f"val_{name}": value for name, value in ({"loss": validated} | metrics).items()}
+            held_out = evaluated(self.evaluation(), self.evaluated, self.validation, self.settings.metrics)
+            record |= {f"val_{name}": value for name, value in held_out.items()}
         return record
 
     def _check_watched(self) -> None:
@@ -243,20 +246,37 @@ class Fit(ABC):
                 warnings.warn(f"the listener {listener!r} failed and was left out: {error!r}", stacklevel=2)
 
 
-def evaluate(
-    evaluation: Executable, parameters: Mapping[str, Array], samples: Samples, rows: int = 4096
-) -> tuple[float, Array]:
+def evaluate(evaluation: Executable, parameters: Arrays, samples: Samples) -> tuple[float, Array]:
     """Return the (weighted) mean loss over samples, and the predictions, in the inference form."""
-    losses, predictions = [], []
+    pieces = list(_pieces(evaluation, parameters, samples))
+    return _mean([piece["loss"] for piece in pieces], samples), np.concatenate([p["prediction"] for p in pieces])
+
+
+def evaluated(
+    evaluation: Executable, parameters: Arrays, samples: Samples, metrics: Iterable[str] = ()
+) -> dict[str, float]:
+    """Return the (weighted) mean loss over samples, and metrics; without any, no prediction is kept."""
+    names = tuple(metrics)
+    if not names:
+        return {"loss": _mean([piece["loss"] for piece in _pieces(evaluation, parameters, samples)], samples)}
+    loss, prediction = evaluate(evaluation, parameters, samples)
+    return {"loss": loss} | measure(names, samples, prediction)
+
+
+def _pieces(evaluation: Executable, parameters: Arrays, samples: Samples) -> Iterator[dict[str, Array]]:
+    """Run the evaluation on so many samples at a time that the predictions of one piece are not large."""
+    prediction = evaluation.program.output("prediction")
+    size = math.prod(dim for dim in prediction.type.shape if isinstance(dim, int))
+    rows = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
     for start in range(0, max(len(samples), 1), rows):
         part = slice(start, start + rows)
-        outputs = evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
-        losses.append(outputs["loss"])
-        predictions.append(outputs["prediction"])
+        yield evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+
+
+def _mean(losses: list[Array], samples: Samples) -> float:
     loss = np.concatenate(losses).astype(np.float64)
     weight = None if samples.weight is None else samples.weight.astype(np.float64)
-    mean = float(np.average(loss, weights=weight)) if len(loss) else float("nan")
-    return mean, np.concatenate(predictions)
+    return float(np.average(loss, weights=weight)) if len(loss) else float("nan")
 
 
 def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[str, float]:
