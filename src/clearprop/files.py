@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from clearprop.errors import FileFormatError
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = 1
 """The version of the files' layout; a reader refuses a newer one."""
@@ -25,18 +31,52 @@ Array = np.ndarray[Any, Any]
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that, whatever happens, either the old or the new content is there in full."""
+    with replacing(path, "wb") as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
+    """Open a file, as `open` does, that takes the place of `path` only when it is complete; missing folders are made.
+
+    What a process that was killed left unfinished of the same file is taken away.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    lock = _lock_folder(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with open(handle, mode, **how) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_folder(path: Path) -> int | None:
+    """Lock a file's folder until the handle is closed; whoever is alone in it first clears unfinished ones.
+
+    The lock of a killed process is free. Where there are no such locks, nothing is cleared.
+    """
+    if sys.platform == "win32":
+        return None
+    with suppress(OSError):  # a folder that may not be read
+        handle = os.open(path.parent, os.O_RDONLY)
+        with suppress(OSError):  # a file system without locks
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for part in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+                    part.unlink(missing_ok=True)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        return handle
+    return None
 
 
 def _umask() -> int:

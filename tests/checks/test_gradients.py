@@ -1,5 +1,7 @@
 """Right gradients are found right, in every corner; what has no derivative is set aside and counted."""
 
+import re
+
 import numpy as np
 import pytest
 from tests.checks.objectives import check, objective, plant
@@ -23,6 +25,7 @@ from clearprop.nn import (
     Residual,
     Sequential,
 )
+from clearprop.settings import number, whole_number
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 5))
@@ -215,10 +218,16 @@ def test_the_gradient_by_the_input_can_be_checked_too():
     assert check(NETWORKS["tanh"], SquaredError(), X, VALUES, wrt=["x", "y"]).ok
 
 
-@pytest.mark.parametrize("options", [{"epsilon": 0.0}, {"tolerance": 2.0}, {"max_entries": 0}, {"max_entries": True}])
-def test_settings_out_of_range_are_refused(options):
-    with pytest.raises(SettingsError):
-        check(NETWORKS["tanh"], CrossEntropy(), X, CLASSES, **options)
+REFUSED = [
+    *((name, value) for name in ("epsilon", "tolerance") for value in number("(0, 1)").wrong),
+    *(("max_entries", value) for value in whole_number(1).wrong),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(SettingsError, match=f"{name} .*received {re.escape(repr(value))}"):
+        check(NETWORKS["tanh"], CrossEntropy(), X, CLASSES, **{name: value})
 
 
 def test_an_objective_that_is_not_finite_says_where():

@@ -169,6 +169,7 @@ def test_a_damaged_description(tmp_path, content, message):
         (("--arch", "cnn", "--activation", "tanh"), "--arch cnn has layers of its own: leave out --activation"),
         (("--network", "net.toml", "--arch", "cnn"), "--network FILE has layers of its own: leave out --arch"),
         (("--network", "net.toml", "--dropout", "0.5", "--layers", "3"), "leave out --layers, --dropout"),
+        (("--arch", "cnn", "--weights", "lsuv"), "--arch cnn has layers of its own: leave out --weights"),
         (("--network", "nosuch.toml"), "nosuch.toml cannot be read as TOML"),
     ],
 )

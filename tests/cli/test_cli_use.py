@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
+from clearprop.data import load as load_data
 from clearprop.model import load
 
 
@@ -139,6 +140,39 @@ def test_several_targets(call, tmp_path, quick):
     rows = table(call("predict", "run", "two.csv").stdout)
     assert list(rows[0]) == ["prediction_u", "prediction_v"]
     assert "r2" in call("evaluate", "run", "two.csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("loss", "more"),
+    [("quantile", ["quantile_0.1", "quantile_0.5", "quantile_0.9"]), ("gaussian_likelihood", ["standard_deviation"])],
+)
+def test_losses_of_distributions(call, tmp_path, loss, more):
+    call("train", "diabetes", "--loss", loss, "--epochs", "20", "--test", "0", "--out", "run")
+    rows = table(call("predict", "run", "diabetes").stdout)
+    assert list(rows[0]) == ["prediction", *more]
+    point, *spread = (np.array([float(row[name]) for row in rows]) for name in rows[0])
+    target = load_data("diabetes").target
+    assert np.corrcoef(point, target)[0, 1] > 0.6
+    below, above = (
+        (spread[0], spread[2]) if loss == "quantile" else (point - 1.28 * spread[0], point + 1.28 * spread[0])
+    )
+    assert 0.6 < ((below < target) & (target < above)).mean() < 0.95
+    if loss == "quantile":
+        np.testing.assert_array_equal(point, spread[1])
+        assert (np.diff(spread, axis=0) > 0).all()
+    shown = call("evaluate", "run", "diabetes", "--metrics", "median_absolute_error").stdout
+    assert f"{np.abs(point - target).mean():.4g}"[:5] in shown
+    frame = pd.DataFrame({"a": target, "u": target, "v": -target})
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    status = 2 if loss == "quantile" else 0
+    refused = call(
+        "train", "two.csv", "--target", "u,v", "--loss", loss, "--epochs", "1", "--out", "two", status=status
+    )
+    if loss == "quantile":
+        assert "takes one number a sample" in refused.stderr
+    else:
+        names = [f"{block}_{end}" for block in ("prediction", "standard_deviation") for end in "uv"]
+        assert list(table(call("predict", "two", "two.csv").stdout)[0]) == names
 
 
 def test_source_runs_as_printed(call, iris_run, tmp_path):

@@ -5,12 +5,14 @@ import pytest
 from scipy.stats import norm, randint
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.metrics import make_scorer, r2_score
+from sklearn.metrics import label_ranking_average_precision_score, make_scorer, r2_score
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
 from clearprop import losses
+from clearprop.errors import DataError, SettingsError
+from clearprop.estimators import load, save
 from clearprop.settings import limits
 from clearprop.train import PARAMETERS, EpochEnded
 
@@ -27,6 +29,12 @@ def test_a_fit_is_that_of_the_model_with_the_same_settings():
     model = cp.Model(layers, "squared_error", cp.Adam(0.01), dtype="float64", seed=ours.model_.seed)
     model.fit(X, Y, epochs=3, batch_size=50, progress="quiet")
     np.testing.assert_array_equal(ours.predict(X), model.predict(X)[:, 0])
+
+
+def test_initialisers_that_look_at_the_data_see_it():
+    network = [cp.Dense(7, "relu", weights="lsuv")]
+    fitted = cp.NeuralRegressor(network=network, epochs=1, optimizer=cp.SGD(0.0), random_state=0).fit(X, Y)
+    assert (X @ fitted.model_.parameters["dense1.W"]).std() == pytest.approx(1.0, rel=1e-9)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
@@ -62,6 +70,56 @@ def test_every_loss_of_classes(loss, labels):
     chosen = (scores > 0).astype(int) if len(names) == 2 else scores.argmax(axis=1)
     np.testing.assert_array_equal(names[chosen], fitted.predict(IRIS))
     assert CalibratedClassifierCV(fitted, cv=2).fit(IRIS, labels).predict_proba(IRIS).shape == (len(IRIS), len(names))
+
+
+LABELS = np.stack([KINDS == 0, KINDS > 0, IRIS[:, 0] > 0], axis=1).astype(int)
+SEVERAL = [name for name in CLASSIFYING if issubclass(losses.LOSSES[name], losses.BinaryLoss)] + ["multi_label_margin"]
+
+
+class TestSeveralLabels:
+    @pytest.mark.parametrize("loss", [*SEVERAL, "auto"])
+    @pytest.mark.parametrize("count", [2, 3])
+    def test_every_loss_that_takes_them(self, loss, count, tmp_path):
+        labels = LABELS[:, :count]
+        fitted = cp.NeuralClassifier(loss=loss, **TRAINED).fit(IRIS, labels)
+        predicted = fitted.predict(IRIS)
+        assert (predicted == labels).mean() > 0.9
+        np.testing.assert_array_equal(fitted.classes_, range(count))
+        save(fitted, tmp_path / "labels.model")
+        np.testing.assert_array_equal(load(tmp_path / "labels.model").predict(IRIS), predicted)
+        if fitted.model_.loss.probabilities:
+            np.testing.assert_array_equal(fitted.predict_proba(IRIS) > 0.5, predicted)
+        else:
+            scores = fitted.decision_function(IRIS)
+            assert scores.shape == labels.shape
+            assert label_ranking_average_precision_score(labels, scores) > 0.9
+
+    def test_their_fit_is_that_of_the_model(self):
+        ours = cp.NeuralClassifier(width=7, epochs=3, random_state=4, penalty=0.0).fit(IRIS, LABELS)
+        layers = [cp.Dense(7, "relu"), cp.Dense(3)]
+        model = cp.Model(layers, "binary_cross_entropy", dtype="float64", seed=ours.model_.seed)
+        model.fit(IRIS, LABELS, epochs=3, batch_size=150, progress="quiet")
+        np.testing.assert_array_equal(ours.predict_proba(IRIS), model.predict(IRIS))
+
+    def test_held_out_they_are_scored(self):
+        settings = {"validation_fraction": 0.2, "scoring": "accuracy", "random_state": 0}
+        fitted = cp.NeuralClassifier(epochs=30, learning_rate=0.02, **settings).fit(IRIS, LABELS)
+        assert fitted.validation_scores_[-1] > 0.8
+
+    @pytest.mark.parametrize("loss", ["cross_entropy", "multi_margin"])
+    def test_losses_of_one_label_are_refused(self, loss):
+        with pytest.raises(SettingsError, match="which one of several classes"):
+            cp.NeuralClassifier(loss=loss).fit(IRIS, LABELS)
+
+    def test_other_numbers_are_refused(self):
+        with pytest.raises(DataError, match="answers of 0 and 1"):
+            cp.NeuralClassifier().fit(IRIS, LABELS + 1)
+        with pytest.raises(DataError, match=r"\(n, 3\)"):
+            cp.NeuralClassifier(epochs=1).fit(IRIS, LABELS, X_val=IRIS, y_val=LABELS[:, :2])
+
+    def test_one_label_by_a_margin_between_labels(self):
+        fitted = cp.NeuralClassifier(loss="multi_label_margin", **TRAINED).fit(IRIS, NAMES)
+        assert fitted.score(IRIS, NAMES) > 0.9
 
 
 def test_log_probabilities_are_those_of_cross_entropy():
@@ -189,6 +247,17 @@ def test_without_a_scorer_it_is_minus_the_validation_loss():
     fitted = cp.NeuralClassifier(epochs=4, validation_fraction=0.2, random_state=0).fit(IRIS, NAMES)
     assert fitted.validation_scores_ == [-loss for loss in fitted.history_["val_loss"]]
     assert cp.NeuralClassifier(epochs=1).fit(IRIS, NAMES).validation_scores_ is None
+
+
+def test_a_validation_set_may_have_weights():
+    weight = np.random.default_rng(0).uniform(size=len(X) - 300)
+    fitted = cp.NeuralRegressor(epochs=2, random_state=0, scoring="r2")
+    fitted.fit(X[:300], Y[:300], X_val=X[300:], y_val=Y[300:], sample_weight_val=weight)
+    assert fitted.validation_scores_[-1] == pytest.approx(
+        r2_score(Y[300:], fitted.predict(X[300:]), sample_weight=weight)
+    )
+    error = np.square(fitted.predict(X[300:]) - Y[300:])
+    assert fitted.history_["val_loss"][-1] == pytest.approx(np.average(error, weights=weight))
 
 
 def test_what_a_scorer_raises_is_raised():

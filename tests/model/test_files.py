@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from clearprop import files, losses, nn, ops, optim
 from clearprop.errors import FileFormatError, SettingsError
+from clearprop.files import replacing
 from clearprop.model import Model, load
 
 
@@ -122,6 +126,35 @@ def test_saving_is_atomic(tmp_path, monkeypatch):
         made(dtype="float64").save(tmp_path / "model")
     assert (tmp_path / "model").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from clearprop.files import replacing
+with replacing(Path(sys.argv[1]), "wb") as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks that a killed process gives back")
+def test_the_next_save_clears_what_a_killed_one_left(tmp_path):
+    path = tmp_path / "a[1].model"
+    made().save(path)
+    before = path.read_bytes()
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == -9
+    (left,) = (name for name in os.listdir(tmp_path) if name.endswith(".part"))
+    (tmp_path / left.replace("a[1].model", "a1.model")).touch()  # another file's
+    assert path.read_bytes() == before
+    with replacing(path, "wb") as file:  # somebody writes: what is unfinished may be theirs
+        file.write(b"new")
+        assert len(os.listdir(tmp_path)) == 3  # this one cleared what was left, and is unfinished itself
+        made(dtype="float64").save(path)
+        assert len(os.listdir(tmp_path)) == 3
+    assert path.read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == sorted(["a[1].model", left.replace("a[1].model", "a1.model")])
 
 
 def test_what_cannot_be_described_is_refused_before_anything_is_written(tmp_path):

@@ -129,6 +129,28 @@ class TestWeights:
         assert model.evaluate(X, Y, sample_weight=weight)["loss"] == pytest.approx(np.average(each, weights=weight))
         assert model.evaluate(X, Y)["loss"] == pytest.approx(np.mean(each))
 
+    def test_validation_and_metrics_are_weighted_and_class_weights_are_for_training(self):
+        weight = RNG.uniform(0.1, 3.0, 40)
+        rows, held = split(Y, 0.25, seed=3)
+        parts = [(X[part], Y[part], weight[part]) for part in (rows, held)]
+        metrics = ("accuracy", "f1_macro", "log_loss")
+        for given in ({"validation_split": 0.25}, {"validation_data": parts[1]}):
+            model, (x, y, w) = make(), (X, Y, weight) if "validation_split" in given else parts[0]
+            options = {"sample_weight": w, "class_weight": "balanced", "metrics": metrics, "progress": False}
+            record = model.fit(x, y, epochs=1, **given, **options).epochs[0]
+            for lead, (x, y, w) in zip(("", "val_"), parts, strict=True):
+                p = model.predict(x)
+                expected = {
+                    "accuracy": np.average(p.argmax(axis=1) == y, weights=w),
+                    "f1_macro": sklearn.metrics.f1_score(y, p.argmax(axis=1), average="macro", sample_weight=w),
+                    "log_loss": np.average(-np.log(p[np.arange(len(y)), y]), weights=w),
+                }
+                assert {name: record[lead + name] for name in metrics} == pytest.approx(expected, rel=1e-6)
+                assert model.evaluate(x, y, metrics, w) == pytest.approx(
+                    expected | {"loss": expected["log_loss"]}, rel=1e-6
+                )
+            assert record["val_loss"] == pytest.approx(record["val_log_loss"], rel=1e-6)
+
     @pytest.mark.parametrize(
         ("options", "words"),
         [

@@ -13,7 +13,7 @@ from initializer_table import CASES, DATA_DRIVEN, FAN_IN, FAN_OUT, OTHERS, SHAPE
 
 from clearprop import nn
 from clearprop.errors import SettingsError, ShapeError
-from clearprop.model import Model
+from clearprop.model import Model, load
 from clearprop.optim import SGD
 from clearprop.randomness import Key
 
@@ -178,6 +178,51 @@ class TestFromData:
         self.start(model, self.X, y)
         model.set_parameters({"dense1.b": [1.0]})
         assert self.start(model, self.X, y)["dense1.b"] == [1.0]
+
+    @pytest.mark.parametrize("first", ["init", "samples", "file"])
+    def test_parameters_made_before_the_first_fit_are_fitted_to_its_data(self, first, tmp_path):
+        y = np.random.default_rng(1).normal(50.0, 3.0, (200, 1))
+        network = [nn.Dense(8, "relu", weights="lsuv"), nn.Dense(1, biases="target_mean")]
+        model = Model(network, dtype="float64", backend="reference")
+        if first == "samples":
+            model.samples(self.X, y)
+        else:
+            model.init((5,))
+        if first == "file":
+            model.save(tmp_path / "new.model")
+            model = load(tmp_path / "new.model")
+            model.backend = "reference"
+        p = self.start(model, self.X, y)
+        assert (self.X @ p["dense1.W"]).std() == pytest.approx(1.0, rel=1e-12)
+        assert p["dense2.b"] == pytest.approx(y.mean(), rel=1e-12)
+
+    def test_what_the_user_gave_stays(self):
+        model = Model([nn.Dense(2, weights="lsuv", biases="target_mean")], dtype="float64", backend="reference")
+        model.init((5,))
+        model.set_parameters({"dense1.b": [0.0, 0.0]})
+        p = self.start(model, self.X, np.full((200, 2), 7.0))
+        np.testing.assert_array_equal(p["dense1.b"], [0.0, 0.0])
+        assert (self.X @ p["dense1.W"]).std() == pytest.approx(1.0, rel=1e-12)
+
+    def test_a_trained_model_from_a_file_goes_on_from_what_it_learnt(self, tmp_path):
+        model = Model([nn.Dense(1, biases="target_mean")], dtype="float64", backend="reference")
+        self.start(model, self.X, np.full((200, 1), 7.0))
+        model.save(tmp_path / "trained.model")
+        assert self.start(load(tmp_path / "trained.model"), self.X, np.full((200, 1), 9.0))["dense1.b"] == [7.0]
+
+    def test_a_fit_that_is_refused_uses_nothing_up(self):
+        model, y = Model([nn.Dense(1, biases="target_mean")], dtype="float64"), np.full((200, 1), 7.0)
+        model.init((5,))
+        with pytest.raises(SettingsError):
+            model.fit(self.X, y, early_stopping="val_loss", progress=False)
+        assert model.parameters["dense1.b"] == [0.0]
+        assert self.start(model, self.X, y)["dense1.b"] == [7.0]
+
+    def test_a_range_test_uses_nothing_up(self):
+        model, y = Model([nn.Dense(1, biases="target_mean")], dtype="float64"), np.full((200, 1), 7.0)
+        model.init((5,))
+        model.find_learning_rate(self.X, y)
+        assert self.start(model, self.X, y)["dense1.b"] == [7.0]
 
     @pytest.mark.parametrize("start", [nn.ClassPrior(), nn.TargetMean()])
     def test_outputs_that_do_not_fit_the_target_are_refused(self, start):

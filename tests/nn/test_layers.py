@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,6 +175,43 @@ CASES: dict[type[nn.Layer], list[Case]] = {
         ),
     ],
 }
+
+
+def attention(heads: int, causal: bool, present: Array | None = None) -> Callable[[Params, Array], Array]:
+    """Attention one sample, one head and one time step after another."""
+
+    def function(p: Params, x: Array) -> Array:
+        n, times, d = x.shape
+        width, seen = d // heads, np.zeros_like(x)
+        for sample, head, t in np.ndindex(n, heads, times):
+            own = slice(head * width, (head + 1) * width)
+            q, k, v = (x[sample] @ p["W"][:, c * d : (c + 1) * d] + p["b"][c * d : (c + 1) * d] for c in range(3))
+            looked = [s for s in range(times) if (not causal or s <= t) and (present is None or present[sample, s])]
+            scores = np.array([q[t, own] @ k[s, own] for s in looked]) / np.sqrt(width)
+            share = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+            seen[sample, t, own] = share @ v[looked][:, own]
+        return seen @ p["Wo"] + p["bo"]
+
+    return function
+
+
+def waves(times: int, d: int) -> Array:
+    return np.array(
+        [[(math.cos if i % 2 else math.sin)(t / 10000 ** ((i - i % 2) / d)) for i in range(d)] for t in range(times)]
+    )
+
+
+ATTENTION = {
+    "W": RNG.normal(size=(4, 12)), "b": RNG.normal(size=12), "Wo": RNG.normal(size=(4, 4)), "bo": RNG.normal(size=4),
+}  # fmt: skip
+CASES[nn.MultiHeadAttention] = [
+    Case(nn.MultiHeadAttention(heads, causal), attention(heads, causal), (5, 4), ATTENTION)
+    for heads, causal in ((1, False), (2, True), (4, False))
+]
+CASES[nn.PositionEncoding] = [
+    Case(nn.PositionEncoding(), lambda p, x: x + waves(5, 3), (5, 3)),
+    Case(nn.PositionEncoding("learnt"), lambda p, x: x + p["P"], (5, 3), {"P": RNG.normal(size=(5, 3))}),
+]
 
 for recurrent, meaning in RECURRENT:
     CASES.setdefault(type(recurrent), []).append(Case(recurrent, meaning, (TIMES, FEATURES), drawn(recurrent)))

@@ -151,3 +151,19 @@ def test_samples_that_are_no_sequences_are_refused(apply):
         apply(nn.LSTM(UNITS), np.zeros((2, 3)), drawn(nn.LSTM(UNITS)))
     with pytest.raises(ShapeError, match=r"expected sequences \(n, T, features\), received \(n, 3\)"):
         apply(nn.Masking(), np.zeros((2, 3)), {})
+
+
+def test_attention_does_not_look_at_padding(apply):
+    x, _ = padded()
+    network = nn.Sequential(nn.Masking(), nn.MultiHeadAttention(3, causal=True))
+    params = network.init(Key(1), (TIMES, FEATURES))
+    together = apply(network, x, params).outputs()["result"]
+    own = {name.removeprefix("multiheadattention1."): array for name, array in params.items()}
+    for sample, length in enumerate(LENGTHS[:-1]):
+        alone = apply(nn.MultiHeadAttention(3), x[sample : sample + 1, :length], own).outputs()["result"]
+        np.testing.assert_allclose(together[sample, length - 1], alone[0, -1], rtol=1e-12)
+
+
+def test_attention_needs_features_for_every_head():
+    with pytest.raises(ShapeError, match=r"of a multiple of 2, received \(4, 3\)"):
+        nn.MultiHeadAttention(2).init(Key(0), (4, 3))

@@ -148,6 +148,14 @@ def test_the_gradient_of_a_recurrent_weight_is_one_product_after_the_loop() -> N
     assert not any(node.op == "sum" for node in back.attrs["body"].nodes)
 
 
+def test_what_is_the_same_at_every_step_is_done_before_the_loop() -> None:
+    derived = optimize(derive(ops.trace(plain_rnn, TYPES), ["U", "b"]))
+    _, back = loops(derived)
+    assert not any(node.op == "permute_dims" for node in back.attrs["body"].nodes)
+    (turned,) = (value for value in back.inputs if value.type.shape == (3, 3))
+    assert any(node.op == "permute_dims" and turned in node.outputs for node in derived.nodes)
+
+
 def test_with_checkpoints_only_every_so_many_states_are_kept() -> None:
     def kept(**settings: Any) -> int:
         program = ops.trace(lambda *given: plain_rnn(*given, **settings), TYPES)

@@ -138,6 +138,30 @@ def test_the_common_metrics_are_those_of_scikit_learn_to_rounding(seed):
             assert from_values(metric.function, y, p) == pytest.approx(expected, rel=1e-13), name
 
 
+@pytest.mark.parametrize(
+    ("target", "prediction", "takes"),
+    [
+        (CLASSES, PROBABILITIES, "classes"),
+        (BITS[:, None] * 1.0, CHANCES[:, None], "classes"),
+        (VALUES, GUESSES, "values"),
+    ],
+    ids=["classes", "one question", "values"],
+)
+def test_a_whole_weight_is_so_many_copies_of_a_sample(target, prediction, takes):
+    names = [name for name, metric in METRICS.items() if (metric.takes == "values") == (takes == "values")]
+    names.remove("max_error") if takes == "values" else None
+    weight = RNG.integers(1, 4, 60)
+    copied = compute(names, np.repeat(target, weight, axis=0), np.repeat(prediction, weight, axis=0))
+    weighted = compute(names, target, prediction, weight.astype(np.float32))
+    assert weighted.pop("median_absolute_error", 0) == pytest.approx(copied.pop("median_absolute_error", 0), rel=0.1)
+    assert weighted == pytest.approx(copied, rel=1e-12)
+
+
+def test_the_largest_error_has_no_weight():
+    weight = RNG.uniform(size=60)
+    assert compute(["max_error"], VALUES[:, :1], GUESSES[:, :1], weight)["max_error"] == SINGLE["max_error"]
+
+
 def test_the_common_metrics_do_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     compute(["accuracy", "balanced_accuracy", "f1_macro"], CLASSES, PROBABILITIES)

@@ -58,14 +58,14 @@ def hold(
 
         tensors = {value: Tensor(builder.input(value.name, value.type, value.note)) for value in program.inputs}
         for node in program.nodes:
-            (target,) = node.outputs
             given = [tensors[value] for value in node.inputs]
             if _decides(node, branches) and any(value in moved for value in node.inputs):
                 arrays = [at[value.name] for value in node.inputs]
+                target = node.outputs[0]  # what decides has one result
                 tensors[target] = _RULES.get(node.op, _whole)(keep, node, given, [*arrays, at[target.name]])
             else:
-                (value,) = builder.repeat(node, [tensor.value for tensor in given])
-                tensors[target] = Tensor(value)
+                values = builder.repeat(node, [tensor.value for tensor in given])
+                tensors |= zip(node.outputs, map(Tensor, values), strict=True)
         result = builder.finish((name, tensors[value].value) for name, value in program.outputs)
     return (result, dict(inputs) | held) if held else None
 

@@ -17,6 +17,7 @@ from clearprop.checks.tensors import Checker, Form
 from clearprop.compile import DEFAULT_BACKEND, value_and_gradient, without_loops
 from clearprop.errors import DataError, ProgramError, SettingsError, ShapeError
 from clearprop.ir import Program
+from clearprop.settings import check_value, number, whole_number
 from clearprop.train.diagnose import first_non_finite
 
 if TYPE_CHECKING:
@@ -158,10 +159,9 @@ def _noise(form: Form, wrt: Sequence[str], seed: int) -> dict[str, float]:
 
 
 def _check_settings(objective: Program, wrt: Sequence[str], epsilon: float, tolerance: float, max_entries: int) -> None:
-    if not (0 < epsilon < 1 and 0 < tolerance < 1):
-        raise SettingsError(f"epsilon and tolerance lie between 0 and 1, received {epsilon!r} and {tolerance!r}")
-    if isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1:
-        raise SettingsError(f"max_entries is a whole number of at least 1, received {max_entries!r}")
+    for name, value in (("epsilon", epsilon), ("tolerance", tolerance)):
+        check_value("gradient check", name, number("(0, 1)"), value)
+    check_value("gradient check", "max_entries", whole_number(1), max_entries)
     narrow = [str(objective.input(name)) for name in wrt if objective.input(name).type.dtype != "float64"]
     if narrow:
         raise SettingsError(f"differences need float64 to mean anything; received {', '.join(narrow)}")

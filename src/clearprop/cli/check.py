@@ -9,7 +9,7 @@ import click
 from clearprop.checks import check_gradients
 from clearprop.cli.choices import Recipe
 from clearprop.cli.output import result
-from clearprop.cli.preparing import divide
+from clearprop.cli.tasks import divide_any
 from clearprop.model import Run, load
 
 _EPILOG = """\b
@@ -31,7 +31,7 @@ def command(ctx: click.Context, run: Path, gradients: bool, samples: int) -> Non
         raise click.UsageError("name what to check: --gradients", ctx)
     model = load(run)
     recipe = Recipe.of(Run(run))
-    part = divide(recipe.load(), recipe.choices).train
+    part = divide_any(recipe.load(), recipe.choices).train
     part = part.take(slice(0, samples))
     found = check_gradients(model, part.features, part.target)
     result(str(found))

@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
-from clearprop.data import Dataset, ImageForm, ImageSettings, bundled_names, load
+from clearprop.data import LEVELS, Dataset, ImageForm, ImageSettings, Text, bundled_names, load, read_text
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.image_features import SCALINGS
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError
-from clearprop.losses import LOSSES, CrossEntropy, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.losses import LOSSES, CrossEntropy, DistributionLoss, Focal, MultiMargin, OutputLoss, Poisson
 from clearprop.model import Run
-from clearprop.nn import ACTIVATIONS, ARCHITECTURES, AUGMENTATIONS
+from clearprop.nn import ACTIVATIONS, ARCHITECTURES, AUGMENTATIONS, GRU, INITIALIZERS, LSTM, Layer, SimpleRNN
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
-from clearprop.settings import Allowed, field, flag, limits, number, word
+from clearprop.settings import Allowed, field, flag, limits, number, whole_number, word
 from clearprop.train import PARAMETERS
 
 _SECTION = "command"
+_TEXT_FILES = (".txt", ".txt.gz")
+CELLS: dict[str, Callable[..., Layer]] = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+"""The recurrent layers by the names of the option."""
+
 _TEXT = Allowed("is a text", lambda value: isinstance(value, str), (3, None))
 _OF_IMAGES = limits(ImageSettings)
 
@@ -49,6 +53,16 @@ class Source:
     bad_images: str = field(_OF_IMAGES["bad_images"], ImageSettings.bad_images)
     memory: int = field(_OF_IMAGES["memory"], ImageSettings.memory)
     layout: str = field(_OF_IMAGES["layout"], ImageSettings.layout)
+
+    def is_text(self, task: str) -> bool:
+        """Whether the data is a text to learn to write, by the task, or by the name of the file."""
+        named = self.data.lower().endswith(_TEXT_FILES) and self.data not in bundled_names()
+        as_table = self.target is not None or self.delimiter is not None or self.no_header
+        return task == "text" or (task == "auto" and named and not as_table)
+
+    def load_text(self) -> Text:
+        """Read the data as text."""
+        return read_text(self.data, self.encoding)
 
     @property
     def header(self) -> bool | None:
@@ -131,9 +145,11 @@ _AUGMENT = Allowed(
 TABLE_LOSSES = tuple(
     name
     for name, kind in LOSSES.items()
-    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin)) and kind is not Poisson
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, DistributionLoss)) and kind is not Poisson
 )
-"""The losses that fit one output a class or a standardised target, which is what the command builds."""
+"""The losses that fit one output a class, or a standardised target, which is what the command builds."""
+_OF_BIASES = ("class_prior", "target_mean")
+"""The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,8 @@ class Choices:
     network: tuple[dict[str, Any], ...] | None = field(_LAYERS.or_else(None), None)
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
     activation: str = field(word(*ACTIVATIONS), "relu")
+    weights: str = field(word("auto", *(name for name in INITIALIZERS if name not in _OF_BIASES)), "auto")
+    output_bias: str = field(word("zeros", "class_prior"), "zeros")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
     lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
     epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
@@ -157,7 +175,7 @@ class Choices:
     l1: float = field(PARAMETERS["penalty"], 0.0)
     schedule: str | None = field(word(*SCHEDULES).or_else(None), None)
     loss: str = field(word("auto", *TABLE_LOSSES), "auto")
-    task: str = field(word("auto", "classification", "regression"), "auto")
+    task: str = field(word("auto", "classification", "regression", "text"), "auto")
     validation: float | None = field(PARAMETERS["validation_fraction"].or_else(None), None)
     test: float = field(PARAMETERS["test_fraction"], 0.2)
     patience: int | None = field(PARAMETERS["patience"].or_else(None), None)
@@ -169,6 +187,12 @@ class Choices:
     scaling: str = field(word("auto", *SCALINGS), "auto")
     epsilon: float = field(number("(0, inf)"), 0.01)
     augment: tuple[str, ...] = field(_AUGMENT, ())
+    cell: str | None = field(word(*CELLS).or_else(None), None)
+    units: int | None = field(PARAMETERS["width"].or_else(None), None)
+    depth: int | None = field(whole_number(1).or_else(None), None)
+    window: int | None = field(whole_number(1).or_else(None), None)
+    level: str | None = field(word(*LEVELS).or_else(None), None)
+    vocabulary: int | None = field(whole_number(1).or_else(None), None)
 
 
 @dataclass(frozen=True)
@@ -209,7 +233,7 @@ class Recipe:
         choices = _read(content["choices"], Choices, where, _UNWRITTEN)
         return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
-    def load(self, data: str | None = None) -> Dataset:
+    def load(self, data: str | None = None) -> Dataset | Text:
         """Read the run's data, from where it was or from where it is now.
 
         Raises:
@@ -220,7 +244,8 @@ class Recipe:
                 f"the run's data, {self.source.data}, is no longer there: put it back (to go on training you can also "
                 "name its new place: clearprop train DATA --resume RUN)"
             )
-        dataset = (self.source if data is None else replace(self.source, data=data)).load()
+        source = self.source if data is None else replace(self.source, data=data)
+        dataset = source.load_text() if self.choices.task == "text" else source.load()
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{dataset.name} has changed since the run was trained: its content is not the same. "
@@ -230,9 +255,9 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_UNWRITTEN = {"backend": "reference", "arch": DENSE} | {
-    name: getattr(Choices, name) for name in ("network", "scaling", "epsilon", "augment")
-}
+_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
+_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_TEXT)
+_UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 
 

@@ -70,8 +70,10 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
         suited: the architecture that suits the samples (`networks.suited`).
 
     Raises:
-        SettingsError: the loss or a metric does not fit the task, or an option not the architecture.
+        SettingsError: the loss, a metric or an initialiser does not fit the task, or an option not the architecture.
     """
+    if choices.output_bias == "class_prior" and task != "classification":
+        raise SettingsError(f"--output-bias class_prior starts from how frequent each class is, and {task} has none")
     arch = _arch(choices, suited)
     size = sized(samples, arch)
     names = (*(("layers",) if arch == DENSE else ()), "epochs", "batch_size", "l2", "lr", "validation", "schedule")
@@ -101,6 +103,7 @@ def _arch(choices: Choices, suited: str) -> str:
         "--arch": choices.network is not None and arch != "auto",
         "--layers": choices.layers is not None and arch != DENSE,
         "--activation": choices.activation != Choices.activation and arch != DENSE,
+        "--weights": choices.weights != Choices.weights and arch != DENSE,
         "--dropout": choices.dropout and choices.network is not None,
     }
     odd = [option for option, is_odd in given.items() if is_odd]

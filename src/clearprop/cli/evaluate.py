@@ -19,9 +19,11 @@ from clearprop.cli.options import (
     setting_option,
     text_file_options,
 )
-from clearprop.cli.output import note, result, width_of
-from clearprop.cli.preparing import Part, divide
-from clearprop.data import Encoding, printable
+from clearprop.cli.output import figures, note, result, width_of
+from clearprop.cli.preparing import Part
+from clearprop.cli.tasks import divide_any
+from clearprop.cli.text import measured_text, text_part
+from clearprop.data import Encoding, TextEncoding, printable
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, Run, load
 
@@ -49,6 +51,9 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
     model.backend = backend
     if model.encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data with a target: use Python")
+    if isinstance(model.encoding, TextEncoding):
+        _evaluate_text(model, model.encoding, run, data, metrics, reading)
+        return
     check_metrics(metrics, model.encoding.task)
     if data is None:
         part, title = test_part(run)
@@ -56,6 +61,21 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
         part, title = given_part(Source(data, **reading), model.encoding)
     wanted = metrics_for(model.encoding.task, metrics)
     _print(model, part, wanted, title)
+
+
+def _evaluate_text(
+    model: Model, encoding: TextEncoding, run: Path, data: str | None, metrics: tuple[str, ...], reading: dict[str, Any]
+) -> None:
+    if metrics:
+        raise SettingsError(
+            "--metrics: a text has its own figures, loss, perplexity and bits a character: leave it out"
+        )
+    if data is None:
+        part, title = test_part(run)
+    else:
+        text = Source(data, **reading).load_text()
+        part, title = text_part(encoding, text.text, (model.sample_shape or (1,))[0]), text.name
+    result(figures(measured_text(model, part), f"{title} ({len(part)} windows)", width_of()))
 
 
 def _print(model: Model, part: Part, metrics: tuple[str, ...], title: str) -> None:
@@ -68,7 +88,7 @@ def test_part(folder: Path) -> tuple[Part, str]:
     if not folder.is_dir():
         raise SettingsError(f"{folder} is a model file, which has no test part: name the DATA to measure it on")
     recipe = Recipe.of(Run(folder))
-    part = divide(recipe.load(), recipe.choices).test
+    part = divide_any(recipe.load(), recipe.choices).test
     if part is None:
         raise SettingsError(f"{folder} kept no test part (--test 0): name the DATA to measure it on")
     return part, "test"

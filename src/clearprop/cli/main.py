@@ -19,10 +19,11 @@ from clearprop.errors import ClearpropError, DivergedError
 from clearprop.version import __version__
 
 COMMANDS = {
-    "train": ("clearprop.cli.train", "Train a network on a table, arrays or a bundled set."),
+    "train": ("clearprop.cli.train", "Train a network on a table, arrays, a text or a bundled set."),
     "evaluate": ("clearprop.cli.evaluate", "Measure a run on its held-out test part, or on other data."),
     "predict": ("clearprop.cli.predict", "Predict the rows of a table; CSV comes out."),
     "pictures": ("clearprop.cli.pictures", "Draw what a run on images learnt, and its mistakes."),
+    "generate": ("clearprop.cli.generate", "Write text with a run that was trained on text."),
     "source": ("clearprop.cli.source", "Print a run's training step as a Python module."),
     "check": ("clearprop.cli.check", "Check a run's gradients against finite differences."),
     "runs": ("clearprop.cli.runs", "List runs with their figures."),

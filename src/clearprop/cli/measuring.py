@@ -46,7 +46,7 @@ def report(model: Model, part: Part, values: dict[str, float], prediction: Array
     """Return figures as text, and for up to 20 classes their confusion."""
     text = figures(values, title, width)
     encoding = model.encoding
-    if encoding is None or encoding.classes is None or len(encoding.classes) > _MOST_CLASSES:
+    if not isinstance(encoding, Encoding) or encoding.classes is None or len(encoding.classes) > _MOST_CLASSES:
         return text
     counts = confusion(encoding, part, prediction)
     rows: list[list[Any]] = [["actual \\ predicted", *encoding.classes]]

@@ -51,13 +51,13 @@ def network(encoding: Encoding, choices: Choices, train: Table | Array) -> list[
     Raises:
         SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
-    outputs = 1 if issubclass(LOSSES[choices.loss], BinaryLoss) else encoding.n_outputs
     if choices.network is not None:
-        layers = [*layers_of(choices.network), Dense(outputs)]
-    elif choices.arch in ARCHITECTURES:
-        layers = _convolutional(encoding, choices, outputs)
+        hidden = layers_of(choices.network)
     else:
-        layers = [*_dense(encoding, choices), Dense(outputs)]
+        hidden = (_convolutional if choices.arch in ARCHITECTURES else _dense)(encoding, choices)
+    loss = LOSSES[choices.loss]
+    units = 1 if issubclass(loss, BinaryLoss) else loss().outputs_for(encoding.n_outputs)
+    layers = [*hidden, Dense(units, weights=choices.weights, biases=choices.output_bias)]
     penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
     return [*_augmentation(encoding, choices, train), *(_penalised(layer, penalty) for layer in layers)]
 
@@ -78,20 +78,20 @@ def _dense(encoding: Encoding, choices: Choices) -> list[Layer]:
     """Dense layers of the chosen widths."""
     layers: list[Layer] = [Flatten()] if len(encoding.input_shape) > 1 else []
     for width in choices.layers or ():
-        layers.append(Dense(width, choices.activation))
+        layers.append(Dense(width, choices.activation, weights=choices.weights))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))
     return layers
 
 
-def _convolutional(encoding: Encoding, choices: Choices, outputs: int) -> list[Layer]:
-    """The layers of a network by name; dropout goes before its outputs."""
+def _convolutional(encoding: Encoding, choices: Choices) -> list[Layer]:
+    """The layers of a network by name but the outputs; dropout goes before these."""
     if len(encoding.input_shape) not in (2, 3):
         raise SettingsError(
             f"--arch {choices.arch} takes images, and the samples have shape {encoding.input_shape}: leave it out"
         )
-    *hidden, last = ARCHITECTURES[choices.arch](outputs).layers
-    return [*hidden, *([Dropout(choices.dropout)] if choices.dropout else []), last]
+    hidden = ARCHITECTURES[choices.arch](encoding.n_outputs).layers[:-1]
+    return [*hidden, *([Dropout(choices.dropout)] if choices.dropout else [])]
 
 
 def _penalised(layer: Any, penalty: tuple[Penalty, ...]) -> Any:

@@ -14,7 +14,7 @@ from clearprop.cli.evaluate import given_part, test_part
 from clearprop.cli.options import RUN, bad_images_option
 from clearprop.cli.output import note, result, table, width_of
 from clearprop.cli.preparing import Part, Prepared
-from clearprop.data import Table, printable
+from clearprop.data import Encoding, Table, printable
 from clearprop.data.columns import Array
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, load
@@ -47,8 +47,10 @@ def command(
     without DATA, on the run's own held-out test part.
     """
     model = load(run)
-    if model.encoding is None:
-        raise SettingsError(f"{run} holds a model that was fitted to arrays: draw with clearprop.pictures from Python")
+    if not isinstance(model.encoding, Encoding):
+        raise SettingsError(
+            f"{run} holds a model that was fitted to arrays or text: draw with clearprop.pictures from Python"
+        )
     if data is None:
         part, _ = test_part(run)
     else:
@@ -85,7 +87,7 @@ def _write(path: Path, draw: Callable[[], Any]) -> None:
     note(f"written to {printable(path, 200)}")
 
 
-def write_batch(prepared: Prepared, path: Path) -> None:
+def write_batch(prepared: Prepared[Any], path: Path) -> None:
     """Draw the first batch that a fit will see."""
     size = prepared.choices.batch_size or 1
     pictures.save(pictures.first_batch(prepared.model, prepared.parts.train.features, size), path)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import itertools
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import click
 import numpy as np
@@ -20,9 +18,11 @@ from clearprop.cli.choices import Source
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
-from clearprop.data import Encoding, Table, iter_tables, printable
+from clearprop.data import Encoding, Table, TextEncoding, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
+from clearprop.files import replacing
+from clearprop.losses import DistributionLoss, Loss
 from clearprop.model import Model, load
 
 _ROWS = 65536
@@ -55,8 +55,8 @@ class _Piece:
 @layout_option
 @bad_images_option
 def command(run: Path, data: str, output: Path | None, probabilities: bool, backend: str, **reading: Any) -> None:
-    """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", and on
-    request a column for each class.
+    """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", on
+    request a column for each class, and where the loss gives them quantiles or the standard deviation.
 
     DATA may also be an image, or a folder with images anywhere in it: the column "file" then comes first. Columns of
     tables are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
@@ -66,6 +66,8 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
     model = load(run)
     model.backend = backend
     encoding = model.encoding
+    if isinstance(encoding, TextEncoding):
+        raise SettingsError(f"{run} was trained on text: `clearprop generate {run}` writes some")
     if encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
     if probabilities and encoding.classes is None:
@@ -96,17 +98,20 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
-def _write(file: TextIO, model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
+def _write(file: IO[str], model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
     writer = csv.writer(file, lineterminator="\n")
     clean = printable if file.isatty() else str
     told: set[str] = set()
     for i, piece in enumerate(parts):
         _tell(encoding.inspect(piece.features), told)
-        rows = _rows(model.predict(piece.features), encoding, probabilities)
+        prediction = model.predict(piece.features)
+        if encoding.classes is None:
+            header, rows = _numbers(prediction, model.loss, encoding)
+        else:
+            header, rows = _labels(prediction, encoding, encoding.classes, probabilities)
         names = ([file] for file in piece.files) if piece.files else itertools.repeat(list[str]())
         if i == 0:  # not before the first part is known to be right
-            header = [*(["file"] if piece.files else []), *_header(encoding, probabilities)]
-            writer.writerow([clean(name) for name in header])
+            writer.writerow([clean(name) for name in [*(["file"] if piece.files else []), *header]])
         writer.writerows([clean(value) for value in (*name, *row)] for name, row in zip(names, rows, strict=False))
 
 
@@ -117,22 +122,26 @@ def _tell(notes: Iterable[str], told: set[str]) -> None:
         told.add(line)
 
 
-def _rows(prediction: Array, encoding: Encoding, probabilities: bool) -> Iterator[list[str]]:
-    if encoding.classes is None:
-        yield from ([_number(value) for value in row] for row in np.reshape(prediction, (len(prediction), -1)).tolist())
-        return
+def _numbers(prediction: Array, loss: Loss, encoding: Encoding) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names and rows of the point of each target, and of what the loss says beside it."""
+    blocks = {"prediction": loss.point(prediction)}
+    if isinstance(loss, DistributionLoss):
+        blocks |= loss.spread(prediction)
+    targets = encoding.target_name
+    numbered = targets if isinstance(targets, tuple) else range(1, encoding.n_outputs + 1)
+    ends = [f"_{name}" for name in numbered] if encoding.n_outputs > 1 else [""]
+    values = np.hstack([np.reshape(block, (len(prediction), -1)) for block in blocks.values()])
+    return [f"{block}{end}" for block in blocks for end in ends], ([*map(_number, row)] for row in values.tolist())
+
+
+def _labels(
+    prediction: Array, encoding: Encoding, classes: Array, probabilities: bool
+) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names and rows of the labels, and on request of the probability of each class."""
     likely = scores(prediction)
-    for label, row in zip(encoding.decode(likely).tolist(), likely.tolist(), strict=True):
-        yield [str(label), *(map(_number, row) if probabilities else ())]
-
-
-def _header(encoding: Encoding, probabilities: bool) -> list[str]:
-    if encoding.classes is None:
-        names = encoding.target_name
-        several = encoding.n_outputs > 1
-        numbered = names if isinstance(names, tuple) else range(1, encoding.n_outputs + 1)
-        return [f"prediction_{name}" for name in numbered] if several else ["prediction"]
-    return ["prediction", *(f"probability_{label}" for label in encoding.classes.tolist() if probabilities)]
+    names = ["prediction", *(f"probability_{label}" for label in classes.tolist() if probabilities)]
+    labels = zip(encoding.decode(likely).tolist(), likely.tolist(), strict=True)
+    return names, ([str(label), *(map(_number, row) if probabilities else ())] for label, row in labels)
 
 
 def _number(value: float) -> str:
@@ -141,21 +150,10 @@ def _number(value: float) -> str:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
+def _opened(output: Path | None) -> Iterator[IO[str]]:
     """Open stdout, or a file that takes its place only when it is complete."""
     if output is None:
         yield sys.stdout
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, output)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(output, "w", encoding="utf-8", newline="") as file:
+        yield file

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
 from clearprop.cli.networks import network, suited
-from clearprop.data import Dataset, Encoding, Table, printable, split
+from clearprop.data import AnyEncoding, Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.data.storage import take_rows
 from clearprop.errors import DataError
 from clearprop.model import Model
+from clearprop.nn import Layer
 from clearprop.optim import (
     OPTIMIZERS,
     WHOLE_BATCH,
@@ -28,6 +30,7 @@ from clearprop.optim import (
 )
 
 Features = Table | Array
+E = TypeVar("E", bound=AnyEncoding)
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,11 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[E]):
     """A model that is ready to be fitted, its samples, and the choices that made it, complete."""
 
     model: Model
-    encoding: Encoding
+    encoding: E
     parts: Parts
     choices: Choices
 
@@ -93,7 +96,7 @@ def _hold_out(part: Part, fraction: float, choices: Choices) -> tuple[Part, Part
     return part.take(rest), part.take(held)
 
 
-def prepare(dataset: Dataset, choices: Choices) -> Prepared:
+def prepare(dataset: Dataset, choices: Choices) -> Prepared[Encoding]:
     """Divide, fit the encoding to the training part alone, and write the network.
 
     Raises:
@@ -122,7 +125,7 @@ def _check_target(dataset: Dataset, choices: Choices) -> None:
         Encoding.fit(rows, dataset.target, target_name=dataset.target_name, task=choices.task)
 
 
-def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
+def _prepared(dataset: Dataset, choices: Choices) -> Prepared[Encoding]:
     parts = divide(dataset, choices)
     encoding = Encoding.fit(
         parts.train.features,
@@ -136,16 +139,17 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared:
     )
     rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
     choices = complete(choices, encoding.task, rows, suited(encoding, parts.train.features))
-    model = _model(encoding, choices, parts.train.features)
+    model = made(network(encoding, choices, parts.train.features), encoding, encoding.input_shape, choices)
     for part in (parts.validation, parts.test):
         if part is not None:
             model.samples(part.features, part.target)
     return Prepared(model, encoding, parts, choices)
 
 
-def _model(encoding: Encoding, choices: Choices, train: Features) -> Model:
+def made(layers: list[Layer], encoding: AnyEncoding, shape: tuple[int, ...], choices: Choices) -> Model:
+    """Return a model of a network with the loss, optimiser and schedule of the choices, and its first parameters."""
     model = Model(
-        network(encoding, choices, train),
+        layers,
         choices.loss,
         _optimizer(choices),
         schedule=_schedule(choices),
@@ -154,7 +158,7 @@ def _model(encoding: Encoding, choices: Choices, train: Features) -> Model:
         backend=choices.backend,
     )
     model.encoding = encoding
-    model.init(encoding.input_shape)
+    model.init(shape)
     return model
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from clearprop.cli.choices import DENSE
 from clearprop.cli.output import table
 from clearprop.cli.preparing import Prepared
-from clearprop.data import ColumnReport, Dataset, Table, printable
+from clearprop.data import ColumnReport, Dataset, Encoding, Table, printable
 
 _SHOWN_COLUMNS = 20
 _SHOWN_CLASSES = 10
 
 
-def recognised(dataset: Dataset, prepared: Prepared, width: int | None) -> str:
+def recognised(dataset: Dataset, prepared: Prepared[Encoding], width: int | None) -> str:
     """Return data, columns, target, parts and network in words."""
     features = dataset.features
     size = f"{len(features.names)} columns" if isinstance(features, Table) else f"samples of shape {features.shape[1:]}"
@@ -44,7 +44,7 @@ def _becomes(report: ColumnReport) -> str:
     return report.encoding if report.dropped is None else f"dropped: {report.dropped}"
 
 
-def _target(dataset: Dataset, prepared: Prepared) -> str:
+def _target(dataset: Dataset, prepared: Prepared[Encoding]) -> str:
     name = dataset.target_name
     name = ", ".join(name) if isinstance(name, tuple) else name
     called = f" {printable(name)}" if name else ""
@@ -57,12 +57,12 @@ def _target(dataset: Dataset, prepared: Prepared) -> str:
     return f"target{called}: {len(classes)} classes ({shown}{more})"
 
 
-def _parts(prepared: Prepared) -> str:
+def _parts(prepared: Prepared[Encoding]) -> str:
     named = (("train", prepared.parts.train), ("validation", prepared.parts.validation), ("test", prepared.parts.test))
     return "rows: " + ", ".join(f"{len(part)} {name}" for name, part in named if part is not None)
 
 
-def _network(prepared: Prepared) -> str:
+def _network(prepared: Prepared[Encoding]) -> str:
     count = sum(array.size for array in prepared.model.parameters.values())
     choices = prepared.choices
     hidden = choices.layers or ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from clearprop.cli.choices import Recipe
+from clearprop.cli.choices import Choices, Recipe
 from clearprop.cli.folders import RUNS
 from clearprop.cli.output import note, number, result, table, width_of
 from clearprop.errors import ClearpropError
@@ -78,7 +78,7 @@ def _row(run: Run) -> tuple[str, ...]:
         name,
         recipe.name,
         str(figures.rows or "-"),
-        "-".join(map(str, choices.layers or ())) or "none",
+        _hidden(choices),
         str(len(history)),
         str(history.best_epoch or "-"),
         metric,
@@ -87,6 +87,12 @@ def _row(run: Run) -> tuple[str, ...]:
         f"{sum(history.seconds):.1f}",
         history.reason or "not ended",
     )
+
+
+def _hidden(choices: Choices) -> str:
+    if choices.cell is not None:
+        return "-".join([str(choices.units)] * (choices.depth or 1))
+    return "-".join(map(str, choices.layers or ())) or "none"
 
 
 def _figures(run: Run) -> _Figures:

@@ -27,8 +27,8 @@ from clearprop.cli.training import go_on, start
 
 _HELP = """\
 Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, a folder of images by class (DATA/CLASS/*.png, or
-DATA/train/CLASS/*.png with test beside train), or one of the bundled sets iris, wine, breast-cancer, digits,
-diabetes and fashion-mnist.
+DATA/train/CLASS/*.png with test beside train), a text (.txt) to learn to write, or one of the bundled sets iris,
+wine, breast-cancer, digits, diabetes and fashion-mnist.
 
 The test part is held out before anything is learned from the data, and measured once, at the end. Early
 stopping keeps the weights of the best epoch, where a validation part is held out (from 1000 rows on). Ctrl-C writes
@@ -41,6 +41,7 @@ Examples:
   clearprop train houses.csv --config run.toml --seed 3
   clearprop train photos --size 32 --scaling channel --augment flip,shift
   clearprop train fashion-mnist --arch resnet-small --epochs 5
+  clearprop train novel.txt --cell gru --epochs 5
   clearprop train --resume runs/houses-1
 """
 _WITH_RESUME = ("data", "resume", "progress")
@@ -64,6 +65,8 @@ def _sizes() -> str:
 @_option("--network", NetworkFile(), metavar="FILE", help="A TOML file that describes the hidden layers instead.")
 @_option("--layers", Widths(), metavar="N,N", help='Widths of the layers of mlp, or "none".  [default: by size]')
 @_option("--activation")
+@_option("--weights", help="How weights start; auto suits the activation, lsuv looks at the data.")
+@_option("--output-bias", help="How the output's biases start; class_prior from how frequent each class is.")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
 @_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")
@@ -83,6 +86,12 @@ def _sizes() -> str:
 @_option("--metrics", metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
 @_option("--dtype")
 @_option("--seed", metavar="N", help="Decides every random number.")
+@_option("--cell", help="Of a text: the recurrent layers.  [default: lstm]")
+@_option("--units", metavar="N", help="Of a text: the width of the layers.  [default: 128]")
+@_option("--depth", metavar="N", help="Of a text: how many recurrent layers.  [default: 1]")
+@_option("--window", metavar="N", help="Of a text: tokens a sample.  [default: 64]")
+@_option("--level", help="Of a text: what a token is.  [default: char]")
+@_option("--vocabulary", metavar="N", help="Of a text: tokens to know.  [default: all characters, or 20000 words]")
 @backend_option
 @click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
 @text_file_options

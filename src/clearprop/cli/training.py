@@ -7,18 +7,18 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
-from clearprop.cli.measuring import measured, metrics_for
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.pictures import write_batch
-from clearprop.cli.preparing import Part, Prepared, prepare
-from clearprop.cli.recognised import recognised
+from clearprop.cli.preparing import Part, Prepared
 from clearprop.cli.signals import check
-from clearprop.data import printable
+from clearprop.cli.tasks import measured_any, prepare_any, recognised_any
+from clearprop.data import TextEncoding, printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
 from clearprop.model import Run, load
@@ -33,17 +33,17 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
-    dataset = source.load()
-    prepared = prepare(dataset, choices)
+    dataset = source.load_text() if source.is_text(choices.task) else source.load()
+    prepared = prepare_any(dataset, choices)
     if progress != "quiet":
-        note(recognised(dataset, prepared, width_of(stream_is_stderr=True)))
+        note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
         note()
     if show_batch is not None:
         write_batch(prepared, show_batch)
     check()
     with claimed(out, dataset.name) as run:
         recipe = Recipe(source.located(), prepared.choices, dataset.name, dataset.fingerprint)
-        recipe.save(run, {"task": prepared.encoding.task, "samples": _sizes(prepared)})
+        recipe.save(run, {"task": _task(prepared), "samples": _sizes(prepared)})
         history = _fit(prepared, run, progress, resume=False)
     _conclude(prepared, run, history, progress)
 
@@ -52,7 +52,7 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
     """Go on with a run from its checkpoint, or from the start if it was stopped before its first one."""
     run = Run(folder)
     recipe = Recipe.of(run)
-    prepared = prepare(recipe.load(data), recipe.choices)
+    prepared = prepare_any(recipe.load(data), recipe.choices)
     before = run.history() if run.history_file.exists() else History()
     if before.reason == "diverged":
         rate = recipe.choices.lr
@@ -72,7 +72,7 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
     _conclude(prepared, run, history, progress)
 
 
-def _fit(prepared: Prepared, run: Run, progress: str, *, resume: bool) -> History:
+def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> History:
     choices, parts = prepared.choices, prepared.parts
     held_out = parts.validation
     check()
@@ -96,7 +96,7 @@ def _fit(prepared: Prepared, run: Run, progress: str, *, resume: bool) -> Histor
         raise
 
 
-def _conclude(prepared: Prepared, run: Run, history: History, progress: str) -> None:
+def _conclude(prepared: Prepared[Any], run: Run, history: History, progress: str) -> None:
     """Measure the test part, write the figures down, and say what can be done next."""
     if history.reason in _STATUS and isinstance(prepared.model.optimizer, SciPyMinimizer):
         note(f"{history.reason} after {len(history)} epochs; the weights so far are in {_shown(run)}.")
@@ -110,20 +110,20 @@ def _conclude(prepared: Prepared, run: Run, history: History, progress: str) -> 
     write_json(run.results, {"samples": _sizes(prepared), "validation": validation, "test": tested})
     width = width_of()
     if tested is not None and prepared.parts.test is not None:
-        result(figures(tested, f"test ({len(prepared.parts.test)} rows)", width))
+        result(figures(tested, f"test ({len(prepared.parts.test)} {_unit(prepared)})", width))
     elif validation:
         result(figures(validation, "validation", width))
     best = f", best epoch {history.best_epoch}" if history.best_epoch else ""
     result(f"run: {_shown(run)} ({len(history)} epochs{best}, {sum(history.seconds):.1f} s)")
     if progress != "quiet":
-        _next(run, isinstance(prepared.model.optimizer, WholeBatch))
+        _next(run, isinstance(prepared.model.optimizer, WholeBatch), _task(prepared) == "text")
 
 
-def _tested(prepared: Prepared) -> dict[str, float] | None:
+def _tested(prepared: Prepared[Any]) -> dict[str, float] | None:
     part: Part | None = prepared.parts.test
     if part is None:
         return None
-    return measured(prepared.model, part, metrics_for(prepared.encoding.task, prepared.choices.metrics))[0]
+    return measured_any(prepared.model, part, prepared.choices, prepared.encoding.task)
 
 
 def _at_best(history: History) -> dict[str, float]:
@@ -134,18 +134,26 @@ def _at_best(history: History) -> dict[str, float]:
     return {name.removeprefix("val_"): value for name, value in record.items() if name.startswith("val_")}
 
 
-def _sizes(prepared: Prepared) -> dict[str, int]:
+def _sizes(prepared: Prepared[Any]) -> dict[str, int]:
     parts = prepared.parts
     named = (("train", parts.train), ("validation", parts.validation), ("test", parts.test))
     return {name: 0 if part is None else len(part) for name, part in named}
 
 
-def _next(run: Run, without_step: bool) -> None:
+def _task(prepared: Prepared[Any]) -> str:
+    return "text" if isinstance(prepared.encoding, TextEncoding) else prepared.encoding.task
+
+
+def _unit(prepared: Prepared[Any]) -> str:
+    return "windows" if _task(prepared) == "text" else "rows"
+
+
+def _next(run: Run, without_step: bool, text: bool) -> None:
     folder = _quoted(run)
     command = _command()
     note("\nnext:")
     note(f"  {command} evaluate {folder}")
-    note(f"  {command} predict {folder} DATA -o predictions.csv")
+    note(f"  {command} generate {folder}" if text else f"  {command} predict {folder} DATA -o predictions.csv")
     if not without_step:
         note(f"  {command} source {folder}")
     note(f"  {command} check {folder} --gradients")

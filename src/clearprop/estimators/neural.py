@@ -23,13 +23,12 @@ from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model import Model
 from clearprop.model.fitting import make_training
-from clearprop.model.samples import sample_weights
 from clearprop.nn import L2, Dense, Dropout, Layer
 from clearprop.ops import Tensor
 from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.settings import Allowed, check_settings, field, flag
-from clearprop.train import PARAMETERS, FitSettings, Listener, Samples
+from clearprop.train import PARAMETERS, FitSettings, Listener
 from clearprop.train.state import copies
 
 Array = np.ndarray[Any, Any]
@@ -126,10 +125,10 @@ class Neural(BaseEstimator):  # type: ignore[misc]
     def _validated(self, X: Any, y: Any = "no_validation", reset: bool = False, **checks: Any) -> Any:
         return validate_data(self, X, y, dtype=self._dtypes(), reset=reset, **checks)
 
-    def _parts(self, X: Any, y: Any, weight: Any, given: tuple[Any, Any] | None) -> tuple[Part, Part | None]:
+    def _parts(self, X: Any, y: Any, weight: Any, given: Part | None) -> tuple[Part, Part | None]:
         """Return what to train on, and what to score: what is given, a part that is held out, or nothing."""
         if given is not None:
-            return (X, y, weight), (*given, None)
+            return (X, y, weight), given
         if not self.validation_fraction:
             if self.patience is not None:
                 raise SettingsError("patience watches a validation set: give validation_fraction, or one to fit")
@@ -153,10 +152,10 @@ class Neural(BaseEstimator):  # type: ignore[misc]
             train, held_out: encoded samples.
             score_with: the validation part as it was given, for the scorer.
         """
-        samples = self._samples(model, train)
+        samples = model.samples(*train)
         batch_size = min(200, len(samples)) if self.batch_size == "auto" else index(self.batch_size)  # type: ignore[arg-type]
         settings = FitSettings(epochs=index(self.epochs), batch_size=batch_size, seed=model.seed)
-        validation = None if held_out is None else self._samples(model, held_out)
+        validation = None if held_out is None else model.samples(*held_out)
         training = make_training(model, samples, validation, settings, None, False)
         watch = None if score_with is None else self._watch(model, lambda: training.state.parameters, score_with)
         shown = progress("auto" if self.verbose else "quiet")
@@ -184,12 +183,6 @@ class Neural(BaseEstimator):  # type: ignore[misc]
             return float(scorer(self, X, y) if weight is None else scorer(self, X, y, sample_weight=weight))
 
         return Watch(score, parameters, self.patience)
-
-    @staticmethod
-    def _samples(model: Model, part: Part) -> Samples:
-        X, y, weight = part
-        samples = model.samples(X, y)
-        return dataclasses.replace(samples, weight=sample_weights(len(samples), samples.y, weight, None, model.dtype))
 
     def _model(self, layers: Sequence[Layer], loss: Loss, dtype: Any) -> Model:
         """Return a model of these layers with this estimator's settings."""

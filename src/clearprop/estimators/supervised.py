@@ -15,7 +15,15 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from clearprop.errors import DataError, SettingsError
 from clearprop.estimators.neural import Array, Neural, Part, checked_weight
-from clearprop.losses import BinaryLoss, ClassLoss, DistributionLoss, Loss, NegativeLogLikelihood
+from clearprop.losses import (
+    BinaryCrossEntropy,
+    BinaryLoss,
+    ClassLoss,
+    DistributionLoss,
+    Loss,
+    MultiLabelMargin,
+    NegativeLogLikelihood,
+)
 from clearprop.settings import within
 
 
@@ -45,7 +53,11 @@ def _predicts_scores(classifier: NeuralClassifier) -> bool:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
-    """A classifier over any network; its loss "auto" is cross-entropy.
+    """A classifier over any network; its loss "auto" is cross-entropy, and binary cross-entropy of several labels.
+
+    Labels (n, labels) of 0 and 1 say which of several hold, none or all of them: they are learnt by binary
+    cross-entropy and its kin, or by `MultiLabelMargin`, whose scores only rank: of these, those above a sample's
+    mean are predicted.
 
     With a loss that has no probabilities, such as the hinge, it has `decision_function` in place of `predict_proba`.
     The settings are those of `Neural`, and:
@@ -61,20 +73,38 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
 
     _usual_loss: ClassVar[str] = "cross_entropy"
     class_weight: Mapping[Any, float] | str | None = None
+    _several = False
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralClassifier:
-        """Train on samples X (n, features) with labels y (n,), validated on X_val and y_val where they are given."""
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may ask of it: several labels a sample too."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> NeuralClassifier:
+        """Train on samples X (n, features) with labels y (n,) or (n, labels); validate on X_val and y_val, if given.
+
+        `class_weight` is for training alone; `sample_weight` weighs the part that is held out too.
+        """
         self._begin()
-        given = None if X_val is None else (X_val, y_val)
+        given = None if X_val is None else (X_val, y_val, sample_weight_val)
         train, held_out = self._parts(X, y, sample_weight, given)
-        X, y = self._validated(train[0], train[1], reset=True)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        X, y = self._validated(train[0], train[1], reset=True, multi_output=True)
+        codes = self._learn_classes(y)
         weight = checked_weight(train[2], X)
         if self.class_weight is not None:
             weight = compute_sample_weight(self.class_weight, y) * (1 if weight is None else weight)
-        loss = _of_task(self, "classification")
-        last = self._dense(loss.outputs_for(len(self.classes_)), _FINAL.get(type(loss)))
+        loss = self._checked_loss()
+        units = len(self.classes_) if self._several else loss.outputs_for(len(self.classes_))
+        last = self._dense(units, _FINAL.get(type(loss)))
         model = self._model([*self._hidden(), last], loss, X.dtype)
         scored = None if held_out is None else self._encoded(held_out)
         self._train(model, (X, self._target(codes, X), weight), scored, held_out)
@@ -82,8 +112,10 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
 
     @metaestimators.available_if(_predicts_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class (n, classes), which add up to 1."""
+        """Return the probability of each class (n, classes), which add up to 1 unless several labels may hold."""
         given = self._scores(X)
+        if self._several:
+            return given
         return given / given.sum(axis=1, keepdims=True) if isinstance(self.model_.loss, BinaryLoss) else given
 
     @metaestimators.available_if(_predicts_probabilities)  # type: ignore[untyped-decorator]
@@ -95,11 +127,14 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """Return a score for each class (n, classes); of two, how far the second is above the first, (n,)."""
         scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 and not self._several else scores
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable label of each sample, or the one of the highest score."""
+        """Return each sample's label of the highest probability or score; of several labels 0 or 1 each."""
         scores = self._scores(X)
+        if self._several:
+            half = 0.5 if isinstance(self.model_.loss, BinaryLoss) else scores.mean(axis=1, keepdims=True)
+            return np.asarray(scores > half, np.int64)
         return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     def _scores(self, X: Any) -> Array:
@@ -108,18 +143,46 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         given = self.model_.predict(self._validated(X))
         return np.concatenate([1 - given, given], axis=1) if given.shape[1] < len(self.classes_) else given
 
+    def _learn_classes(self, y: Array) -> Array:
+        """Keep the labels, and return each sample's index among them, or which of several hold."""
+        check_classification_targets(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._several = y.ndim == 2
+        if not self._several:
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            return codes
+        self.classes_ = np.arange(y.shape[1])
+        return _answers(y, self.classes_)
+
+    def _checked_loss(self) -> Loss:
+        """Return the loss; `SettingsError` if it is of another task, or of one label where several may hold."""
+        loss = _of_task(self, "classification")
+        if self._several and isinstance(self.loss, str) and self.loss == "auto":
+            return BinaryCrossEntropy()
+        if self._several and isinstance(loss, ClassLoss):
+            raise SettingsError(
+                f"{loss!r} asks which one of several classes, and of these labels several may hold: choose another, "
+                "such as binary_cross_entropy or multi_label_margin"
+            )
+        return loss
+
     def _target(self, codes: Array, X: Array) -> Array:
         """Return the targets that the loss takes: class indices, an answer for each sample, or one for each class."""
         loss = self._chosen_loss
+        if self._several:
+            return codes.astype(X.dtype)
         if isinstance(loss, BinaryLoss) and len(self.classes_) <= 2:
             return codes[:, None].astype(X.dtype)
-        if isinstance(loss, BinaryLoss) or (isinstance(loss, ClassLoss) and not loss.hard):
+        if isinstance(loss, BinaryLoss | MultiLabelMargin) or (isinstance(loss, ClassLoss) and not loss.hard):
             return np.eye(len(self.classes_), dtype=X.dtype)[codes]
         return codes
 
     def _encoded(self, part: Part) -> Part:
         """Return a validation part as the model takes it."""
         X, labels = self._validated(part[0]), np.asarray(part[1])
+        if self._several:
+            return X, self._target(_answers(labels, self.classes_), X), part[2]
         codes = np.searchsorted(self.classes_, labels)
         if not (self.classes_[np.minimum(codes, len(self.classes_) - 1)] == labels).all():
             unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
@@ -127,7 +190,17 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         return X, self._target(codes, X), part[2]
 
     def _strata(self, y: Any) -> Any:
-        return y
+        return None if np.ndim(y) == 2 and np.shape(y)[1] > 1 else y
+
+
+def _answers(labels: Array, classes: Array) -> Array:
+    """Return labels (n, labels) of 0 and 1; `DataError` if they are something else."""
+    if labels.shape != (len(labels), len(classes)) or not np.isin(labels, (0, 1)).all():
+        raise DataError(
+            f"several labels a sample are answers of 0 and 1, (n, {len(classes)}), received {labels.dtype} of shape "
+            f"{labels.shape}: turn lists of labels into such by scikit-learn's MultiLabelBinarizer"
+        )
+    return labels
 
 
 def _predicts_distributions(regressor: NeuralRegressor) -> bool:
@@ -149,10 +222,18 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
         n_iter_: the number of epochs.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> NeuralRegressor:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> NeuralRegressor:
         """Train on samples X (n, features) with numbers y (n,) or (n, outputs)."""
         self._begin()
-        given = None if X_val is None else (X_val, y_val)
+        given = None if X_val is None else (X_val, y_val, sample_weight_val)
         train, held_out = self._parts(X, y, sample_weight, given)
         X, y = self._validated(train[0], train[1], reset=True, multi_output=True, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:

@@ -35,10 +35,12 @@ class NeuralTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Neura
 
     n_components: int = field(PARAMETERS["width"], 2)
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None) -> NeuralTransformer:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None, sample_weight_val: Any = None
+    ) -> NeuralTransformer:
         """Train on samples X (n, features); y is not used."""
         self._begin()
-        train, held_out = self._parts(X, X, sample_weight, None if X_val is None else (X_val, X_val))
+        train, held_out = self._parts(X, X, sample_weight, None if X_val is None else (X_val, X_val, sample_weight_val))
         X = self._validated(train[0], reset=True)
         hidden, loss = self._hidden(), self._chosen_loss
         encoder = Sequential(*hidden, self._dense(self.n_components), name="encoder")

@@ -47,6 +47,10 @@ class DistributionLoss(Loss):
             SettingsError: the prediction does not hold it.
         """
 
+    @abstractmethod
+    def spread(self, prediction: Array) -> dict[str, Array]:
+        """Return by name what a prediction says beside its point, each (n, targets)."""
+
 
 _SLACK = 1e-9
 """By how much a level may miss the outermost one: (1 - 0.9) / 2 is not quite 0.05."""
@@ -134,6 +138,10 @@ class Quantile(DistributionLoss):
         between = (1.0 - share) * prediction[..., below] + share * prediction[..., above]
         return np.asarray(between[..., None] if prediction.ndim == 2 else between, prediction.dtype)
 
+    def spread(self, prediction: Array) -> dict[str, Array]:
+        """Return the quantiles that are learnt."""
+        return {f"quantile_{level:g}": self.quantile(prediction, level) for level in self.quantiles}
+
     def point(self, prediction: Array) -> Array:
         """Return the median, or the quantile nearest to it."""
         return self.quantile(prediction, min(max(0.5, self.quantiles[0]), self.quantiles[-1]))
@@ -200,6 +208,10 @@ class GaussianLikelihood(DistributionLoss):
         """Return mean + Phi^-1(level) standard deviations."""
         mean, std = np.split(prediction, 2, axis=-1)
         return np.asarray(mean + NormalDist().inv_cdf(level) * std, prediction.dtype)
+
+    def spread(self, prediction: Array) -> dict[str, Array]:
+        """Return the standard deviations."""
+        return {"standard_deviation": np.split(prediction, 2, axis=-1)[1]}
 
     def point(self, prediction: Array) -> Array:
         """Return the means."""

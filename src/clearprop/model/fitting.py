@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.ir import Program
 from clearprop.model.first_values import start_from_data
 from clearprop.model.run import Run
-from clearprop.model.samples import as_table, given_type, is_table, sample_weights
+from clearprop.model.samples import as_table, given_type, is_table
 from clearprop.model.saving import PARTS
 from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
@@ -52,7 +51,7 @@ def prepare(
     features: Any,
     target: Any,
     validation_split: float,
-    validation_data: tuple[Any, Any] | None,
+    validation_data: tuple[Any, ...] | None,
     sample_weight: Any,
     class_weight: Mapping[int, float] | str | None,
 ) -> tuple[Samples, Samples | None]:
@@ -69,18 +68,14 @@ def prepare(
         if target.ndim > 1:
             by_class = len(target)
         rows, held_out = split(by_class, validation_split, seed=model.seed)
-        validation_data = (_rows(features, held_out), target[held_out])
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        validation_data = (_rows(features, held_out), target[held_out], None if weights is None else weights[held_out])
         features, target = _rows(features, rows), target[rows]
-        sample_weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        sample_weight = None if weights is None else weights[rows]
     if is_table(features) and model.encoding is None:
         model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
-    new = not model.parameters
-    train = model.samples(features, target)
-    if new:
-        start_from_data(model, train.x, train.y)
-    weight = sample_weights(len(train), train.y, sample_weight, class_weight, model.dtype)
-    validation = None if validation_data is None else model.samples(*validation_data)
-    return dataclasses.replace(train, weight=weight), validation
+    train = model.samples(features, target, sample_weight, class_weight)
+    return train, None if validation_data is None else model.samples(*validation_data)
 
 
 def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:
@@ -109,6 +104,9 @@ def make_training(
     model.target, model.weighted = given_type(train.y, model.dtype), train.weight is not None
     file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
     resumed = _resumed(model, file) if resume else None
+    if resumed is None:
+        start_from_data(model, train.x, train.y)
+    model.fresh = frozenset()
     if isinstance(model.optimizer, WholeBatch):
         signature = model.signature(model.target, model.weighted)
         task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import losses, nn, optim
-from clearprop.data import Encoding
+from clearprop.data import encoding_from_dict
 from clearprop.description import build
 from clearprop.errors import FileFormatError
 from clearprop.files import read_arrays
@@ -47,13 +47,14 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model = Model(parts.pop("network"), parts.pop("loss"), parts.pop("optimizer"), **parts)
         if description["encoding"] is not None:
             own = {name.removeprefix(ENCODING): arrays[name] for name in arrays if name.startswith(ENCODING)}
-            model.encoding = Encoding.from_dict(description["encoding"], own)
+            model.encoding = encoding_from_dict(description["encoding"], own)
         fitted = description.get("fitted", {})
         target = fitted.get("target")
         model.target = None if target is None else Type(target["dtype"], (Batch(), *target["shape"]))
         model.weighted = bool(fitted.get("weighted", False))
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
+            model.fresh = model.fresh.intersection(fitted.get("fresh", ()))
     except FileFormatError:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Executable
 from clearprop.compile import DEFAULT_BACKEND, compile_program, explain, source_of
-from clearprop.data import Encoding
+from clearprop.data import AnyEncoding
 from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError
@@ -45,8 +44,7 @@ from clearprop.train import (
     build_prediction,
     build_step,
     copies,
-    evaluate,
-    measure,
+    evaluated,
     output_type,
     running_averages,
 )
@@ -77,6 +75,7 @@ class Model:
     Attributes:
         parameters: the parameters by name; empty until `init` or the first fit.
         averages: the names of those that are running averages (of `BatchNorm`), which the optimiser leaves alone.
+        fresh: the names of those that are as `init` made them, which initialisers that look at the data may still fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
         target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
 
@@ -110,7 +109,8 @@ class Model:
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
         self.averages: tuple[str, ...] = ()
-        self.encoding: Encoding | None = None
+        self.fresh: frozenset[str] = frozenset()
+        self.encoding: AnyEncoding | None = None
         self.target: Type | None = None
         self.weighted = False
         self._executables: dict[Any, Executable] = {}
@@ -131,6 +131,7 @@ class Model:
         first = self.network.init(Key(self.seed), tuple(sample_shape))
         self.sample_shape = tuple(int(str(dim)) for dim in sample_shape)
         self.parameters = {name: array.astype(self.dtype) for name, array in first.items()}
+        self.fresh = frozenset(first)
         self._executables.clear()
         self.averages = self._traced(running_averages)
 
@@ -148,6 +149,7 @@ class Model:
             if array.shape != self.parameters[name].shape:
                 raise SettingsError(f"{name} has shape {self.parameters[name].shape}, received {array.shape}")
             self.parameters[name] = array
+            self.fresh -= {name}
 
     @property
     def trainable(self) -> tuple[str, ...]:
@@ -163,7 +165,7 @@ class Model:
         batch_size: int = 32,
         steps: int | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         metrics: Sequence[str] = (),
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | str | None = None,
@@ -176,7 +178,7 @@ class Model:
         checkpoint_steps: int | None = None,
         checkpoint_seconds: float = 10.0,
     ) -> History:
-        """Train on samples; a new model gets its parameters here, another goes on from those it has.
+        """Train on samples; a new model gets its parameters here, a trained one goes on from those it has.
 
         Args:
             features: an array (n, ...), or a table (pandas, polars, a mapping of columns), which is encoded with
@@ -184,10 +186,10 @@ class Model:
             target: class indices, values, or (with a table) raw labels.
             epochs, batch_size, steps, shuffle: see `FitSettings`.
             validation_split: the part of the samples, from 0 to 1, that is held out for validation (by class).
-            validation_data: validation features and target, instead.
+            validation_data: validation features and target, and a weight for each sample if they have any, instead.
             metrics: names of scikit-learn's metrics, recorded each epoch in the inference form.
-            sample_weight: a weight for each sample.
-            class_weight: a weight for each class index, or "balanced".
+            sample_weight: a weight for each sample: its share in the loss and in metrics, held out or not.
+            class_weight: a weight for each class index, or "balanced", in the loss of training alone.
             early_stopping: when to stop before the last epoch, or the quantity to watch.
             listeners: functions that are called with each event.
             progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
@@ -210,14 +212,14 @@ class Model:
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         if folder is not None and not resume:
             folder.check_unused()
-        before = (self.encoding, self.sample_shape, self.parameters)
+        before = dict(vars(self))
         try:
             train, validation = prepare(
                 self, features, target, validation_split, validation_data, sample_weight, class_weight
             )
             training = make_training(self, train, validation, settings, folder, resume)
         except BaseException:
-            self.encoding, self.sample_shape, self.parameters = before
+            vars(self).update(before)
             self._executables.clear()
             raise
         training.listeners += [*listeners, *([shown] if shown else [])]
@@ -276,13 +278,11 @@ class Model:
     ) -> dict[str, float]:
         """Return the mean loss, and metrics by scikit-learn's names, in the inference form.
 
-        The loss is in the units of training; metrics are in the units of the given target.
+        The loss is in the units of training; metrics are in the units of the given target. Both are weighted.
         """
-        samples = self.samples(features, target)
-        weight = sample_weights(len(samples), samples.y, sample_weight, None, self.dtype)
-        samples = dataclasses.replace(samples, weight=weight)
-        loss, prediction = evaluate(self.compiled_evaluation(samples), self.parameters, samples)
-        return {"loss": loss} | measure((metrics,) if isinstance(metrics, str) else metrics, samples, prediction)
+        samples = self.samples(features, target, sample_weight)
+        names = (metrics,) if isinstance(metrics, str) else metrics
+        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, names)
 
     def source(self) -> str:
         """Return the complete training step as a Python module that runs with NumPy alone.
@@ -312,8 +312,8 @@ class Model:
         y = self.loss.usual_target(self.output_type()) if self.target is None else self.target
         return self.step_programs(y, self.weighted)
 
-    def samples(self, features: Any, target: Any, weight: Array | None = None) -> Samples:
-        """Return encoded samples, of the types that the network and the loss take.
+    def samples(self, features: Any, target: Any, sample_weight: Any = None, class_weight: Any = None) -> Samples:
+        """Return encoded samples, of the types that the network and the loss take; weights as `fit` takes them.
 
         Raises:
             DataError: they are not numbers, not finite, or not as many targets as samples.
@@ -331,7 +331,8 @@ class Model:
         fitted = fit_target(y, wanted, output)
         check_target(self.loss, fitted)
         decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
-        return Samples(x, fitted, weight, decode, self.loss.point)
+        weights = [sample_weights(len(x), fitted, sample_weight, each, self.dtype) for each in (class_weight, None)]
+        return Samples(x, fitted, weights[0], decode, self.loss.point, weights[1])
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data import Encoding, Table, load
+from clearprop.data import AnyEncoding, Encoding, Table, load
 from clearprop.data.storage import converted
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
@@ -31,15 +31,16 @@ def as_table(features: Any) -> Table:
     return loaded
 
 
-def as_input(features: Any, dtype: str, encoding: Encoding | None) -> Array:
+def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     """Return the network's input: the encoded table, or the array in the model's dtype.
 
     Raises:
         DataError: the array is not numeric, has no rows axis, or holds a NaN or an infinity (its place is named).
     """
     if encoding is not None:
-        raw = as_table(features) if is_table(features) else np.asarray(features)
-        return encoding.features(raw)
+        if isinstance(encoding, Encoding) and is_table(features):
+            return encoding.features(as_table(features))
+        return encoding.features(np.asarray(features))
     try:
         array = np.asarray(features)
         if array.dtype.kind == "c":
@@ -62,7 +63,7 @@ def check_samples(x: Array, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"the model takes samples of shape {shape}, received samples of {x.shape[1:]}")
 
 
-def as_target(target: Any, dtype: str, encoding: Encoding | None) -> Array:
+def as_target(target: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     """Return the target: class indices as int64, or floats in the model's dtype.
 
     Raises:

@@ -36,6 +36,7 @@ from clearprop.nn.activations import (
 )
 from clearprop.nn.activity import ActivityPenalty, KLSparsity
 from clearprop.nn.architectures import ARCHITECTURES, cnn, depthwise_separable, lenet, resnet_small, vgg_small
+from clearprop.nn.attention import MultiHeadAttention, PositionEncoding
 from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, RandomCrop, RandomFlip, RandomShift
 from clearprop.nn.cells import GRU, LSTM, SimpleRNN
 from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
@@ -177,12 +178,14 @@ __all__ = [
     "Maxout",
     "Mish",
     "Mixup",
+    "MultiHeadAttention",
     "NonNegative",
     "Normal",
     "Orthogonal",
     "PReLU",
     "Parallel",
     "Penalty",
+    "PositionEncoding",
     "RMSNorm",
     "RReLU",
     "RandomAffine",

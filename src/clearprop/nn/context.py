@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ class Context:
         frozen: the parameters that training leaves as they are.
         mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
         times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
+        carries: whether the states of recurrent layers come in as inputs, and go out, so that a sequence goes on.
+        states: the states of recurrent layers after the last time step, by the name of the input.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
     """
 
@@ -45,6 +47,8 @@ class Context:
     frozen: frozenset[str] = frozenset()
     mix: tuple[Tensor, Tensor] | None = None
     times: Tensor | None = None
+    carries: bool = False
+    states: dict[str, Tensor] = field(default_factory=dict)
     key: Tensor | None = None
     step: Tensor | None = None
     streams: int = 0
@@ -173,6 +177,20 @@ def present_times(x: Tensor) -> Tensor | None:
     """Return which time steps of x (n, T, ...) are no padding, or None where they all count."""
     times = current_context().times
     return times if times is not None and times.shape == x.shape[:2] else None
+
+
+def carried_states(count: int, type_: Type) -> list[Tensor] | None:
+    """Return the states that the layer at hand goes on from; None where each sequence starts anew."""
+    if not current_context().carries:
+        return None
+    return [ops.placeholder(_path(f"state{k}"), type_) for k in range(count)]
+
+
+def carry_on(states: Sequence[Tensor]) -> None:
+    """Tell the states of the layer at hand after the last time step, for a sequence that goes on."""
+    context = current_context()
+    if context.carries:
+        context.states |= {_path(f"state{k}"): state for k, state in enumerate(states)}
 
 
 def _path(name: str) -> str:

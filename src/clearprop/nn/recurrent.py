@@ -11,8 +11,8 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
-from clearprop.ir import Shape
-from clearprop.nn.context import present_times
+from clearprop.ir import Shape, Type
+from clearprop.nn.context import carried_states, carry_on, present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Array, Arrays, Layer, Tensors, inside, part
 from clearprop.ops import Tensor, show
@@ -88,7 +88,9 @@ class Recurrent(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the last state, or all of them."""
-        states, outputs = self.walk(params, x, present=present_times(x))
+        start = carried_states(self.states, Type(x.dtype, (*x.shape[:1], self.units)))
+        states, outputs = self.walk(params, x, start, present_times(x))
+        carry_on(states)
         with ops.current_builder().at(quantity="a"):
             return ops.label(states[0] if outputs is None else outputs, "a")
 

@@ -10,6 +10,7 @@ from clearprop.ops import rule_of
 from clearprop.passes.dedupe import dedupe
 from clearprop.passes.drop_dead import drop_dead
 from clearprop.passes.fold_constants import fold_constants
+from clearprop.passes.hoist import hoist
 from clearprop.passes.rewrite import within
 from clearprop.passes.simplify import simplify
 
@@ -29,6 +30,7 @@ class Pass:
 PASSES: tuple[Pass, ...] = (
     Pass("simplify", within(simplify), "no node that gives one of its inputs back, and no stop_gradient"),
     Pass("fold_constants", within(fold_constants), "no elementwise node of which every input is a known number"),
+    Pass("hoist", within(hoist), "no work in a loop that is the same at every time step, but what makes more of it"),
     Pass("dedupe", within(dedupe), "no two nodes of the same operation, inputs and attributes"),
     Pass("drop_dead", within(drop_dead), "every node is needed by an output"),
 )

@@ -34,6 +34,7 @@ _SMOOTH: tuple[Step, ...] = (
     lambda x, y, rng: ops.reshape(x, tuple(reversed(x.shape))) if x.rank == 2 else x * 0.5,
     lambda x, y, rng: ops.concat([x, -x], axis=-1) if x.rank else x,
     lambda x, y, rng: ops.tanh(ops.multiply(*ops.split(ops.concat([x, y], -1), 2, -1))) if x.rank else ops.sin(x),
+    lambda x, y, rng: _looped(x, y, bool(rng.integers(2))),
     lambda x, y, rng: ops.stack([x, y]) if x.rank == 1 and x.shape == y.shape else ops.cos(x),
     lambda x, y, rng: x[..., ::2] if x.rank and isinstance(x.shape[-1], int) else x * x,
     lambda x, y, rng: (
@@ -123,6 +124,17 @@ def _convolved(x: Tensor, y: Tensor) -> Tensor:
     kernel = y if y.rank == 1 else ops.mean(y, axis=0)
     signals, kernel = ops.reshape(x, (*x.shape, 1)), ops.reshape(kernel, (*kernel.shape, 1, 1))
     return ops.reshape(ops.conv(signals, kernel), (x.shape[0], -1)) * 0.5
+
+
+def _looped(x: Tensor, y: Tensor, reverse: bool) -> Tensor:
+    """Two states and two results over three time steps."""
+
+    def step(h: Tensor, c: Tensor, z: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        new = ops.tanh(h * z + c)
+        return [new, h], [new, new - c]
+
+    (h, _), (a, b) = ops.scan(step, [x, y if y.type == x.type else ops.sin(x)], [ops.stack([x, -x, x])], None, reverse)
+    return h + ops.mean(a * b, axis=0)
 
 
 def _axis(x: Tensor, rng: np.random.Generator) -> int | None:

@@ -1,5 +1,6 @@
 """Training: the step's programs, the one loop, its events, its checkpoints."""
 
+from clearprop.train.continuation import build_continuation
 from clearprop.train.events import (
     CheckpointWritten,
     Diverged,
@@ -11,7 +12,7 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure
 from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.parameters import PARAMETERS
@@ -53,6 +54,7 @@ __all__ = [
     "StopTraining",
     "Task",
     "Training",
+    "build_continuation",
     "build_evaluation",
     "build_objective",
     "build_prediction",
@@ -60,6 +62,7 @@ __all__ = [
     "compute",
     "copies",
     "evaluate",
+    "evaluated",
     "measure",
     "output_type",
     "read_checkpoint",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,16 @@ Array = np.ndarray[Any, Any]
 _CUT_SHORT = ("interrupted", "terminated", "diverged")
 """The ends at which the weights stay as they are, though another epoch's were better."""
 
+_MOST_ROWS, _MOST_NUMBERS = 4096, 1 << 24
+"""How many samples are evaluated at a time, and how many numbers their predictions hold, at most."""
+
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded samples: x (n, ...), y, and a weight each or None.
+    """Encoded samples: x (n, ...), y, and a weight each in the cost, or None.
 
-    `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y.
+    `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
+    `metric_weight` is the weight of each sample there.
     """
 
     x: Array
@@ -46,6 +51,7 @@ class Samples:
     weight: Array | None = None
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
+    metric_weight: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -138,7 +144,7 @@ class Fit(ABC):
         """Record the epoch at hand, whose work is done; return "finished", or why training ends here."""
         state = self.state
         record, now = self._record(loss) | more, time.monotonic()
-        state.history.epochs.append(record)
+        state.history.add(record)
         state.history.seconds.append(self._seconds + now - self._counted)
         self._seconds, self._counted = 0.0, now
         best = self._watch(record)
@@ -177,9 +183,8 @@ class Fit(ABC):
             _, prediction = evaluate(self.evaluation(), self.evaluated, self.train)
             record |= measure(self.settings.metrics, self.train, prediction)
         if self.validation is not None:
-            validated, prediction = evaluate(self.evaluation(), self.evaluated, self.validation)
-            metrics = measure(self.settings.metrics, self.validation, prediction)
-            record |= {f"val_{name}": value for name, value in ({"loss": validated} | metrics).items()}
+            held_out = evaluated(self.evaluation(), self.evaluated, self.validation, self.settings.metrics)
+            record |= {f"val_{name}": value for name, value in held_out.items()}
         return record
 
     def _check_watched(self) -> None:
@@ -241,20 +246,37 @@ class Fit(ABC):
                 warnings.warn(f"the listener {listener!r} failed and was left out: {error!r}", stacklevel=2)
 
 
-def evaluate(
-    evaluation: Executable, parameters: Mapping[str, Array], samples: Samples, rows: int = 4096
-) -> tuple[float, Array]:
+def evaluate(evaluation: Executable, parameters: Arrays, samples: Samples) -> tuple[float, Array]:
     """Return the (weighted) mean loss over samples, and the predictions, in the inference form."""
-    losses, predictions = [], []
+    pieces = list(_pieces(evaluation, parameters, samples))
+    return _mean([piece["loss"] for piece in pieces], samples), np.concatenate([p["prediction"] for p in pieces])
+
+
+def evaluated(
+    evaluation: Executable, parameters: Arrays, samples: Samples, metrics: Iterable[str] = ()
+) -> dict[str, float]:
+    """Return the (weighted) mean loss over samples, and metrics; without any, no prediction is kept."""
+    names = tuple(metrics)
+    if not names:
+        return {"loss": _mean([piece["loss"] for piece in _pieces(evaluation, parameters, samples)], samples)}
+    loss, prediction = evaluate(evaluation, parameters, samples)
+    return {"loss": loss} | measure(names, samples, prediction)
+
+
+def _pieces(evaluation: Executable, parameters: Arrays, samples: Samples) -> Iterator[dict[str, Array]]:
+    """Run the evaluation on so many samples at a time that the predictions of one piece are not large."""
+    prediction = evaluation.program.output("prediction")
+    size = math.prod(dim for dim in prediction.type.shape if isinstance(dim, int))
+    rows = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
     for start in range(0, max(len(samples), 1), rows):
         part = slice(start, start + rows)
-        outputs = evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
-        losses.append(outputs["loss"])
-        predictions.append(outputs["prediction"])
+        yield evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+
+
+def _mean(losses: list[Array], samples: Samples) -> float:
     loss = np.concatenate(losses).astype(np.float64)
     weight = None if samples.weight is None else samples.weight.astype(np.float64)
-    mean = float(np.average(loss, weights=weight)) if len(loss) else float("nan")
-    return mean, np.concatenate(predictions)
+    return float(np.average(loss, weights=weight)) if len(loss) else float("nan")
 
 
 def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[str, float]:
@@ -262,6 +284,8 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     names = tuple(names)
     if not names:
         return {}
-    decode = samples.decode or (lambda values: values)
     point = prediction if samples.point is None else samples.point(prediction)
-    return compute(names, decode(samples.y), decode(point))
+    pair = (samples.y, point)
+    if samples.decode is not None:
+        pair = (samples.decode(samples.y.reshape(len(samples), -1)), samples.decode(point))
+    return compute(names, *pair, samples.metric_weight)

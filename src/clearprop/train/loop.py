@@ -88,7 +88,7 @@ class Training(Fit):
     def end_epoch(self, loss: float, **more: float) -> str:
         """Record the epoch at hand, and let the schedule see its record."""
         reason = super().end_epoch(loss, **more)
-        self._memory = self.compiled.schedule.observe(self._memory, self.state.history.epochs[-1])
+        self._memory = self.compiled.schedule.observe(self._memory, self.state.history.last)
         return reason
 
     def run_steps(self, count: int) -> None:
@@ -122,7 +122,7 @@ class Training(Fit):
         seconds[0] = self._seconds + each * (steps - rest - (len(passed) - 1) * spe)
         self._seconds = each * rest
         first, begin = len(history), state.epoch + 1
-        history.epochs += [{"epoch": float(i), "loss": loss / samples} for i, loss in enumerate(passed, begin)]
+        history.add_losses(begin, passed, samples)
         history.seconds += seconds
         state.epoch, state.batch = state.epoch + len(passed), rest
         if self.listeners:

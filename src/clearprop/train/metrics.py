@@ -23,6 +23,7 @@ class Metric:
     takes: str  # "labels", "probabilities" or "values"
     greater_is_better: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
+    weighted: bool = True  # whether samples may have weights
 
 
 METRICS: dict[str, Metric] = {
@@ -41,7 +42,7 @@ METRICS: dict[str, Metric] = {
     "root_mean_squared_error": Metric("root_mean_squared_error", "values", greater_is_better=False),
     "mean_absolute_error": Metric("mean_absolute_error", "values", greater_is_better=False),
     "median_absolute_error": Metric("median_absolute_error", "values", greater_is_better=False),
-    "max_error": Metric("max_error", "values", greater_is_better=False),
+    "max_error": Metric("max_error", "values", greater_is_better=False, weighted=False),
 }
 """The metrics by name."""
 
@@ -60,7 +61,7 @@ def greater_is_better(name: str) -> bool:
     return METRICS[name].greater_is_better if name in METRICS else False
 
 
-def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str, float]:
+def compute(names: Sequence[str], target: Array, prediction: Array, weight: Array | None = None) -> dict[str, float]:
     """Compute metrics of predictions.
 
     Args:
@@ -68,6 +69,7 @@ def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str,
         target: class indices (n,), 0/1 indicators, or values.
         prediction: probabilities (n, classes), the probability of class 1 (n, 1), those of several yes-or-no
             questions (n, questions), or values.
+        weight: a weight for each sample, scikit-learn's `sample_weight`, or None. The largest error has none.
 
     Raises:
         SettingsError: a metric does not fit the target, as scikit-learn says.
@@ -77,17 +79,20 @@ def compute(names: Sequence[str], target: Array, prediction: Array) -> dict[str,
         metric = METRICS[name]
         try:
             arguments, options = _arguments(metric, target, prediction)
-            results[name] = _score(metric, arguments, options)
+            results[name] = _score(metric, arguments, options, weight if metric.weighted else None)
         except ValueError as error:
             raise SettingsError(f"the metric {name} does not fit these targets: {error}") from error
     return results
 
 
-def _score(metric: Metric, arguments: tuple[Array, Array], options: dict[str, Any]) -> float:
-    if metric.takes == "labels":
+def _score(metric: Metric, arguments: tuple[Array, Array], options: dict[str, Any], weight: Array | None) -> float:
+    value = None
+    if weight is not None:
+        options = options | {"sample_weight": weight.astype(np.float64)}
+    elif metric.takes == "labels":
         value = from_labels(metric.function, options, *arguments)
-    else:
-        value = from_values(metric.function, *arguments) if metric.takes == "values" else None
+    elif metric.takes == "values":
+        value = from_values(metric.function, *arguments)
     if value is None:
         functions = importlib.import_module("sklearn.metrics")  # two seconds, for those who need it
         value = float(getattr(functions, metric.function)(*arguments, **options))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from clearprop.settings import check_settings, field, flag
 from clearprop.train.metrics import check_metrics, greater_is_better
@@ -82,6 +83,39 @@ Record = Mapping[str, float]
 """One epoch's figures: loss, metrics, and their validation forms led by val_."""
 
 
+@dataclass(frozen=True)
+class _Losses:
+    """The losses of epochs from a number on: their sums over so many samples."""
+
+    first: int
+    sums: Sequence[float]
+    samples: int
+
+    def records(self) -> list[dict[str, float]]:
+        return [{"epoch": float(i), "loss": loss / self.samples} for i, loss in enumerate(self.sums, self.first)]
+
+
+class _Epochs:
+    """The field `epochs` of a history: records of losses alone are made when they are first asked for."""
+
+    @overload
+    def __get__(self, history: None, owner: type[History]) -> tuple[()]: ...
+
+    @overload
+    def __get__(self, history: History, owner: type[History]) -> list[dict[str, float]]: ...
+
+    def __get__(self, history: History | None, owner: type[History]) -> list[dict[str, float]] | tuple[()]:
+        if history is None:
+            return ()  # the default: no epochs
+        for item in history.pending:
+            history.records += [item] if isinstance(item, dict) else item.records()
+        history.pending.clear()
+        return history.records
+
+    def __set__(self, history: History, records: Sequence[dict[str, float]]) -> None:
+        history.records, history.pending = list(records), []
+
+
 @dataclass
 class History:
     """What a fit recorded, epoch by epoch.
@@ -93,13 +127,35 @@ class History:
         best_epoch: the epoch, from 1, whose weights early stopping held for best.
     """
 
-    epochs: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    epochs: _Epochs = _Epochs()
     seconds: list[float] = dataclasses.field(default_factory=list)
     reason: str = ""
     best_epoch: int | None = None
 
+    def __post_init__(self) -> None:
+        # set together with `epochs`, of which they are the parts; no fields, since nobody else is to see them
+        self.records: list[dict[str, float]]
+        self.pending: list[dict[str, float] | _Losses]
+
     def __len__(self) -> int:
-        return len(self.epochs)
+        return len(self.records) + sum(1 if isinstance(item, dict) else len(item.sums) for item in self.pending)
+
+    def add_losses(self, first: int, sums: Sequence[float], samples: int) -> None:
+        """Record the losses of epochs from a number on, given their sums over so many samples.
+
+        An epoch may be over in less time than it takes to make its mapping, so that waits until somebody reads it.
+        """
+        self.pending.append(_Losses(first, sums, samples))
+
+    def add(self, record: dict[str, float]) -> None:
+        """Record an epoch."""
+        self.pending.append(record)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The record of the last epoch."""
+        last = self.pending[-1] if self.pending else None
+        return last if isinstance(last, dict) else self.epochs[-1]
 
     def __getitem__(self, name: str) -> list[float]:
         """Return one quantity over the epochs: history["val_loss"]."""

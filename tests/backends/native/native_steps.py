@@ -30,7 +30,7 @@ def runnable() -> list[str]:
 
 TARGETS_HERE = runnable()
 
-CASES: dict[str, tuple[nn.Layer, Loss, Optimizer, int]] = {
+CASES: dict[str, tuple[nn.Layer, Loss, Optimizer, int | tuple[int, ...]]] = {
     "mlp": (nn.Sequential(nn.Dense(13, "relu"), nn.Dense(5)), CrossEntropy(), Adam(), 7),
     "deep": (nn.Sequential(nn.Dense(33, "tanh"), nn.Dense(17, "sigmoid"), nn.Dense(3)), CrossEntropy(), Adam(), 31),
     "dropout": (
@@ -45,14 +45,41 @@ CASES: dict[str, tuple[nn.Layer, Loss, Optimizer, int]] = {
         SGD(),
         3,
     ),
+    "images": (
+        nn.Sequential(
+            *(nn.Conv2D(6, 3, "relu", padding="same"), nn.MaxPool2D(2), nn.DepthwiseConv2D(2, activation="tanh")),
+            *(nn.BatchNorm(), nn.AveragePool2D(2, stride=1), nn.Flatten(), nn.Dense(3)),
+        ),
+        CrossEntropy(),
+        SGD(),
+        (7, 6, 2),
+    ),
+    "lstm": (
+        nn.Sequential(nn.LSTM(17, outputs="all", start="learnt"), nn.SimpleRNN(5, memory=2, reverse=True), nn.Dense(3)),
+        CrossEntropy(),
+        Adam(),
+        (6, 4),
+    ),
+    "gru": (
+        nn.Sequential(
+            nn.Masking(),
+            nn.Bidirectional(nn.GRU(9, outputs="all", checkpoint=2)),
+            nn.Dropout(0.2),
+            nn.EncoderDecoder(nn.GRU(8), nn.GRU(8, reset="before"), 3),
+        ),
+        SquaredError(),
+        SGD(),
+        (5, 3),
+    ),
     "binary": (nn.Sequential(nn.Dense(8, "leaky_relu"), nn.Dense(1)), BinaryCrossEntropy(), Adam(), 2),
 }
 
 
-def signature(network: nn.Layer, loss: Loss, features: int, dtype: str) -> Signature:
-    arrays = network.init(Key(0), (features,))
+def signature(network: nn.Layer, loss: Loss, features: int | tuple[int, ...], dtype: str) -> Signature:
+    sample = (features,) if isinstance(features, int) else features
+    arrays = network.init(Key(0), sample)
     parameters = {name: Type(dtype, array.shape) for name, array in arrays.items()}
-    x = Type(dtype, (N, features))
+    x = Type(dtype, (N, *sample))
     output = build_prediction(network, loss, Signature(parameters, (), x, x)).outputs[0][1].type
     y = Type("int64", (N,)) if isinstance(loss, CrossEntropy) else output
     return Signature(parameters, tuple(parameters), x, y)

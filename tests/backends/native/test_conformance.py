@@ -6,7 +6,6 @@ from native_steps import CASES, TARGETS_HERE, programs
 
 from clearprop import ops
 from clearprop.backends.native import Native
-from clearprop.backends.native.lowering import HOLES
 from clearprop.errors import ShapeError
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type
@@ -19,7 +18,7 @@ N = Batch()
 
 
 @pytest.mark.parametrize("target", TARGETS_HERE)
-@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - HOLES))
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_primitive(name: str, target: str) -> None:
     backend = Native(target)
     assert check_primitive(name, backend) > 0

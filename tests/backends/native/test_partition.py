@@ -13,7 +13,6 @@ from clearprop import ops
 from clearprop.backends.native import Native, partition
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Parts
-from clearprop.backends.native.lowering import HOLES
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.targets import TARGETS
 from clearprop.backends.native.threads import Team
@@ -83,7 +82,7 @@ def test_random_programs(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("fine")
-@pytest.mark.parametrize("name", sorted(set(PRIMITIVES) - HOLES))
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_primitives(name: str) -> None:
     assert check_primitive(name, backend(4), sizes=SIZES) > 0
 

@@ -87,6 +87,17 @@ def test_sizes_of_several_parts_blocks_and_panels(
 
 
 @pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+def test_few_terms(form: str, dtype: str, target: str) -> None:
+    for terms in (1, 2, 3):
+        for columns in (1, 2, 17, 64):
+            run = Native(target).compile(product(form, dtype, N, columns, terms))
+            for n in (0, 1, 5, 33):
+                check_form(run, form, dtype, (n, columns, terms))
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
 def test_stacks_and_views(target: str) -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(6, 5, 40, 30)).astype("f4"), rng.normal(size=(5, 70, 30)).astype("f4")

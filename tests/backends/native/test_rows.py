@@ -7,7 +7,8 @@ from native_steps import TARGETS_HERE
 from clearprop import ops
 from clearprop.backends.native import Native
 from clearprop.backends.native.kernels import Nest
-from clearprop.backends.native.lowering import Grouping, prepare
+from clearprop.backends.native.lowering import Grouping
+from clearprop.backends.native.preparation import prepare
 from clearprop.backends.reference import Reference
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type

@@ -1,6 +1,7 @@
 """What the emitted module looks like: fusion, shared kernels, the arena, the way in to LLVM."""
 
 import ast
+import re
 import threading
 from pathlib import Path
 
@@ -12,17 +13,18 @@ from clearprop import ops
 from clearprop.backends.native import Native
 from clearprop.backends.native.arena import Interval, lay_out, plan
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Nest
-from clearprop.backends.native.lowering import HOLES, Grouping, prepare
+from clearprop.backends.native.kernels import Nest, Product
+from clearprop.backends.native.lowering import HOLES, Grouping
 from clearprop.backends.native.module import write_module
+from clearprop.backends.native.preparation import prepare
 from clearprop.backends.native.targets import TARGETS
 from clearprop.ir import Batch, Type
 
 N = Batch()
 
 
-def test_the_primitives_that_are_holes_are_these() -> None:
-    assert {"scan"} == HOLES
+def test_no_primitive_is_a_hole() -> None:
+    assert not HOLES
 
 
 def test_only_jit_imports_llvm() -> None:
@@ -44,6 +46,40 @@ def test_a_chain_of_elementwise_work_and_its_softmax_are_one_kernel() -> None:
     assert kernels[0].split == 1
 
 
+def test_a_product_of_few_terms_joins_the_work_around_it() -> None:
+    inputs = {"x": Type("float32", (N, 2)), "W": Type("float32", (2, 8)), "b": Type("float32", (8,))}
+    program = ops.trace(lambda x, W, b: ops.tanh(x @ W + b), inputs)
+    (kernel,) = Grouping(prepare(program)).kernels
+    assert isinstance(kernel, Nest)
+
+
+def test_the_second_factor_of_few_terms_is_turned_once() -> None:
+    inputs = {"d": Type("float32", (N, 2)), "W": Type("float32", (64, 2))}
+    program = ops.trace(lambda d, W: d @ ops.permute_dims(W), inputs)
+    turn, product = Grouping(prepare(program)).kernels
+    assert isinstance(turn, Nest)
+    assert [node.op for node in turn.nodes] == ["stop_gradient"]
+    assert isinstance(product, Nest)
+    assert [node.op for node in product.nodes] == ["multiply", "multiply", "add"]
+
+
+def test_a_product_of_more_terms_is_a_kernel_of_its_own() -> None:
+    inputs = {"x": Type("float32", (N, 3)), "W": Type("float32", (3, 8))}
+    (kernel,) = Grouping(prepare(ops.trace(lambda x, W: x @ W, inputs))).kernels
+    assert isinstance(kernel, Product)
+
+
+def test_a_short_line_is_loaded_before_anything_of_it_is_stored() -> None:
+    inputs = {"x": Type("float32", (N, 64)), "b": Type("float32", (64,))}
+    program = ops.trace(lambda x, b: ops.maximum(x + b, 0.0), inputs)
+    text = write_module(program, TARGETS["avx512"]).text
+    kernel = text[text.index("@kernel0(") :].split("\n}\n", 1)[0]
+    assert kernel.count(" phi ") == 1  # the rows; the four vectors of one need no loop
+    loads, stores = ([m.start() for m in re.finditer(f"{what} <16 x float>", kernel)] for what in ("load", "store"))
+    assert (len(loads), len(stores)) == (8, 4)
+    assert max(loads) < min(stores)
+
+
 def test_updates_of_parameters_of_any_shape_share_their_code() -> None:
     text = write_module(programs("mlp", "float32")["step"], TARGETS["avx2"]).text
     # the updates of four parameters are loops over one axis; its length is an argument
@@ -57,6 +93,19 @@ def test_what_several_threads_write_is_asked_for() -> None:
     assert text.count("call void @llvm.prefetch.p0(") == 1
     assert text.count(", i32 1, i32 3, i32 1)") == 1
     assert text.count("store <8 x float>") == 1
+
+
+def test_updates_of_equal_shape_stay_apart() -> None:
+    def update(rate: ops.Tensor, **own: ops.Tensor) -> dict[str, ops.Tensor]:
+        return {name: ops.sqrt(value * (1.0 - rate)) for name, value in own.items()}
+
+    shapes = {"rate": (), "a": (64,), "W": (8, 64), "b": (64,)}
+    program = ops.trace(
+        lambda rate, a, W, b: update(rate, a=a, W=W, b=b),
+        {name: Type("float32", shape) for name, shape in shapes.items()},
+    )
+    text = write_module(program, TARGETS["avx2"]).text
+    assert text.count("  call void @kernel1(") == 3
 
 
 def test_text_is_the_same_every_time() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clearprop.backends.native.emitter import Emitter
@@ -41,6 +41,39 @@ class Call:
         return all(parts.alone for parts in self.parts)
 
 
+@dataclass
+class Repeat:
+    """The calls of a loop's body, made once a time step; pointers in the table of buffers move along.
+
+    Attributes:
+        calls: those of one step.
+        length: how many steps.
+        reverse: whether the last place comes first.
+        along: pointers to the place of the step in a larger buffer: the pointer, the buffer, and bytes from place to
+            place.
+        turns: pointers to one of two places in turn, so that a step reads the one that the step before wrote.
+        carried: pointers to the state: the pointer, where it starts, and the pointer to what the step makes of it.
+        finals: what is copied after the last step: the buffer, from which pointer, and how many bytes.
+    """
+
+    calls: list[Call | Repeat]
+    length: int
+    reverse: bool
+    along: list[tuple[Value, Value, Extent]] = field(default_factory=list)
+    turns: list[tuple[Value, Value, Extent]] = field(default_factory=list)
+    carried: list[tuple[Value, Value, Value]] = field(default_factory=list)
+    finals: list[tuple[Value, Value, Extent]] = field(default_factory=list)
+
+
+def kernels_of(calls: Sequence[Call | Repeat]) -> Iterator[Call]:
+    """Iterate over the calls, those of loops once."""
+    for call in calls:
+        if isinstance(call, Repeat):
+            yield from kernels_of(call.calls)
+        else:
+            yield call
+
+
 @dataclass(frozen=True)
 class Region:
     """Work that a team may share: its cost in picoseconds, and how it is cut."""
@@ -53,14 +86,19 @@ class Region:
         return any(parts.at(n) > 1 for parts in self.parts) and self.cost.at(n) >= threshold
 
 
-def write_program(calls: Sequence[Call], table: Sequence[Value], constants: Mapping[Value, str]) -> str:
-    """Return the text of `program` and of the tasks: a call that may have several parts, as a function of the part."""
+def write_program(
+    calls: Sequence[Call | Repeat], table: Sequence[Value], constants: Mapping[Value, str]
+) -> tuple[str, set[str]]:
+    """Return the text of `program` and of the tasks, and what it declares.
+
+    A task is a call that may have several parts, as a function of the part.
+    """
     writer = _Writer(table, constants)
-    for number, call in enumerate(calls):
-        writer.call(call, f"task{number}")
+    for call in calls:
+        writer.any(call)
     writer.out.do("ret void")
     program = writer.out.function(f"define void @program(i64 %n, ptr %buffers, ptr %team) {GLUE}")
-    return "".join((*writer.tasks, write_share("share") if writer.tasks else "", program))
+    return "".join((*writer.tasks, write_share("share") if writer.tasks else "", program)), writer.out.declares
 
 
 class _Writer:
@@ -69,6 +107,42 @@ class _Writer:
         self.places = {value: place for place, value in enumerate(table)}
         self.constants = constants
         self.tasks: list[str] = []
+
+    def any(self, call: Call | Repeat) -> None:
+        """Append a call or a loop of calls."""
+        if isinstance(call, Repeat):
+            self.repeat(call)
+        else:
+            self.call(call, f"task{len(self.tasks)}")
+
+    def repeat(self, loop: Repeat) -> None:
+        """Append a loop of calls."""
+        for pointer, first, _ in loop.carried:
+            self._point(pointer, self._load(self.out, first))
+
+        def step(count: str) -> None:
+            place = self.out.get(f"sub i64 {loop.length - 1}, {count}") if loop.reverse else count
+            turn = self.out.get(f"and i64 {count}, 1") if loop.turns else "0"
+            for index, moving in ((place, loop.along), (turn, loop.turns)):
+                for pointer, buffer, size in moving:
+                    distance = self.out.multiply(index, _number(self.out, size))
+                    at = self.out.get(f"getelementptr i8, ptr {self._load(self.out, buffer)}, i64 {distance}")
+                    self._point(pointer, at)
+            for call in loop.calls:
+                self.any(call)
+            new = [(pointer, self._load(self.out, made)) for pointer, _, made in loop.carried]
+            for pointer, address in new:
+                self._point(pointer, address)
+
+        self.out.loop("0", str(loop.length), 1, step)
+        for buffer, pointer, size in loop.finals:
+            arguments = [f"ptr {self._load(self.out, value)}" for value in (buffer, pointer)]
+            bytes_ = _number(self.out, size)
+            self.out.call("void", "llvm.memcpy.p0.p0.i64", [*arguments, f"i64 {bytes_}", "i1 false"])
+
+    def _point(self, pointer: Value, address: str) -> None:
+        place = self.out.get(f"getelementptr ptr, ptr %buffers, i64 {self.places[pointer]}")
+        self.out.do(f"store ptr {address}, ptr {place}")
 
     def call(self, call: Call, task: str) -> None:
         """Append the call of one kernel."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum, minimum
 from clearprop.backends.native.emitter import SCALARS, Register, constant, suffix, vector
@@ -87,6 +87,9 @@ OPERATIONS: dict[str, Operation] = {
 }
 """Every elementwise primitive but astype, which takes a dtype."""
 
+CHEAP = {*OPERATIONS, "astype"} - {*FUNCTIONS}
+"""What is computed again rather than kept."""
+
 EXPENSIVE = {*FUNCTIONS, "divide", "sqrt", "random_bits"}
 """What is kept in memory rather than computed again in a later loop over the same rows."""
 
@@ -99,3 +102,10 @@ def number(kernel: Kernel, node: Node) -> Register:
         return convert(Arithmetic(kernel.out), whole, dtype)
     assert isinstance(value, (bool, int, float))
     return constant(value, dtype, 1)
+
+
+def compute(a: Arithmetic, node: Node, inputs: Sequence[Register]) -> Register:
+    """Compute an elementwise node."""
+    if node.op == "astype":
+        return convert(a, inputs[0], node.outputs[0].type.dtype)
+    return OPERATIONS[node.op](a, *inputs)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from clearprop.backends.native.kernels import Nest
-from clearprop.backends.native.lowering import REDUCTIONS, Grouping, copied
+from clearprop.backends.native.kernels import REDUCTIONS, Nest
+from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.phases import Phases
+from clearprop.backends.native.preparation import copied
 from clearprop.backends.native.views import identity, origin, resolve
 from clearprop.ir import Program, Value
 

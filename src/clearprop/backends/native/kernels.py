@@ -9,6 +9,8 @@ from clearprop.backends.native.emitter import Emitter
 from clearprop.backends.native.extents import ONE, Extent
 from clearprop.ir import Node, Value
 
+REDUCTIONS = ("sum", "max")
+
 
 @dataclass(frozen=True)
 class Index:
@@ -104,9 +106,13 @@ class Nest:
 
 @dataclass
 class Columns:
-    """One reduction whose last axis is kept: vectors of results, each a serial loop over the reduced axes."""
+    """One reduction whose last axis is kept: vectors of results, each a serial loop over the reduced axes.
+
+    `chain` are cheap elementwise nodes whose result nothing else reads: they are computed as the reduction goes along.
+    """
 
     node: Node
+    chain: list[Node] = field(default_factory=list)
 
 
 @dataclass
@@ -133,4 +139,11 @@ class Move:
     target: Value
 
 
-Kernel = Nest | Columns | Product | Convolution | Move
+@dataclass
+class Loop:
+    """One `scan`: the kernels of its body, again for every time step."""
+
+    node: Node
+
+
+Kernel = Nest | Columns | Product | Convolution | Move | Loop

@@ -15,6 +15,8 @@ from clearprop.backends.native.targets import Target
 
 _FEW = 9
 """Turns of a loop that are written out: as many as a window of three by three has."""
+GROUP = 4
+"""How many vectors a loop works on together."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,33 @@ def vectors(
     else:
         left = out.get(f"icmp slt i64 {start}, {stop}")
         out.when(left, lambda: body(start, Lanes(lanes, tail_mask(out, start, stop, lanes))))
+
+
+def grouped(
+    out: Emitter,
+    target: Target,
+    extent: Extent,
+    stop: str,
+    lanes: int,
+    body: Callable[[Sequence[tuple[str, Lanes]]], None],
+    start: str = "0",
+) -> None:
+    """Like `vectors`, but with up to `GROUP` whole vectors together where the length is known."""
+
+    def several(i: str, count: int = GROUP) -> None:
+        body([(out.add(i, str(v * lanes)), Lanes(lanes)) for v in range(count)])
+
+    if extent.fixed:
+        turns, rest = divmod(extent.coefficient // lanes, GROUP)
+        done = turns * GROUP * lanes
+        if turns > 1:
+            out.loop(start, str(done), GROUP * lanes, several)
+        elif turns:
+            several(start)
+        if rest:
+            several(str(done), rest)
+        start = str(done + rest * lanes)
+    vectors(out, target, extent, stop, lanes, lambda i, lanes: body([(i, lanes)]), start)
 
 
 def whole_steps(out: Emitter, start: str, stop: str, step: int) -> str:

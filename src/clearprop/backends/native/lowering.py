@@ -2,164 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
+from collections import Counter
+from collections.abc import Mapping
 
-from clearprop.backends.native.elementwise import OPERATIONS
-from clearprop.backends.native.extents import ONE, Extent
-from clearprop.backends.native.kernels import Columns, Convolution, Index, Kernel, Move, Nest, Product
+from clearprop.backends.native.elementwise import CHEAP
+from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.kernels import REDUCTIONS, Columns, Convolution, Index, Kernel, Loop, Move, Nest, Product
 from clearprop.backends.native.placing import is_placing, placed_shape
+from clearprop.backends.native.preparation import ELEMENTWISE, is_array
 from clearprop.backends.native.views import (
     GENERATORS,
-    access,
     identity,
-    is_unit_reshape,
+    is_trailing,
     is_view,
     loop_axes,
     origin,
-    reduced_axes,
     resolve,
     space_of,
 )
-from clearprop.ir import Node, Program, Shape, Type, Value
+from clearprop.ir import Node, Program, Shape, Value
 
-ELEMENTWISE = {*OPERATIONS, "astype", "random_bits"}
-REDUCTIONS = ("sum", "max")
-MOVES = ("take", "scatter_add", "concat", "pad")
-STRIDED = ("matmul", "contraction", "overlap_add")
-"""Nodes that are kernels of their own, and read memory at any strides."""
 CONTRACTIONS = ("conv", "contraction")
-HOLES: frozenset[str] = frozenset({"scan"})
-"""Primitives that have no lowering; `Native.compile` names them."""
-
-
-def copied(value: Value) -> Node:
-    """Return a node that copies a value into memory of its own."""
-    return Node("stop_gradient", (value,), {}, (Value(value.name + ".copy", value.type, value.note),))
-
-
-def prepare(program: Program) -> Program:
-    """Put a copy wherever a view or a generator is asked for as memory, and turn mixed reductions around."""
-    made: dict[Value, Node] = {}
-    nodes: list[Node] = []
-
-    def append(node: Node) -> Value:
-        nodes.append(node)
-        made.update(dict.fromkeys(node.outputs, node))
-        return node.outputs[0]
-
-    def memory(value: Value, strided: bool = False) -> Value:
-        source, _ = resolve(made, value, identity(value.type.shape))
-        node = made.get(source)
-        generated = node is not None and node.op in GENERATORS and not is_array(node)
-        if generated or (source is not value and not strided):
-            return append(copied(value))
-        return value
-
-    for node in chain.from_iterable(map(_single, program.nodes)):
-        copies = (
-            (node.op in MOVES and not is_placing(node))
-            or node.op == "random_bits"
-            or (node.op == "reshape" and not is_unit_reshape(node))
-        )
-        if node.op == "conv":
-            x, w = node.inputs
-            node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
-        elif copies or (node.op in STRIDED and not is_placing(node)):
-            node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
-        elif node.op in REDUCTIONS:
-            node = _turned(node, append)
-        elif node.op in ELEMENTWISE:
-            node = _once(node, made, append)
-        append(node)
-    inputs = set(program.inputs)
-    outputs = []
-    for name, value in program.outputs:
-        base = origin(made, value)
-        constant = base in made and is_array(made[base])
-        outputs.append((name, value if value in inputs else append(copied(value)) if constant else memory(value)))
-    return Program(program.name, program.inputs, tuple(live(nodes, [value for _, value in outputs])), tuple(outputs))
-
-
-def _single(node: Node) -> list[Node]:
-    """Return nodes of one result each: the parts of a split are slices."""
-    if node.op != "split":
-        return [node]
-    (x,), axis = node.inputs, node.attrs["axis"]
-    assert isinstance(axis, int)
-    bounds = []
-    for place, part in enumerate(node.outputs):
-        size = part.type.shape[axis]
-        assert isinstance(size, int)
-        start = tuple(place * size if i == axis else 0 for i in range(x.type.rank))
-        stop = tuple((place + 1) * size if i == axis else dim for i, dim in enumerate(x.type.shape))
-        bounds.append({"start": start, "stop": stop, "step": (1,) * x.type.rank})
-    return [Node("slice", (x,), attrs, (part,)) for attrs, part in zip(bounds, node.outputs, strict=True)]
-
-
-def has_lines(made: Mapping[Value, Node], value: Value) -> bool:
-    """Whether the elements along the last axis lie next to each other, seen through views."""
-    rank = value.type.rank
-    source, index = resolve(made, value, tuple(Index(((axis, 1),)) for axis in range(rank)))
-    return value.type.shape[-1] == 1 or access(source, index, rank).strides[-1] == ONE
-
-
-def live(nodes: Sequence[Node], wanted: Sequence[Value]) -> list[Node]:
-    """Return the nodes that the wanted values depend on."""
-    needed, kept = set(wanted), []
-    for node in reversed(nodes):
-        if not needed.isdisjoint(node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    return kept[::-1]
-
-
-def is_array(node: Node) -> bool:
-    """Whether a constant is an array, which lies in memory."""
-    return node.op == "constant" and isinstance(node.attrs["value"], tuple)
-
-
-def _turned(node: Node, append: Callable[[Node], Value]) -> Node:
-    """Bring the reduced axes of a reduction to the end, unless they are there or the last axis is kept."""
-    shape = node.inputs[0].type.shape
-    axes = reduced_axes(node)
-    last_kept = bool(loop_axes(shape)) and loop_axes(shape)[-1] not in axes
-    if is_trailing(node) or last_kept:
-        return node
-    order = tuple(axis for axis in range(len(shape)) if axis not in axes) + axes
-    turned = Type(node.inputs[0].type.dtype, tuple(shape[axis] for axis in order))
-    permuted = Node("permute_dims", node.inputs, {"axes": order}, (Value(node.inputs[0].name + ".T", turned),))
-    append(permuted)
-    kept = len(shape) - len(axes)
-    return Node(node.op, permuted.outputs, {"axis": tuple(range(kept, len(shape)))}, node.outputs)
-
-
-def _once(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
-    """Compute an operation on broadcast numbers once, and broadcast its result."""
-    shape = node.outputs[0].type.shape
-    sources = [resolve(made, value, identity(value.type.shape))[0] for value in node.inputs]
-    if not loop_axes(shape) or node.op == "random_bits" or any(loop_axes(source.type.shape) for source in sources):
-        return node
-    numbers = [
-        append(Node("reshape", (source,), {"shape": ()}, (Value(f"{node.outputs[0].name}.{place}", _number(source)),)))
-        for place, source in enumerate(sources)
-    ]
-    result = Value(node.outputs[0].name + ".number", _number(node.outputs[0]))
-    append(Node(node.op, tuple(numbers), node.attrs, (result,)))
-    return Node("broadcast_to", (result,), {"shape": shape}, node.outputs)
-
-
-def _number(value: Value) -> Type:
-    return Type(value.type.dtype, ())
-
-
-def is_trailing(node: Node) -> bool:
-    """Whether the loops of a reduction are the innermost ones."""
-    loops = loop_axes(node.inputs[0].type.shape)
-    axes = reduced_axes(node)
-    kept = [axis for axis in loops if axis not in axes]
-    return kept == list(loops[: len(kept)])
+HOLES: frozenset[str] = frozenset()
+"""Primitives that have no lowering; `Native.compile` names them. There is none."""
 
 
 class Grouping:
@@ -175,6 +40,8 @@ class Grouping:
         self.alias: dict[Value, Value] = {}
         self.constants: list[Node] = []
         self.early: set[Value] = set()
+        read = [value for node in program.nodes for value in node.inputs]
+        self.uses = Counter([*read, *(value for _, value in program.outputs)])
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
@@ -209,11 +76,30 @@ class Grouping:
         elif node.op in CONTRACTIONS:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
-            kernel = Columns(node)
+            kernel = Columns(node, self._chain(node.inputs[0]))
+        elif node.op == "scan":
+            kernel = Loop(node)
         else:
             kernel = Move(node, node.outputs[0])
-        self.home[node.outputs[0]] = len(self.kernels)
+        self.home.update(dict.fromkeys(node.outputs, len(self.kernels)))
         self.kernels.append(kernel)
+
+    def _chain(self, value: Value) -> list[Node]:
+        """Take the cheap elementwise nodes that only this value needs out of their nests."""
+        node = self.made.get(value)
+        if node is None or node.op not in CHEAP or self.uses[value] != 1 or value in self.early:
+            return []
+        nest = self.kernels[self.home[value]]
+        if not isinstance(nest, Nest) or any(self._counts(item) for item in node.inputs):
+            return []
+        nest.nodes.remove(node)
+        nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
+        return [*(before for item in node.inputs for before in self._chain(item)), node]
+
+    def _counts(self, value: Value) -> bool:
+        """Whether a value is computed from its index."""
+        source, _ = resolve(self.made, value, identity(value.type.shape))
+        return source in self.made and self.made[source].op == "arange"
 
     def _is_early(self, node: Node) -> bool:
         """Whether a number follows from inputs and other such numbers alone, so that it is known before all else."""
@@ -243,15 +129,23 @@ class Grouping:
         sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
         late = self.late.get(node.outputs[0], ())
         before = [*(source for source, _ in sources), *(origin(self.made, value) for value in late)]
-        earliest = max((self.home.get(source, -1) for source in before), default=0)
+        earliest = max((-1 if value in self.early else self.home.get(value, -1) for value in before), default=0)
         places = range(len(self.kernels) - 1, max(earliest, 0) - 1, -1)
-        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time
-        for place in (*places[-1:], *places) if earliest >= 0 else places:
+        # where its last operand is made, it is at hand; otherwise the latest nest keeps values the shortest time; what
+        # follows from inputs alone joins the last kernel, or one that reads them: apart, updates can share their code
+        given = {source for source, _ in sources} - self.early
+        near = [place for place in places if place == places[0] or self._reads(place, given)]
+        for place in (*places[-1:], *places) if earliest >= 0 else near:
             nest = self.kernels[place]
             if isinstance(nest, Nest) and self._joins(nest, place, node, space, split, level, sources):
                 return
         self.kernels.append(Nest(space, split, [node]))
         self._enter(node, len(self.kernels) - 1, level)
+
+    def _reads(self, place: int, values: set[Value]) -> bool:
+        kernel = self.kernels[place]
+        inputs = [value for node in kernel.nodes for value in node.inputs] if isinstance(kernel, Nest) else []
+        return any(resolve(self.made, value, identity(value.type.shape))[0] in values for value in inputs)
 
     @staticmethod
     def _operands(node: Node) -> tuple[Value, ...]:

@@ -6,25 +6,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
-from clearprop.backends.native.calls import Call, Region, write_program
+from clearprop.backends.native.calls import Call, Region, Repeat, kernels_of, write_program
 from clearprop.backends.native.contractions import contraction_of, loop_indices
 from clearprop.backends.native.convolutions import ConvolutionWriter
 from clearprop.backends.native.cuts import cut_product
 from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
-from clearprop.backends.native.extents import Extent, count
+from clearprop.backends.native.extents import ZERO, Extent, count
 from clearprop.backends.native.functions import define
 from clearprop.backends.native.inplace import in_place, replaced, separate
-from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Move, Nest, Parts, Product
-from clearprop.backends.native.kernels import Kernel as Work
-from clearprop.backends.native.lowering import Grouping, prepare
+from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Loop, Move, Nest, Parts, Product
+from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.narrow import with_wide_columns
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
 from clearprop.backends.native.pooling import InWindows, in_windows
+from clearprop.backends.native.preparation import prepare, step_of
 from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
@@ -83,6 +83,7 @@ class _Writer:
         self.declares: set[str] = set()
         self.uses: set[tuple[str, str, int]] = set()
         self.own: dict[Value, Interval] = {}
+        self.constants = list(self.groups.constants)
         self.readers = self._readers()
         self.asked = self._asked()
         self.replaced = replaced(program, self.groups) if roles is not None else []
@@ -91,17 +92,19 @@ class _Writer:
         self.groups.rename(own)
 
     def module(self) -> Module:
-        calls = [self._kernel(place, work) for place, work in enumerate(self.groups.kernels)]
+        calls = self.calls()
         calls += [self._copy(new, old) for new, old in self.replaced if self._root(new) is not old]
         arena = self._arena()
         table = [*self.program.inputs, *self.created, *arena, *self.own, STATUS]
-        constants = {node.outputs[0]: self._global(node.outputs[0]) for node in self.groups.constants}
+        constants = {node.outputs[0]: self._global(node.outputs[0]) for node in self.constants}
+        program, declares = write_program(calls, table, constants)
+        self.declares |= declares
         text = "".join(
             (
-                *map(self._constant, self.groups.constants),
+                *map(self._constant, self.constants),
                 *self._library(),
                 *self.functions.values(),
-                write_program(calls, table, constants),
+                program,
                 self._drive(table),
                 lines_of(self.declares),
             )
@@ -110,10 +113,17 @@ class _Writer:
         places = inputs | {value: place for place, value in enumerate(self.created)}
         results = tuple((name, value.type, places[self._root(value)]) for name, value in self.program.outputs)
         intervals = [Interval(_bytes(value), *span) for value, span in arena.items()]
-        regions = tuple(Region(call.cost, call.parts) for call in calls if not call.alone)
+        regions = tuple(Region(call.cost, call.parts) for call in kernels_of(calls) if not call.alone)
         return Module(
             text, (*intervals, *self.own.values()), results, tuple(value.type for value in self.created), regions
         )
+
+    def calls(self) -> list[Call | Repeat]:
+        """Write the kernels, and return how they are called."""
+        return [
+            self._loop(place, work) if isinstance(work, Loop) else self._kernel(place, work)
+            for place, work in enumerate(self.groups.kernels)
+        ]
 
     # -- what is where -----------------------------------------------------------------------------------------
 
@@ -124,8 +134,11 @@ class _Writer:
         """For every value in memory, the kernels that read it."""
         readers: dict[Value, list[int]] = {}
         for place, work in enumerate(self.groups.kernels):
-            for node in work.nodes if isinstance(work, Nest) else (work.node,):
-                for value in node.inputs:
+            nodes = work.nodes if isinstance(work, Nest) else [work.node]
+            chain = work.chain if isinstance(work, Columns) else []
+            inside = {value for node in chain for value in node.outputs}
+            for node in [*chain, *nodes]:
+                for value in (value for value in node.inputs if value not in inside):
                     source, _ = resolve(self.groups.made, value, identity(value.type.shape))
                     readers.setdefault(self._root(source), []).append(place)
         return readers
@@ -152,7 +165,12 @@ class _Writer:
 
     # -- kernels -----------------------------------------------------------------------------------------------
 
-    def _kernel(self, place: int, work: Work) -> Call:
+    def _loop(self, place: int, work: Loop) -> Repeat:
+        """Write the functions of a loop's body and return how they are called."""
+        self.kept[place] = list(work.node.outputs)
+        return _BodyWriter(self, place, work.node).repeat()
+
+    def _kernel(self, place: int, work: Nest | Columns | Product | Convolution | Move) -> Call:
         """Write the functions of one kernel and return how they are called."""
         kernel, call = Kernel(self.groups.alias), Call(cost=cost(work))
         if isinstance(work, Nest):
@@ -204,8 +222,7 @@ class _Writer:
     def _alone(self, place: int, work: Columns | Product | Convolution | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
         if isinstance(work, Columns):
-            (value,) = work.node.inputs
-            writer = ColumnsWriter(kernel, work, resolve(made, value, identity(value.type.shape)), self.target)
+            writer = ColumnsWriter(kernel, work, made, self.target)
             writer.write()
             call.parts = (writer.parts,)
             if writer.partial is not None:
@@ -239,7 +256,12 @@ class _Writer:
 
     def _own(self, place: int, values: Iterable[Value], parts: Parts = WHOLE, each_worker: bool = False) -> None:
         """Give each part of a kernel, or each worker, memory for these values while the kernel runs."""
-        self.own.update((value, Interval(_bytes(value), place, place, parts, each_worker)) for value in values)
+        at = self.at(place)
+        self.own.update((value, Interval(_bytes(value), at, at, parts, each_worker)) for value in values)
+
+    def at(self, place: int) -> int:
+        """Return when a kernel runs, by the kernels of the whole program."""
+        return place
 
     def _finish(self, kernel: Kernel, call: Call, length: Extent) -> None:
         """Let a kernel be followed by another when it has several parts."""
@@ -266,7 +288,7 @@ class _Writer:
         return f"{self._global(node.outputs[0])} = private constant [{len(numbers)} x {item}] [{items}], align 64\n"
 
     def _global(self, value: Value) -> str:
-        return f"@constant{[node.outputs[0] for node in self.groups.constants].index(value)}"
+        return f"@constant{[node.outputs[0] for node in self.constants].index(value)}"
 
     def _drive(self, table: list[Value]) -> str:
         """Write the loop over steps, if this is a training step."""
@@ -279,6 +301,67 @@ class _Writer:
         text, declares = write_drive(self.roles, places)
         self.declares |= declares
         return text
+
+
+class _BodyWriter(_Writer):
+    """Writes the body of a loop into the module of the program around it.
+
+    The inputs of a step and what it gives out are pointers in the table of buffers that move from step to step; they
+    have no memory of their own. A state that is given out at every step lies where it is given out; another one has two
+    places that take turns.
+    """
+
+    def __init__(self, outer: _Writer, place: int, node: Node) -> None:
+        super().__init__(_rewritten(step_of(node), outer.target), outer.target)
+        self.outer, self.node, self._place = outer, node, outer.at(place)
+        self.functions, self.names, self.own = outer.functions, outer.names, outer.own
+        self.declares, self.uses, self.constants = outer.declares, outer.uses, outer.constants
+        self.constants.extend(self.groups.constants)
+        carries, sequences = node.attrs["carries"], node.attrs["sequences"]
+        assert isinstance(carries, int)
+        assert isinstance(sequences, int)
+        self.carries, self.first_constant = carries, carries + sequences
+        shared = zip(self.program.inputs[self.first_constant :], node.inputs[self.first_constant :], strict=True)
+        self.groups.rename({inside: outer._root(outside) for inside, outside in shared})
+
+    def at(self, place: int) -> int:
+        """Return when the loop runs."""
+        return self._place
+
+    def repeat(self) -> Repeat:
+        """Write the kernels of the body, and return how they are called."""
+        length = self.node.attrs["length"]
+        assert isinstance(length, int)
+        loop = Repeat(self.calls(), length, bool(self.node.attrs["reverse"]))
+        for place in range(len(self.groups.kernels)):
+            self._own(place, (value for value in self.kept[place] if value not in self.asked))
+        moving = (*self.program.inputs[: self.first_constant], *self.asked)
+        self.own.update((value, Interval(ZERO, self._place, self._place)) for value in moving)
+        self._move(loop)
+        self._carry(loop)
+        return loop
+
+    def _move(self, loop: Repeat) -> None:
+        """Let the slices and the results move along their sequences."""
+        given, results = self.node.inputs, self.node.outputs
+        slices = zip(self.program.inputs, given, strict=True)
+        for value, sequence in list(slices)[self.carries : self.first_constant]:
+            loop.along.append((value, self.outer._root(sequence), _bytes(value)))
+        for (_, value), stack in list(zip(self.program.outputs, results, strict=True))[self.carries :]:
+            loop.along.append((self._root(value), self.outer._root(stack), _bytes(value)))
+
+    def _carry(self, loop: Repeat) -> None:
+        """Let each state start from what is given, and go from step to step."""
+        along = {value for value, _, _ in loop.along}
+        states = zip(self.program.inputs, self.node.inputs, self.program.outputs, self.node.outputs, strict=False)
+        for state, first, (_, new), final in list(states)[: self.carries]:
+            root = self._root(new)
+            loop.carried.append((state, self.outer._root(first), root))
+            loop.finals.append((self.outer._root(final), state, _bytes(state)))
+            if root not in along:
+                places = Value(f"{state.name}.places", Type(state.type.dtype, (2, *state.type.shape)))
+                self._own(0, (places,))
+                loop.turns.append((root, places, _bytes(state)))
 
 
 def _bytes(value: Value) -> Extent:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.elementwise import OPERATIONS, convert, number
-from clearprop.backends.native.emitter import BYTES, SCALARS, Register, known, vector
+from clearprop.backends.native.elements import Elements
+from clearprop.backends.native.elementwise import compute, convert, number
+from clearprop.backends.native.emitter import BYTES, Register
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
-from clearprop.backends.native.kernels import WHOLE, Access, Parts
-from clearprop.backends.native.loops import Axes, merge, nested, span, unrolled, vectors
+from clearprop.backends.native.kernels import REDUCTIONS, WHOLE, Access, Parts
+from clearprop.backends.native.loops import Axes, grouped, merge, nested, span, unrolled, vectors
 from clearprop.backends.native.partition import chunks, is_small
-from clearprop.backends.native.phases import REDUCTIONS, Phases
+from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import covers, is_placing, placed_index
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
@@ -23,6 +24,9 @@ from clearprop.ir import Node, Type, Value
 
 _MOST_PLACES = 64
 """Of windows; each lane of a vector works on one window."""
+
+Place = tuple[tuple[str, ...], Lanes]
+"""Where a vector of elements is: the loops' variables, and its lanes."""
 
 
 class NestWriter:
@@ -39,12 +43,11 @@ class NestWriter:
         self.row_values: dict[Value, Register] = {}
         self.rows: tuple[str, ...] = ()
         self.row_lanes = Lanes(1)
-        self.scratch: dict[Access, str] = {}
-        self.at_hand: set[tuple[Access, tuple[str, ...]]] = set()
         self.lanes = self._lanes()
         self.axes = self._axes()
         self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
         self.parts = self._parts()
+        self.elements = Elements(kernel, self.axes, self.outer, self.lanes if self.parts.width else 0)
         self.first, self.stops = "0", [""]
         self.partials = self._partials() if partials is None else partials
 
@@ -98,7 +101,7 @@ class NestWriter:
 
     def _row(self, rows: tuple[str, ...], lanes: Lanes) -> None:
         self.rows, self.row_lanes, self.row_values = rows, lanes, {}
-        self.scratch, self.at_hand = {}, set()
+        self.elements.forget()
         self._compute_row(0)
         self._store_row(0)
         for phase in range(self.phases.last + 1):
@@ -259,22 +262,26 @@ class NestWriter:
         nodes, reductions = self.phases.needed(phase), self._reductions(phase)
         totals = {node.outputs[0]: self._total(node) for node in reductions}
 
-        def body(variables: tuple[str, ...], lanes: Lanes) -> None:
-            values: dict[Value, Register] = {}
+        def body(group: Sequence[Place]) -> None:
+            self.elements.begin()
+            values: list[dict[Value, Register]] = [{} for _ in group]
             for node in nodes:
-                self._element(node, values, variables, lanes, phase)
+                for found, (variables, lanes) in zip(values, group, strict=True):
+                    self._element(node, found, variables, lanes, phase)
+            self.elements.flush()
             for node in reductions:
-                totals[node.outputs[0]].add(self._operand(node.inputs[0], values, variables, lanes), lanes)
+                for found, (variables, lanes) in zip(values, group, strict=True):
+                    totals[node.outputs[0]].add(self._operand(node.inputs[0], found, variables, lanes), lanes)
 
         inner = self.stops[self.outer :]
         if not inner or self.axes.across:
-            unrolled(self.out, inner, lambda serial: body(self._variables(serial), self.row_lanes))
+            unrolled(self.out, inner, lambda serial: body([(self._variables(serial), self.row_lanes)]))
         else:
             self._inner(inner, body)
         for value, total in totals.items():
             self.row_values[value] = total.result()
 
-    def _inner(self, stops: list[str], body: Callable[[tuple[str, ...], Lanes], None]) -> None:
+    def _inner(self, stops: list[str], body: Callable[[Sequence[Place]], None]) -> None:
         """Write the loops inside of a row, or all of them where nothing is outside."""
         first = self.first if self.outer == 0 else "0"
         static = self.outer > 0 or len(stops) > 1 or self._is_static()
@@ -283,8 +290,11 @@ class NestWriter:
         def line(serial: tuple[str, ...]) -> None:
             start = "0" if serial else first
             variables = (*self.rows, *serial)
-            out, target = self.out, self.target
-            vectors(out, target, size, stops[-1], self.lanes, lambda i, lanes: body((*variables, i), lanes), start)
+
+            def some(group: Sequence[tuple[str, Lanes]]) -> None:
+                body([((*variables, i), lanes) for i, lanes in group])
+
+            grouped(self.out, self.target, size, stops[-1], self.lanes, some, start)
 
         nested(self.out, stops[:-1], line, first)
 
@@ -302,10 +312,10 @@ class NestWriter:
             return
         place = self.axes.of(self._own(target))
         if self.phases.reloads(target, phase):
-            values[target] = self._load(place, variables, lanes)
+            values[target] = self.elements.load(place, variables, lanes)
         else:
             values[target] = self._compute(node, values, variables, lanes)
-            self._store(values[target], place, variables, lanes)
+            self.elements.store(values[target], place, variables, lanes)
 
     # -- one value ---------------------------------------------------------------------------------------------
 
@@ -319,9 +329,7 @@ class NestWriter:
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
         if is_placing(node):
             return inputs[0]
-        if node.op == "astype":
-            return convert(self.arithmetic, inputs[0], node.outputs[0].type.dtype)
-        return OPERATIONS[node.op](self.arithmetic, *inputs)
+        return compute(self.arithmetic, node, inputs)
 
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
@@ -337,50 +345,7 @@ class NestWriter:
         node = self.made.get(source)
         if node is not None and node.op == "arange":
             return self._count(place, variables, lanes)
-        return self._load(place, variables, lanes)
-
-    def _load(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> Register:
-        """Load elements; those of several rows lie apart, and are gathered once for all loops."""
-        if not self._lies_apart(place, lanes):
-            return self.kernel.load(place, variables, lanes)
-        if self._turn(place, variables) in self.at_hand:
-            address = self._scratch(place, variables, lanes)
-            dtype = place.source.type.dtype
-            return self.out.value(f"load {vector(SCALARS[dtype], lanes.count)}, ptr {address}", dtype, lanes.count)
-        item = self.kernel.load(place, variables, lanes)
-        self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
-        return item
-
-    def _store(self, item: Register, place: Access, variables: tuple[str, ...], lanes: Lanes) -> None:
-        """Store elements; those of several rows stay at hand for later loops."""
-        self.kernel.store(item, place, variables, lanes)
-        if self.parts.width and place.strides[-1] == ONE and lanes.count == self.lanes and not lanes.mask:
-            self.kernel.announce(place, variables)
-        if self._lies_apart(place, lanes):
-            self.out.do(f"store {item}, ptr {self._scratch(place, variables, lanes)}")
-
-    def _turn(self, place: Access, variables: tuple[str, ...]) -> tuple[Access, tuple[str, ...]]:
-        """Return what fills a scratch: an access, in all turns of the loops or in one that is written out."""
-        inner = zip(variables, place.strides[: len(self.stops) - self.outer], strict=False)
-        return place, tuple(variable for variable, stride in inner if stride != ZERO and known(variable))
-
-    def _lies_apart(self, place: Access, lanes: Lanes) -> bool:
-        return self.axes.across and lanes.count > 1 and place.strides[-1] not in (ZERO, ONE)
-
-    def _scratch(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> str:
-        """Return the address, on the stack, where the elements of these rows lie next to each other."""
-        at, step = "0", 1
-        inner = zip(variables, place.strides, self.axes.extents[self.axes.outer :], strict=False)
-        for variable, stride, size in reversed(list(inner)):
-            # what does not move along a loop is at one place, outside of that loop too
-            at = self.out.add(at, "0" if stride == ZERO else self.out.multiply(variable, str(step)))
-            step *= size.coefficient
-        type_ = vector(SCALARS[place.source.type.dtype], lanes.count)
-        self.at_hand.add(self._turn(place, variables))
-        if place not in self.scratch:
-            self.scratch[place] = "%" + self.out.name("scratch")
-            self.out.entry.append(f"  {self.scratch[place]} = alloca [{step} x {type_}], align 64")
-        return self.out.get(f"getelementptr {type_}, ptr {self.scratch[place]}, i64 {at}")
+        return self.elements.load(place, variables, lanes)
 
     def _count(self, place: Access, variables: tuple[str, ...], lanes: Lanes) -> Register:
         """Return elements of an arange: its index is the number."""

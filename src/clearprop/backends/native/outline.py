@@ -6,26 +6,32 @@ from collections.abc import Iterator
 
 from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Move, Nest, Product
-from clearprop.backends.native.lowering import Grouping, prepare
+from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Nest, Product
+from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.pooling import in_windows
-from clearprop.ir import Program, node_text
+from clearprop.backends.native.preparation import prepare, step_of
+from clearprop.ir import Node, Program, node_text
 
 
 def outline(program: Program) -> str:
     """Return each kernel in the order in which they run: what it is, and the nodes that it computes."""
+    return "".join(f"{line}\n" for line in _outline(program))
+
+
+def _outline(program: Program) -> Iterator[str]:
     moved = in_windows(with_contractions(program))
-    return "".join(
-        f"kernel {place}: {line}\n" if first else f"  {line}\n"
-        for place, kernel in enumerate(Grouping(prepare(moved.program), moved.late).kernels)
-        for first, line in _lines(kernel)
-    )
+    for place, kernel in enumerate(Grouping(prepare(moved.program), moved.late).kernels):
+        yield f"kernel {place}: {_headline(kernel)}"
+        if isinstance(kernel, Loop):
+            yield from (f"  {line}" for line in _outline(step_of(kernel.node)))
+        else:
+            yield from (f"  {node_text(node)}" for node in _nodes(kernel))
 
 
-def _lines(kernel: Kernel) -> Iterator[tuple[bool, str]]:
-    yield True, _headline(kernel)
-    for node in kernel.nodes if isinstance(kernel, Nest) else (kernel.node,):
-        yield False, node_text(node)
+def _nodes(kernel: Nest | Columns | Product | Convolution | Move) -> list[Node]:
+    if isinstance(kernel, Nest):
+        return kernel.nodes
+    return [*kernel.chain, kernel.node] if isinstance(kernel, Columns) else [kernel.node]
 
 
 def _headline(kernel: Kernel) -> str:
@@ -35,6 +41,9 @@ def _headline(kernel: Kernel) -> str:
         return "convolution"
     if isinstance(kernel, Columns):
         return "reduction that keeps the last axis"
+    if isinstance(kernel, Loop):
+        way = ", the last first" if kernel.node.attrs["reverse"] else ""
+        return f"{kernel.node.attrs['length']} time steps{way}"
     if isinstance(kernel, Move):
         return "rows moved"
     loops = " x ".join(map(_shown, kernel.space)) or "1"

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clearprop.backends.native.elementwise import EXPENSIVE
-from clearprop.backends.native.kernels import Nest
+from clearprop.backends.native.kernels import REDUCTIONS, Nest
 from clearprop.backends.native.views import identity, resolve
 from clearprop.ir import Node, Value
-
-REDUCTIONS = ("sum", "max")
 
 
 @dataclass

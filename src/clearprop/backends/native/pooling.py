@@ -14,14 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from clearprop.backends.native.elementwise import OPERATIONS
-from clearprop.backends.native.functions import FUNCTIONS
+from clearprop.backends.native.elementwise import CHEAP
 from clearprop.backends.native.placing import covers, is_tiling, window_sizes
 from clearprop.backends.native.views import is_view, numbers
 from clearprop.ir import Attribute, Node, Program, Type, Value
-
-CHEAP = {*OPERATIONS, "astype"} - {*FUNCTIONS}
-"""What is computed again rather than kept."""
 
 _MOST = 12
 """So many operations on a value, at most, are done in windows."""

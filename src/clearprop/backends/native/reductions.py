@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum
+from clearprop.backends.native.elementwise import compute, number
 from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant
 from clearprop.backends.native.extents import Extent, count, product
-from clearprop.backends.native.kernels import Columns, Index, Parts
+from clearprop.backends.native.kernels import Columns, Parts
 from clearprop.backends.native.loops import nested, span, vectors, whole_steps
 from clearprop.backends.native.partition import chunks, is_small, panels
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, loop_axes, reduced_axes, space_of
+from clearprop.backends.native.views import access, identity, loop_axes, reduced_axes, resolve, space_of
 from clearprop.ir import Node, Value
 
 _VECTORS = 4
@@ -111,8 +113,9 @@ class ColumnsWriter:
         partial: what each part leaves, where the rows are cut.
     """
 
-    def __init__(self, kernel: Kernel, columns: Columns, source: tuple[Value, tuple[Index, ...]], target: Target):
+    def __init__(self, kernel: Kernel, columns: Columns, made: Mapping[Value, Node], target: Target) -> None:
         node = columns.node
+        self.node, self.chain, self.made = node, columns.chain, made
         shape = node.inputs[0].type.shape
         axes = reduced_axes(node)
         loops = loop_axes(shape)
@@ -121,7 +124,6 @@ class ColumnsWriter:
         self.space = space_of(shape)
         self.kept = [place for place, axis in enumerate(loops) if axis not in axes]
         self.reduced = [place for place, axis in enumerate(loops) if axis in axes]
-        self.reads = access(*source, len(loops))
         self.writes = access(self.result, identity(self.result.type.shape), len(self.kept))
         self.lanes = target.lanes(BYTES[self.result.type.dtype])
         self.cut, self.parts = self._parts(is_small(columns))
@@ -197,13 +199,31 @@ class ColumnsWriter:
             for v, (shift, lanes) in enumerate(group):
                 places = (*kept[:-1], self.out.add(kept[-1], str(shift)), *down)
                 variables = dict(zip([*self.kept, *self.reduced], places, strict=True))
-                item = self.kernel.load(self.reads, [variables[place] for place in range(len(self.space))], lanes)
+                item = self._element([variables[place] for place in range(len(self.space))], lanes)
                 self.out.do(f"store {combine(arithmetic, self.operation, total(v), item)}, ptr {slots[v]}")
 
         nested(self.out, [ranges[place][1] for place in self.reduced], step, ranges[self.reduced[0]][0])
         for v, (shift, lanes) in enumerate(group):
             place = self.out.add(self.kernel.offset((), self.writes.strides, kept), str(shift))
             self.kernel.put(total(v), _at(self.out, memory_type(dtype), target, place), lanes)
+
+    def _element(self, variables: Sequence[str], lanes: Lanes) -> Register:
+        """Load what is reduced, or compute it."""
+        values: dict[Value, Register] = {}
+        arithmetic = Arithmetic(self.out, contract=True, target=self.target.name)
+
+        def operand(value: Value) -> Register:
+            if value in values:
+                return values[value]
+            source, index = resolve(self.made, value, identity(value.type.shape))
+            node = self.made.get(source)
+            if node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple):
+                return self.out.splat(number(self.kernel, node), lanes.count)
+            return self.kernel.load(access(source, index, len(self.space)), variables, lanes)
+
+        for node in self.chain:
+            values[node.outputs[0]] = compute(arithmetic, node, [operand(value) for value in node.inputs])
+        return operand(self.node.inputs[0])
 
     def finish(self, kernel: Kernel) -> Extent:
         """Write the kernel that puts %part partial results of %count columns together; return what %count is."""

@@ -157,3 +157,11 @@ def access(source: Value, index: tuple[Index, ...], rank: int) -> Access:
             strides[axis] = add_extents(strides[axis], moved)
         offsets += [part * step for part in item.offset]
     return Access(source, tuple(offsets), tuple(strides))
+
+
+def is_trailing(node: Node) -> bool:
+    """Whether the loops of a reduction are the innermost ones."""
+    loops = loop_axes(node.inputs[0].type.shape)
+    axes = reduced_axes(node)
+    kept = [axis for axis in loops if axis not in axes]
+    return kept == list(loops[: len(kept)])

@@ -1,0 +1,132 @@
+"""Training on text: the parts by position, the vocabulary, the recurrent network, and the figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from clearprop.cli.choices import CELLS, Choices
+from clearprop.cli.preparing import Part, Parts, Prepared, about, made
+from clearprop.compile import choose_backend
+from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
+from clearprop.errors import SettingsError
+from clearprop.model import Model
+from clearprop.nn import Dense, Dropout, Embedding, Layer, Normal
+from clearprop.optim import WHOLE_BATCH
+
+_MOST_WORDS = 20_000
+_USUAL: dict[str, Any] = {
+    "cell": "lstm",
+    "units": 128,
+    "depth": 1,
+    "window": 64,
+    "level": "char",
+    "lr": 0.003,
+    "epochs": 10,
+    "batch_size": 32,
+    "l2": 0.0,
+    "schedule": "cosine",
+    "validation": 0.1,
+}
+"""What training on text takes where an option is left out."""
+
+
+def complete(choices: Choices) -> Choices:
+    """Put a value in the place of every choice that was left open.
+
+    Raises:
+        SettingsError: something was asked for that has no use with text.
+    """
+    idle = {
+        "--arch": None if choices.arch == "auto" else choices.arch,
+        "--network": choices.network,
+        "--layers": choices.layers,
+        "--metrics": choices.metrics or None,
+        "--l1": choices.l1 or None,
+        "--l2": choices.l2 or None,
+        "--optimizer": choices.optimizer if choices.optimizer in WHOLE_BATCH else None,
+        "--loss": choices.loss if choices.loss not in ("auto", "cross_entropy") else None,
+    }
+    given = [option for option, value in idle.items() if value is not None]
+    if given:
+        raise SettingsError(f"a text is learnt by steps on cross-entropy with recurrent layers: leave out {given[0]}")
+    chosen = {name: value for name, value in _USUAL.items() if getattr(choices, name) is None}
+    choices = dataclasses.replace(choices, **chosen, task="text", loss="cross_entropy", metrics=())
+    most = _MOST_WORDS if choices.vocabulary is None and choices.level == "word" else choices.vocabulary
+    patience = 3 if choices.patience is None and choices.validation else choices.patience
+    backend = choose_backend(choices.backend)
+    return dataclasses.replace(choices, vocabulary=most, patience=patience, backend=backend)
+
+
+def divide_text(text: Text, choices: Choices) -> tuple[TextEncoding, Parts]:
+    """Hold out the end of the text for the test, what is before it for validation, and read the rest's vocabulary.
+
+    Raises:
+        DataError: a part is shorter than a window.
+    """
+    train, validation, test = split_by_position(len(text), choices.validation or 0.0, choices.test)
+    encoding = TextEncoding.fit(
+        text.text[train], level=choices.level or "", most=choices.vocabulary, dtype=choices.dtype
+    )
+    held_out = [
+        text_part(encoding, text.text[part], choices.window or 1) if fraction else None
+        for part, fraction in ((validation, choices.validation), (test, choices.test))
+    ]
+    return encoding, Parts(text_part(encoding, text.text[train], choices.window or 1), *held_out)
+
+
+def text_part(encoding: TextEncoding, text: str, window: int) -> Part:
+    """Return a text as windows of tokens with the next tokens as targets."""
+    return Part(*next_token_windows(encoding.tokens(text), window))
+
+
+def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:
+    """Divide, read the vocabulary from the training part alone, and write the network.
+
+    Raises:
+        DataError, SettingsError: the text or a choice does not fit.
+    """
+    choices = complete(choices)
+    with about(text.name):
+        encoding, parts = divide_text(text, choices)
+    model = made(_network(encoding, choices), encoding, (choices.window or 1,), choices)
+    return Prepared(model, encoding, parts, choices)
+
+
+def _network(encoding: TextEncoding, choices: Choices) -> list[Layer]:
+    units = choices.units or 1
+    cell = CELLS[choices.cell or ""]
+    layers: list[Layer] = [Embedding(encoding.n_outputs, units, weights=Normal(1.0))]  # 0.05 learns more slowly
+    for _ in range(choices.depth or 1):
+        layers.append(cell(units, outputs="all"))
+        if choices.dropout:
+            layers.append(Dropout(choices.dropout))
+    return [*layers, Dense(encoding.n_outputs)]
+
+
+def measured_text(model: Model, part: Part) -> dict[str, float]:
+    """Return loss (nats a token), perplexity and bits a character of a model on windows of text."""
+    loss = model.evaluate(part.features, part.target)["loss"]
+    encoding = model.encoding
+    if not isinstance(encoding, TextEncoding):
+        raise SettingsError("the model was not trained on text")
+    characters = sum(len(encoding.text(row)) for row in part.target)
+    return {"loss": loss} | text_figures(loss, characters / part.target.size)
+
+
+def recognised_text(text: Text, prepared: Prepared[TextEncoding]) -> str:
+    """Return text, vocabulary, parts and network in words."""
+    choices, parts, encoding = prepared.choices, prepared.parts, prepared.encoding
+    count = sum(array.size for array in prepared.model.parameters.values())
+    named = (("train", parts.train), ("validation", parts.validation), ("test", parts.test))
+    sizes = ", ".join(f"{len(part)} {name}" for name, part in named if part is not None)
+    return "\n".join(
+        [
+            f"{text.name}: {'; '.join(text.notes)}",
+            f"tokens: {encoding.describe()}",
+            f"windows of {choices.window} tokens, in the order of the text: {sizes}",
+            f"network: embedding {choices.units}, {choices.depth} x {choices.cell} {choices.units}, {count} parameters",
+            f"steps: {choices.optimizer} lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, "
+            f"up to {choices.epochs} epochs",
+        ]
+    )
