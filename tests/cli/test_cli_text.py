@@ -73,7 +73,9 @@ def test_gradients(call, text_file):
     assert call("check", "run", "--gradients", "--samples", "2").exit_code == 0
 
 
-@pytest.mark.parametrize("odd", [("--layers", "4"), ("--metrics", "r2"), ("--optimizer", "lbfgs"), ("--loss", "focal")])
+@pytest.mark.parametrize(
+    "odd", [("--arch", "cnn"), ("--layers", "4"), ("--metrics", "r2"), ("--optimizer", "lbfgs"), ("--loss", "focal")]
+)
 def test_no_use_with_text(call, text_file, odd):
     assert f"leave out {odd[0]}" in call("train", text_file, *odd, status=2).stderr
 
