@@ -229,7 +229,7 @@ def _conv_rule(types: Sequence[Type], attrs: dict[str, Attribute]) -> tuple[Type
 def convolve(x: Any, w: Any, stride: Any, dilation: Any) -> Any:
     """y[n, p, o] = sum over k, c of x[n, p stride + k dilation, c] w[k, c, o]."""
     axes = tuple(range(1, x.ndim - 1))
-    patches = take_windows(x, axes, w.shape[:-2], stride, dilation)  # (n, *places, channels, *kernel)
+    patches = take_windows(x, axes, w.shape[:-2], stride, dilation)  # (n, *places, C, *kernel)
     summed = (*range(x.ndim, patches.ndim), x.ndim - 1)
     return np.tensordot(patches, w, (summed, tuple(range(w.ndim - 1))))
 
