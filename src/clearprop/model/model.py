@@ -46,12 +46,12 @@ from clearprop.train import (
     copies,
     evaluated,
     output_type,
+    rows_at_once,
     running_averages,
 )
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
-_ROWS = 4096
 
 
 class Model:
@@ -383,9 +383,10 @@ class Model:
         x = as_input(features, self.dtype, self.encoding)
         check_samples(x, self._sample_shape())
         program = self._compiled(("prediction",), self._write_prediction)
-        if len(x) <= _ROWS:
+        rows = rows_at_once(program.program)
+        if len(x) <= rows:
             return program({"x": x, **self.parameters})["prediction"]
-        parts = [x[start : start + _ROWS] for start in range(0, len(x), _ROWS)]
+        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
         return np.concatenate([program({"x": part, **self.parameters})["prediction"] for part in parts])
 
     def _write_prediction(self) -> Program:

@@ -12,7 +12,7 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure, rows_at_once
 from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.parameters import PARAMETERS
@@ -66,6 +66,7 @@ __all__ = [
     "measure",
     "output_type",
     "read_checkpoint",
+    "rows_at_once",
     "running_averages",
     "whole_batch_fit",
     "write_checkpoint",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -15,6 +14,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Executable
 from clearprop.errors import DivergedError, SettingsError
+from clearprop.ir import Program, dims_product
 from clearprop.train.events import (
     CheckpointWritten,
     Diverged,
@@ -35,7 +35,7 @@ _CUT_SHORT = ("interrupted", "terminated", "diverged")
 """The ends at which the weights stay as they are, though another epoch's were better."""
 
 _MOST_ROWS, _MOST_NUMBERS = 4096, 1 << 24
-"""How many samples are evaluated at a time, and how many numbers their predictions hold, at most."""
+"""How many samples a program is run on at a time, and how many numbers any of its values holds, at most."""
 
 
 @dataclass(frozen=True)
@@ -264,13 +264,19 @@ def evaluated(
 
 
 def _pieces(evaluation: Executable, parameters: Arrays, samples: Samples) -> Iterator[dict[str, Array]]:
-    """Run the evaluation on so many samples at a time that the predictions of one piece are not large."""
-    prediction = evaluation.program.output("prediction")
-    size = math.prod(dim for dim in prediction.type.shape if isinstance(dim, int))
-    rows = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
+    """Run the evaluation on a part of the samples at a time."""
+    rows = rows_at_once(evaluation.program)
     for start in range(0, max(len(samples), 1), rows):
         part = slice(start, start + rows)
         yield evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+
+
+def rows_at_once(program: Program) -> int:
+    """Return on how many samples a program is run at a time, so that none of its values takes much memory."""
+    values = [value for node in program.nodes for value in node.outputs]
+    sizes = [dims_product(value.type.shape) for value in values]
+    size = max((numbers for numbers, power in sizes if power), default=1)
+    return max(1, min(_MOST_ROWS, _MOST_NUMBERS // size))
 
 
 def _mean(losses: list[Array], samples: Samples) -> float:
