@@ -82,11 +82,16 @@ class Lesson:
 def cnn(outputs: int) -> list[Layer]:
     """The network `cnn` with half of the hidden layer left out at random."""
     *hidden, last = ARCHITECTURES["cnn"](outputs).layers
-    return [*hidden, cp.Dropout(0.5), last]
+    return [cp.RandomFlip(), *hidden, cp.Dropout(0.5), last]
+
+
+def vgg_small(outputs: int) -> list[Layer]:
+    """The network `vgg-small`."""
+    return [cp.RandomFlip(), *ARCHITECTURES["vgg-small"](outputs).layers]
 
 
 def resnet_small(outputs: int) -> list[Layer]:
-    """The network `resnet-small` on images that are mirrored at random."""
+    """The network `resnet-small`."""
     return [cp.RandomFlip(), *ARCHITECTURES["resnet-small"](outputs).layers]
 
 
@@ -96,8 +101,9 @@ def characters(outputs: int) -> list[Layer]:
 
 
 LESSONS = (
-    Lesson("cnn", "fashion-mnist", cnn, 10, 64, 0.002, "one_cycle", 0.92),
-    Lesson("resnet-small", "fashion-mnist", resnet_small, 8, 128, 0.01, "one_cycle", 0.93),
+    Lesson("cnn", "fashion-mnist", cnn, 16, 64, 0.002, "one_cycle", 0.92),
+    Lesson("vgg-small", "fashion-mnist", vgg_small, 4, 64, 0.003, "one_cycle", 0.92),
+    Lesson("resnet-small", "fashion-mnist", resnet_small, 8, 64, 0.005, "one_cycle", 0.93),
     Lesson("char-lstm", "kjv", characters, 1, 32, 0.003, "cosine"),
 )
 
