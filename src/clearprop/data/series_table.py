@@ -73,12 +73,11 @@ def series_of(dataset: Dataset, columns: Sequence[str], time: str | None = None)
     if repeated:
         raise DataError(f"the column {quoted(repeated[0])} is named twice: name each once")
     values = np.column_stack([_numbers(table, name) for name in columns])
+    series = Series(dataset.name, tuple(columns), values, notes=dataset.notes, fingerprint=dataset.fingerprint)
     time = _only_dates(table) if time is None else time
     if time is None:
         note = "no column of dates: the rows are taken to be in the order of time"
-        return Series(
-            dataset.name, tuple(columns), values, notes=(*dataset.notes, note), fingerprint=dataset.fingerprint
-        )
+        return replace(series, notes=(*series.notes, note))
     times, order = _ordered(table, time)
     notes = [*dataset.notes, f"in the order of {quoted(time)}, {' to '.join(_words(times[[0, -1]]))}"]
     if not _regular(times):
@@ -147,14 +146,12 @@ def _after(times: Array, count: int) -> Array | None:
     if times.dtype.kind in "iuf":
         same = np.allclose(difference, difference[0], rtol=1e-6, atol=0)
         return np.asarray(times[-1] + difference[0] * steps) if same else None
-    if (difference == difference[0]).all():
-        return np.asarray(times[-1] + difference[0] * steps)
     for offset in (0, 1):  # the same day of each month, or the last one
         months = (times + offset * _DAY).astype("datetime64[M]")
         into, apart = times + offset * _DAY - months, np.diff(months)
-        if (into == into[0]).all() and (apart == apart[0]).all():
-            return np.asarray((months[-1] + apart[0] * steps) + into[0] - offset * _DAY)
-    return None
+        if (into == into[0]).all() and into[0] < 28 * _DAY and (apart == apart[0]).all() and apart[0].astype(int) > 0:
+            return np.asarray((months[-1] + apart[0] * steps).astype(times.dtype) + into[0] - offset * _DAY)
+    return np.asarray(times[-1] + difference[0] * steps) if (difference == difference[0]).all() else None
 
 
 def _words(times: Array) -> list[str]:
