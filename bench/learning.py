@@ -6,8 +6,8 @@
 
 Fashion-MNIST and the King James Bible are packages of Debian: dataset-fashion-mnist and bible-kjv. Whole fits take an
 hour together. Each outcome is kept in runs/learning, and what is there with the same settings is not measured again: a
-run can be stopped and gone on with. The page is written when nothing is missing. The pace is measured by itself, on all
-cores and one library after the other, so that whole fits may run while the machine does something else.
+run can be stopped and gone on with. The page has the lessons of which nothing is missing. The pace is measured by
+itself, on all cores and in turns, so that whole fits may run while the machine does something else.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def main() -> None:
     whole = [row for row in rows if row.complete(1 if options.quick else options.seeds)]
     print(table(FIGURES, map(figures_of, whole)), table(TIMES, map(times_of, whole)), sep="\n\n")
     if len(whole) < len(rows):
-        print("outcomes are missing: run again, with --only and --learners for a part of them")
-    elif not options.quick and not options.only:
-        REPORT.write_text(page(rows))
+        missing = ", ".join(row.lesson.name for row in rows if row not in whole)
+        print(f"outcomes are missing of {missing}: run again, with --only and --learners for a part of them")
+    if whole and not options.quick and not options.only:
+        REPORT.write_text(page(whole))
         print(f"written to {REPORT}")
 
 

@@ -15,7 +15,7 @@ import clearprop as cp
 from clearprop.backends.native.threads import VARIABLE
 from clearprop.bench.sides import Train
 from clearprop.data import TextEncoding, next_token_windows, split_by_position, text_figures
-from clearprop.description import describe
+from clearprop.description import brief
 from clearprop.nn import ARCHITECTURES, LSTM, Embedding, Layer, Normal
 
 Array = np.ndarray
@@ -76,7 +76,7 @@ class Lesson:
     def settings(self, material: Material) -> dict:
         """Return what decides the outcome besides the library and the seed, as JSON data."""
         numbers = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "schedule": self.schedule}
-        return numbers | {"network": describe(self.network(material.outputs)), "samples": len(material.x)}
+        return numbers | {"network": brief(self.network(material.outputs)), "samples": len(material.x)}
 
 
 def cnn(outputs: int) -> list[Layer]:
