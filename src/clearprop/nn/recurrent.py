@@ -112,8 +112,8 @@ class Recurrent(Layer):
         if x.rank != 3 or x.shape[-1] != W.shape[0]:
             raise ShapeError(f"expected sequences (n, T, {W.shape[0]}), received {show(x.shape)}")
         with builder.at(quantity="z"):
-            z = ops.label(x @ W + params["b"], "z")
-        sequences = [ops.permute_dims(z, (1, 0, 2))]
+            z = ops.label(ops.permute_dims(x, (1, 0, 2)) @ W + params["b"], "z")
+        sequences = [z]
         if present is not None:
             sequences.append(ops.reshape(ops.permute_dims(present), (*present.shape[::-1], 1)))
 
