@@ -220,6 +220,7 @@ class Choices:
     window: int | None = field(whole_number(1).or_else(None), None)
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
+    stateful: bool = flag(False)
     forecast: tuple[str, ...] = field(_NAMES, ())
     covariates: tuple[str, ...] = field(_NAMES, ())
     time: str | None = field(_TEXT.or_else(None), None)
@@ -287,7 +288,7 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
+_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
 _OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
 _LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_TEXT, *_OF_SERIES)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}

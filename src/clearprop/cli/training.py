@@ -90,6 +90,7 @@ def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> H
             progress=progress,
             run=run,
             resume=resume,
+            stateful=choices.stateful,
             checkpoint_steps=choices.checkpoint_every,
         )
     except DivergedError:
