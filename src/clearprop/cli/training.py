@@ -19,6 +19,7 @@ from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared
 from clearprop.cli.signals import check
 from clearprop.cli.tasks import measured_any, prepare_any, recognised_any, reported_any, task_of
+from clearprop.cli.transfer import Origin
 from clearprop.data import printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
@@ -34,8 +35,11 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
+    of_samples = not choices.forecast and not source.is_text(choices.task)
+    origin = Origin.of(choices) if of_samples else None
+    given, source = source, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices)
-    refuse_idle(dataset, source, choices, show_batch)
+    refuse_idle(dataset, given, choices, show_batch)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))

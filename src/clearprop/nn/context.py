@@ -35,6 +35,7 @@ class Context:
         carries: whether the states of recurrent layers come in as inputs, and go out, so that a sequence goes on.
         fresh: whether every sequence starts anew all the same, a boolean that is given when the program runs; or None.
         states: the states of recurrent layers after the last time step, by the name of the input.
+        outputs: the layers and what they give, by the paths of their names, in the order in which they are done.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
     """
 
@@ -51,6 +52,7 @@ class Context:
     carries: bool = False
     fresh: Tensor | None = None
     states: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
     key: Tensor | None = None
     step: Tensor | None = None
     streams: int = 0
@@ -218,6 +220,13 @@ def carry_on(states: Sequence[Tensor]) -> None:
     context = current_context()
     if context.carries:
         context.states |= {_path(f"state{k}"): state for k, state in enumerate(states)}
+
+
+def keep_output(path: str, layer: Any, output: Tensor) -> None:
+    """Keep what a layer gives, for those who look into a network."""
+    context = _CONTEXT.get()
+    if context is not None:
+        context.outputs[path] = (layer, output)
 
 
 def _path(name: str) -> str:
