@@ -243,15 +243,16 @@ class Choices:
     window: int | None = field(whole_number(1).or_else(None), None)
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
-    start_from: str | None = field(_TEXT.or_else(None), None)
-    new_head: bool = flag(False)
-    freeze: tuple[str, ...] = field(_NAMES, ())
-    rates: tuple[str, ...] = field(_RATES, ())
+    stateful: bool = flag(False)
     forecast: tuple[str, ...] = field(_NAMES, ())
     covariates: tuple[str, ...] = field(_NAMES, ())
     time: str | None = field(_TEXT.or_else(None), None)
     horizon: int | None = field(whole_number(1).or_else(None), None)
     season: int | None = field(whole_number(1).or_else(None), None)
+    start_from: str | None = field(_TEXT.or_else(None), None)
+    new_head: bool = flag(False)
+    freeze: tuple[str, ...] = field(_NAMES, ())
+    rates: tuple[str, ...] = field(_RATES, ())
 
     @property
     def groups(self) -> list[tuple[str, float]]:
@@ -319,11 +320,11 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
-_OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
+_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
 _OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
-_OF_OTHERS = (*_OF_TEXT, *_OF_TRANSFER, *_OF_SERIES)
-_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_OTHERS)
+_OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
+_OF_SEQUENCES = (*_OF_TEXT, *_OF_SERIES)
+_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_SEQUENCES, *_OF_TRANSFER)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 

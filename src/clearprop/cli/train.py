@@ -97,6 +97,7 @@ def _sizes() -> str:
 @_option("--units", metavar="N", help="Of texts and series: the width of the layers.  [default: 128; of series 32]")
 @_option("--depth", metavar="N", help="Of texts and series: how many recurrent layers.  [default: 1]")
 @_option("--window", metavar="N", help="Of texts and series: time steps a sample.  [default: 64; of series 24]")
+@click.option("--stateful", is_flag=True, help="Of a text: windows go on where those before them ended.")
 @_option("--forecast", metavar="A,B", help="Columns to tell the next values of: learns series, split in time.")
 @_option("--covariates", metavar="A,B", help="Of series: further columns to tell them from.")
 @_option("--time", metavar="NAME", help="Of series: the column to sort by.  [default: the column of dates]")

@@ -36,9 +36,9 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     if out is not None:
         check_free(out)
     origin = Origin.of(choices) if source.has_samples(choices) else None
-    source = source if origin is None else origin.formed(source)
+    given, source = source, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices)
-    refuse_idle(dataset, source, choices, show_batch)
+    refuse_idle(dataset, given, choices, show_batch)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
@@ -93,6 +93,7 @@ def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> H
             progress=progress,
             run=run,
             resume=resume,
+            stateful=choices.stateful,
             checkpoint_steps=choices.checkpoint_every,
         )
     except DivergedError:

@@ -11,7 +11,7 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
-from clearprop.ir import Shape, Type
+from clearprop.ir import Shape
 from clearprop.nn.constraints import Constraint
 from clearprop.nn.context import carried_states, carry_on, is_training, present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
@@ -106,7 +106,7 @@ class Recurrent(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the last state, or all of them."""
-        start = carried_states(self.states, Type(x.dtype, (*x.shape[:1], self.units)))
+        start = carried_states(self.first_states(params, x), self.reverse)
         states, outputs = self.walk(params, x, start, present_times(x))
         carry_on(states)
         with ops.current_builder().at(quantity="a"):

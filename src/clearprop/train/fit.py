@@ -15,6 +15,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Executable
 from clearprop.errors import DivergedError, SettingsError
+from clearprop.ir import resolve_shape
 from clearprop.train.events import (
     CheckpointWritten,
     Diverged,
@@ -29,6 +30,7 @@ from clearprop.train.metrics import compute
 from clearprop.train.settings import FitSettings, History
 from clearprop.train.signals import StopRequest, stop_on_signals
 from clearprop.train.state import Arrays, FitState, copies, write_checkpoint
+from clearprop.train.step import FRESH
 
 Array = np.ndarray[Any, Any]
 _CUT_SHORT = ("interrupted", "terminated", "diverged")
@@ -44,6 +46,8 @@ class Samples:
 
     `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
     `metric_weight` is the weight of each sample there.
+
+    With `lanes` (see `train.lanes`) the arrays have a row a step, (steps, lanes, ...), and states are carried on.
     """
 
     x: Array
@@ -52,9 +56,20 @@ class Samples:
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
     metric_weight: Array | None = None
+    lanes: int | None = None
 
     def __len__(self) -> int:
+        """How many rows the arrays have."""
         return len(self.x)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(self) * (self.lanes or 1)
+
+    def each(self, array: Array) -> Array:
+        """Return an array of theirs with a row a sample."""
+        return array if self.lanes is None else array.reshape(-1, *array.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -222,14 +237,14 @@ class Fit(ABC):
 
     def _fit_started(self) -> FitStarted:
         count = sum(int(array.size) for array in self.state.parameters.values())
-        validation = 0 if self.validation is None else len(self.validation)
+        validation = 0 if self.validation is None else self.validation.count
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return FitStarted(
             self.state.step,
             epochs,
             self.total_steps,
             self.steps_per_epoch,
-            len(self.train),
+            self.train.count,
             validation,
             count,
         )
@@ -264,18 +279,29 @@ def evaluated(
 
 
 def _pieces(evaluation: Executable, parameters: Arrays, samples: Samples) -> Iterator[dict[str, Array]]:
-    """Run the evaluation on so many samples at a time that the predictions of one piece are not large."""
-    prediction = evaluation.program.output("prediction")
+    """Run the evaluation on so many samples at a time that the predictions of one piece are not large.
+
+    In lanes it is one row at a time, and the states of one go into the next.
+    """
+    program = evaluation.program
+    prediction = program.output("prediction")
     size = math.prod(dim for dim in prediction.type.shape if isinstance(dim, int))
-    rows = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
+    rows = 1 if samples.lanes else max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
+    given = dict(parameters)
+    for value in program.inputs:
+        if value.name in program.output_names:
+            given[value.name] = np.zeros(resolve_shape(value.type.shape, 1), value.type.dtype)
     for start in range(0, max(len(samples), 1), rows):
         part = slice(start, start + rows)
-        yield evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+        again = {FRESH: np.array(start == 0)} if samples.lanes else {}
+        piece = evaluation({"x": samples.x[part], "y": samples.y[part], **given, **again})
+        given |= {name: piece[name] for name in given if name in piece}
+        yield piece
 
 
 def _mean(losses: list[Array], samples: Samples) -> float:
     loss = np.concatenate(losses).astype(np.float64)
-    weight = None if samples.weight is None else samples.weight.astype(np.float64)
+    weight = None if samples.weight is None else samples.each(samples.weight).astype(np.float64)
     return float(np.average(loss, weights=weight)) if len(loss) else float("nan")
 
 
@@ -285,7 +311,9 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     if not names:
         return {}
     point = prediction if samples.point is None else samples.point(prediction)
-    pair = (samples.y, point)
+    y = samples.each(samples.y)
+    pair = (y, point)
     if samples.decode is not None:
-        pair = (samples.decode(samples.y.reshape(len(samples), -1)), samples.decode(point))
-    return compute(names, *pair, samples.metric_weight)
+        pair = (samples.decode(y.reshape(len(y), -1)), samples.decode(point))
+    weight = None if samples.metric_weight is None else samples.each(samples.metric_weight)
+    return compute(names, *pair, weight)
