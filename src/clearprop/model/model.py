@@ -15,7 +15,7 @@ from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import DataError, SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryLoss, Loss
+from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation, check_target
 from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
@@ -258,7 +258,7 @@ class Model:
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of binary cross-entropy and its kin, each is a question of its own, answered by 0 or 1.
+        Of several outputs of a loss of answers, as binary cross-entropy is, each is a question: answered by 0 or 1.
 
         Raises:
             SettingsError: the loss is not one of classes or of yes-or-no questions.
@@ -266,7 +266,7 @@ class Model:
         if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(features)
-        if isinstance(self.loss, BinaryLoss):
+        if self.loss.answers:
             if self.encoding is not None:
                 return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
             answers = (prediction > 0.5).astype(np.int64)
@@ -332,7 +332,7 @@ class Model:
         check_target(self.loss, fitted)
         decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
         weights = [sample_weights(len(x), fitted, sample_weight, each, self.dtype) for each in (class_weight, None)]
-        return Samples(x, fitted, weights[0], decode, self.loss.point, weights[1])
+        return Samples(x, fitted, weights[0], decode, self.loss.point, weights[1], self.loss.answers)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
         """Return the types that this model's programs are written for."""

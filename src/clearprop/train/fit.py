@@ -43,7 +43,7 @@ class Samples:
     """Encoded samples: x (n, ...), y, and a weight each in the cost, or None.
 
     `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
-    `metric_weight` is the weight of each sample there.
+    `metric_weight` is the weight of each sample there, and `answers` says that y are answers, 0 or 1 for each output.
     """
 
     x: Array
@@ -52,6 +52,7 @@ class Samples:
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
     metric_weight: Array | None = None
+    answers: bool = False
 
     def __len__(self) -> int:
         return len(self.x)
@@ -288,4 +289,4 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     pair = (samples.y, point)
     if samples.decode is not None:
         pair = (samples.decode(samples.y.reshape(len(samples), -1)), samples.decode(point))
-    return compute(names, *pair, samples.metric_weight)
+    return compute(names, *pair, samples.metric_weight, samples.answers)
