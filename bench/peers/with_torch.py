@@ -120,15 +120,20 @@ class Compiled(Torch):
         model, loss = network(workload), loss_of(workload)
         names = [name for name, _ in model.named_parameters()]
         weights: Tensors = [value.detach() for value in model.parameters()]
+        running = dict(model.named_buffers())
         m, v = ([torch.zeros_like(value) for value in weights] for _ in "mv")
         count = torch.zeros(())
 
-        def cost(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return loss(torch.func.functional_call(model, dict(zip(names, weights, strict=True)), (x,)), y)
+        def cost(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            later = {name: value.clone() for name, value in running.items()}
+            values = dict(zip(names, weights, strict=True)) | later
+            return loss(torch.func.functional_call(model, values, (x,)), y), later
 
         @torch.compile(fullgraph=True, dynamic=False)
         def step(weights: Tensors, m: Tensors, v: Tensors, x: torch.Tensor, y: torch.Tensor) -> None:
-            gradients = torch.func.grad(cost)(weights, x, y)
+            gradients, later = torch.func.grad(cost, has_aux=True)(weights, x, y)
+            for name, value in running.items():
+                value.copy_(later[name])
             count.add_(1)
             size = RATE * torch.sqrt(1 - BETA2**count) / (1 - BETA1**count)
             for weight, mean, square, gradient in zip(weights, m, v, gradients, strict=True):

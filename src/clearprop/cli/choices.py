@@ -136,6 +136,25 @@ DENSE = "mlp"
 """The architecture that `layers` gives the widths of."""
 IMAGE_CHANGES = (*AUGMENTATIONS, "noise", "mixup")
 """What training may do to images at random."""
+_RATE = PARAMETERS["learning_rate"]
+
+
+def _is_rate(item: Any) -> bool:
+    """Whether an item is PATTERN=RATE."""
+    if not isinstance(item, str) or "=" not in item:
+        return False
+    try:
+        return _RATE.holds(_RATE.read(item.rpartition("=")[2])) and not item.startswith("=")
+    except ValueError:
+        return False
+
+
+_RATES = Allowed(
+    "is a list of PATTERN=RATE, such as conv2d*=0.0001",
+    lambda value: _is_tuple_of(value, _is_rate),
+    (("conv2d1.W",), ("conv2d1.W=x",), "a=1", None),
+    read=_names,
+)
 _AUGMENT = Allowed(
     f"is a list of names among {', '.join(IMAGE_CHANGES)}",
     lambda value: _is_tuple_of(value, word(*IMAGE_CHANGES).holds),
@@ -193,6 +212,15 @@ class Choices:
     window: int | None = field(whole_number(1).or_else(None), None)
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
+    start_from: str | None = field(_TEXT.or_else(None), None)
+    new_head: bool = flag(False)
+    freeze: tuple[str, ...] = field(_NAMES, ())
+    rates: tuple[str, ...] = field(_RATES, ())
+
+    @property
+    def groups(self) -> list[tuple[str, float]]:
+        """The patterns of parameters that have a learning rate of their own, and the rates."""
+        return [(pattern, _RATE.read(rate)) for pattern, _, rate in (item.rpartition("=") for item in self.rates)]
 
 
 @dataclass(frozen=True)
@@ -256,7 +284,8 @@ class Recipe:
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
 _OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
-_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_TEXT)
+_OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
+_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_TEXT, *_OF_TRANSFER)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 

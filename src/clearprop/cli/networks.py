@@ -9,6 +9,7 @@ import numpy as np
 
 from clearprop.cli.choices import DENSE, Choices
 from clearprop.cli.network_file import layers_of
+from clearprop.cli.transfer import Origin
 from clearprop.data import Encoding, Table
 from clearprop.data.columns import Array
 from clearprop.data.image_features import ImageFeatures
@@ -40,26 +41,30 @@ _LEAST, _LARGE = 10, 64
 """The sides of images, in pixels, for which the network called cnn is made."""
 
 
-def network(encoding: Encoding, choices: Choices, train: Table | Array) -> list[Layer]:
+def network(encoding: Encoding, choices: Choices, train: Table | Array, origin: Origin | None = None) -> list[Layer]:
     """Return the layers: augmentation, then those of the samples' kind.
 
     Args:
         encoding: of the training part.
         choices: how to train, complete.
         train: the raw features of the training part.
+        origin: the trained model to start from; its layers keep the penalties that they have.
 
     Raises:
         SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
-    if choices.network is not None:
-        hidden = layers_of(choices.network)
-    else:
-        hidden = (_convolutional if choices.arch in ARCHITECTURES else _dense)(encoding, choices)
     loss = LOSSES[choices.loss]
     units = 1 if issubclass(loss, BinaryLoss) else loss().outputs_for(encoding.n_outputs)
-    layers = [*hidden, Dense(units, weights=choices.weights, biases=choices.output_bias)]
+    head = Dense(units, weights=choices.weights, biases=choices.output_bias)
+    layers = [*_hidden(encoding, choices), head] if origin is None else origin.layers(head)
     penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
     return [*_augmentation(encoding, choices, train), *(_penalised(layer, penalty) for layer in layers)]
+
+
+def _hidden(encoding: Encoding, choices: Choices) -> list[Layer]:
+    if choices.network is not None:
+        return layers_of(choices.network)
+    return (_convolutional if choices.arch in ARCHITECTURES else _dense)(encoding, choices)
 
 
 def suited(encoding: Encoding, train: Table | Array) -> str:

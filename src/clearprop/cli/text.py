@@ -44,6 +44,8 @@ def complete(choices: Choices) -> Choices:
         "--metrics": choices.metrics or None,
         "--l1": choices.l1 or None,
         "--l2": choices.l2 or None,
+        "--start-from": choices.start_from,
+        "--new-head": choices.new_head or None,
         "--optimizer": choices.optimizer if choices.optimizer in WHOLE_BATCH else None,
         "--loss": choices.loss if choices.loss not in ("auto", "cross_entropy") else None,
     }

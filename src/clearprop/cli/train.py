@@ -15,6 +15,7 @@ from clearprop.cli.defaults import CONVOLUTIONAL, SIZES
 from clearprop.cli.options import (
     FILE,
     NetworkFile,
+    Trained,
     Widths,
     backend_option,
     image_options,
@@ -41,6 +42,7 @@ Examples:
   clearprop train houses.csv --config run.toml --seed 3
   clearprop train photos --size 32 --scaling channel --augment flip,shift
   clearprop train fashion-mnist --arch resnet-small --epochs 5
+  clearprop train few-photos --start-from runs/photos-1 --new-head --freeze "conv2d1.*"
   clearprop train novel.txt --cell gru --epochs 5
   clearprop train --resume runs/houses-1
 """
@@ -63,12 +65,16 @@ def _sizes() -> str:
 @click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
 @_option("--arch", help="auto is a convolutional network for images of 10 x 10 pixels or more, and else mlp.")
 @_option("--network", NetworkFile(), metavar="FILE", help="A TOML file that describes the hidden layers instead.")
+@_option("--start-from", Trained(), metavar="RUN", help="Go on from the network of a run or model file, on new data.")
+@click.option("--new-head", is_flag=True, help="With --start-from: a new last layer.")
+@_option("--freeze", metavar="A,B", help="Parameters that stay as they are, by patterns such as conv2d*.")
 @_option("--layers", Widths(), metavar="N,N", help='Widths of the layers of mlp, or "none".  [default: by size]')
 @_option("--activation")
 @_option("--weights", help="How weights start; auto suits the activation, lsuv looks at the data.")
 @_option("--output-bias", help="How the output's biases start; class_prior from how frequent each class is.")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
+@_option("--rates", metavar="A=X,B=Y", help="Learning rates of parameters by patterns, such as conv2d*=0.0001.")
 @_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")
 @_option("--batch-size", metavar="N", help="Samples a step.  [default: by size]")
 @_option("--dropout", metavar="R", help="After each hidden layer.")

@@ -18,6 +18,7 @@ from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared
 from clearprop.cli.signals import check
 from clearprop.cli.tasks import measured_any, prepare_any, recognised_any
+from clearprop.cli.transfer import Origin
 from clearprop.data import TextEncoding, printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
@@ -33,7 +34,10 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
-    dataset = source.load_text() if source.is_text(choices.task) else source.load()
+    is_text = source.is_text(choices.task)
+    origin = None if is_text else Origin.of(choices)
+    source = source if origin is None else origin.formed(source)
+    dataset = source.load_text() if is_text else source.load()
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
