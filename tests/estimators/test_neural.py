@@ -10,7 +10,7 @@ from sklearn.model_selection import RandomizedSearchCV
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
-from clearprop import losses
+from clearprop import losses, optim
 from clearprop.errors import DataError, SettingsError
 from clearprop.estimators import load, save
 from clearprop.settings import limits
@@ -263,11 +263,13 @@ def test_half_a_validation_set_is_refused(given):
 
 
 def test_a_learning_rate_goes_to_the_optimiser_inside():
-    wrapped = cp.ClipByNorm(cp.Lookahead(cp.Adam(0.5)))
+    wrapped = optim.ClipByNorm(optim.Lookahead(cp.Adam(0.5)))
     one = cp.NeuralRegressor(optimizer=wrapped, learning_rate=0.01, epochs=2, random_state=0).fit(X, Y)
-    other = cp.NeuralRegressor(optimizer=cp.ClipByNorm(cp.Lookahead(cp.Adam(0.01))), epochs=2, random_state=0).fit(X, Y)
+    other = cp.NeuralRegressor(
+        optimizer=optim.ClipByNorm(optim.Lookahead(cp.Adam(0.01))), epochs=2, random_state=0
+    ).fit(X, Y)
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
-    assert cp.ParameterGroups(cp.SGD(), [("*.b", cp.SGD(0.1))]).with_learning_rate(2.0) == cp.ParameterGroups(
+    assert optim.ParameterGroups(cp.SGD(), [("*.b", cp.SGD(0.1))]).with_learning_rate(2.0) == optim.ParameterGroups(
         cp.SGD(2.0), [("*.b", cp.SGD(0.1))]
     )
 

@@ -46,6 +46,7 @@ def complete(choices: Choices) -> Choices:
         "--l2": choices.l2 or None,
         "--start-from": choices.start_from,
         "--new-head": choices.new_head or None,
+        "--class-weight": None if choices.class_weight == "none" else choices.class_weight,
         "--optimizer": choices.optimizer if choices.optimizer in WHOLE_BATCH else None,
         "--loss": choices.loss if choices.loss not in ("auto", "cross_entropy") else None,
     }

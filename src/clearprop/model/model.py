@@ -266,12 +266,12 @@ class Model:
         if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(features)
+        if self.encoding is not None:
+            return self.encoding.decode(prediction)
         if self.loss.answers:
-            if self.encoding is not None:
-                return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
             answers = (prediction > 0.5).astype(np.int64)
             return answers[..., 0] if answers.shape[-1] == 1 else answers
-        return prediction.argmax(axis=-1) if self.encoding is None else self.encoding.decode(prediction)
+        return np.asarray(prediction.argmax(axis=-1))
 
     def evaluate(
         self, features: Any, target: Any, metrics: Sequence[str] = (), sample_weight: Any = None

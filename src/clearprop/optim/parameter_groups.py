@@ -19,7 +19,7 @@ class ParameterGroups(Wrapper):
 
     ::
 
-        cp.ParameterGroups(cp.Adam(), [("*.b", cp.SGD(0.1)), ("dense1.*", cp.Adam(1e-4))])
+        optim.ParameterGroups(cp.Adam(), [("*.b", cp.SGD(0.1)), ("dense1.*", cp.Adam(1e-4))])
 
     The hyper-parameters of the first group are inputs of the program led by `group1.`, and so on. A schedule
     multiplies every group's rate.
