@@ -45,7 +45,7 @@ class Samples:
     """Encoded samples: x (n, ...), y, and a weight each in the cost, or None.
 
     `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
-    `metric_weight` is the weight of each sample there.
+    `metric_weight` is the weight of each sample there, and `answers` says that y are answers, 0 or 1 for each output.
 
     With `lanes` (see `train.lanes`) the arrays have a row a step, (steps, lanes, ...), and states are carried on.
     """
@@ -56,6 +56,7 @@ class Samples:
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
     metric_weight: Array | None = None
+    answers: bool = False
     lanes: int | None = None
 
     def __len__(self) -> int:
@@ -316,4 +317,4 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     if samples.decode is not None:
         pair = (samples.decode(y.reshape(len(y), -1)), samples.decode(point))
     weight = None if samples.metric_weight is None else samples.each(samples.metric_weight)
-    return compute(names, *pair, weight)
+    return compute(names, *pair, weight, samples.answers)
