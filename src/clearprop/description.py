@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from clearprop.errors import FileFormatError, SettingsError
 
 T = TypeVar("T")
+
+_VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def describe(thing: Any) -> Any:
@@ -55,9 +58,22 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         return known[name]
     fields = {key: build(value, known) for key, value in description.items() if key != "type"}
     try:
+        _check_names(name, known[name], fields)
         return known[name](**fields)
     except (TypeError, AttributeError, SettingsError) as error:
         raise FileFormatError(f"the file's description of {name} does not fit: {error}") from error
+
+
+def _check_names(name: str, kind: Callable[..., Any], fields: Mapping[str, Any]) -> None:
+    """Raise a SettingsError for settings that a class does not have, or needs and did not get."""
+    parameters = [item for item in inspect.signature(kind).parameters.values() if item.kind not in _VARIOUS]
+    known = [item.name for item in parameters]
+    for field in fields:
+        if field not in known:
+            raise SettingsError(f"there is no setting {field!r}; there are {', '.join(known) or 'none'}")
+    missing = [item.name for item in parameters if item.default is item.empty and item.name not in fields]
+    if missing:
+        raise SettingsError(f"{', '.join(missing)} must be given")
 
 
 def brief(thing: Any) -> str:
