@@ -49,11 +49,11 @@ from clearprop.train import (
     lanes_to_measure,
     output_type,
     running_averages,
+    slices_at_once,
 )
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
-_ROWS = 4096
 
 
 class Model:
@@ -390,8 +390,8 @@ class Model:
             ("prediction",),
             lambda: build_prediction(self.network, self.loss, self.signature(self.output_type(), False)),
         )
-        starts = range(0, max(len(x), 1), _ROWS)
-        parts = [program({"x": x[start : start + _ROWS], **self.parameters})["prediction"] for start in starts]
+        slices = slices_at_once(program.program, len(x))
+        parts = [program({"x": x[part], **self.parameters})["prediction"] for part in slices]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _compiled(self, key: Any, write: Any) -> Executable:
