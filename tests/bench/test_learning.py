@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cp
 
-CNN, RESNET, TEXT = lessons.LESSONS
+CNN, TEXT = lessons.LESSONS[0], lessons.LESSONS[-1]
 NAMES = learning.LEARNERS
 
 

@@ -56,6 +56,7 @@ def kinds(layers: tuple[Layer, ...]) -> list[type]:
 def test_images_get_a_convolutional_network(call, images):
     text = call("train", images, "--epochs", "12", "--out", "run", "--progress", "plain").stderr
     assert "network: 16x16-cnn-2," in text
+    assert text.count("up to 12 epochs, l2 0.001\n") == 1
     assert kinds(hidden()) == kinds(ARCHITECTURES["cnn"](2).layers)
     choices = Recipe.of(Run("run")).choices
     assert (choices.arch, choices.layers, choices.batch_size) == ("cnn", None, 32)
