@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 from clearprop import ops
 from clearprop.errors import SettingsError
 from clearprop.nn.activations import Activation, activation
-from clearprop.nn.constraints import Constraint, constraint
-from clearprop.nn.context import add_penalty, after_update, is_training, start_from_data
+from clearprop.nn.constraints import Constraint
+from clearprop.nn.context import start_from_data
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
 from clearprop.nn.noise import noise
-from clearprop.nn.penalties import Penalty, penalty
+from clearprop.nn.penalties import Penalty
+from clearprop.nn.regularisation import check_regularisation, regularise
 from clearprop.ops import Tensor
 from clearprop.randomness import Key
 
@@ -40,12 +40,7 @@ class Affine(Layer):
         if self.weights != "auto":
             initializer(self.weights)
         initializer(self.biases)
-        for field, named in (("penalty", penalty), ("constraint", constraint)):
-            given = getattr(self, field)
-            several = tuple(given) if isinstance(given, list) else given
-            object.__setattr__(self, field, several)
-            for each in _several(several):
-                named(each)
+        check_regularisation(self)
         if self.weight_noise is not None:
             noise(self.weight_noise)
 
@@ -94,14 +89,4 @@ class Affine(Layer):
             chosen = None if start == "auto" else initializer(start)
             if isinstance(chosen, DataDriven):
                 start_from_data(parameter, chosen, z)
-        if not is_training():
-            return
-        for each in _several(self.penalty):
-            with ops.current_builder().at(quantity="penalty"):
-                add_penalty(ops.label(penalty(each)(W), "penalty"))
-        if self.constraint:
-            after_update("W", *map(constraint, _several(self.constraint)))
-
-
-def _several(thing: Any) -> tuple[Any, ...]:
-    return thing if isinstance(thing, tuple) else (thing,)
+        regularise("W", W, self.penalty, self.constraint)
