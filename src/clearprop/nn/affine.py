@@ -40,7 +40,7 @@ class Affine(Layer):
         if self.weights != "auto":
             initializer(self.weights)
         initializer(self.biases)
-        check_regularisation(self, "penalty", "constraint")
+        check_regularisation(self)
         if self.weight_noise is not None:
             noise(self.weight_noise)
 

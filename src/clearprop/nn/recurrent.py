@@ -68,8 +68,8 @@ class Recurrent(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_regularisation(self, "penalty", "constraint")
-        check_regularisation(self, "recurrent_penalty", "recurrent_constraint")
+        check_regularisation(self)
+        check_regularisation(self, "recurrent_")
         for start in (self.weights, self.recurrent, self.biases):
             if isinstance(initializer(start), DataDriven):
                 raise SettingsError(

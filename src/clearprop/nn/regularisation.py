@@ -15,14 +15,20 @@ Penalties = str | Penalty | tuple[str | Penalty, ...]
 Constraints = str | Constraint | tuple[str | Constraint, ...]
 
 
-def check_regularisation(layer: Layer, penalties: str, constraints: str) -> None:
-    """Make tuples of the lists in two fields of a layer; raise `SettingsError` for what is no penalty or constraint."""
-    for field, chosen in ((penalties, penalty), (constraints, constraint)):
+def check_regularisation(layer: Layer, weight: str = "") -> None:
+    """Check the fields `penalty` and `constraint` of a layer, or those led by the name of another weight.
+
+    Lists become tuples.
+
+    Raises:
+        SettingsError: there is no such penalty or constraint.
+    """
+    for field, named in ((f"{weight}penalty", penalty), (f"{weight}constraint", constraint)):
         given = getattr(layer, field)
-        several = tuple(given) if isinstance(given, list) else given
-        object.__setattr__(layer, field, several)
-        for each in _several(several):
-            chosen(each)
+        if isinstance(given, list):
+            object.__setattr__(layer, field, tuple(given))
+        for each in _several(getattr(layer, field)):
+            named(each)
 
 
 def regularise(parameter: str, weight: Tensor, penalties: Penalties, constraints: Constraints) -> None:
