@@ -19,6 +19,7 @@ TEST_METRICS = {
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
 }
 """What is measured on the test part."""
+_ACTIVATION = "relu"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
     size = sized(samples, arch)
     names = (*(("layers",) if arch == DENSE else ()), "epochs", "batch_size", "l2", "lr", "validation", "schedule")
     usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}
+    if arch == DENSE and choices.activation is None:
+        choices = dataclasses.replace(choices, activation=_ACTIVATION)
     usual |= _of_whole_batches(choices) if choices.optimizer in WHOLE_BATCH else {"lr": _rate(choices.optimizer, size)}
     chosen = {name: usual[name] for name in names if getattr(choices, name) is None}
     validation = chosen.get("validation", choices.validation)
@@ -104,7 +107,7 @@ def _arch(choices: Choices, suited: str) -> str:
         "--network": described and trained is not None,
         "--arch": (described or trained is not None) and arch != "auto",
         "--layers": choices.layers is not None and arch != DENSE,
-        "--activation": choices.activation != Choices.activation and arch != DENSE,
+        "--activation": choices.activation not in (None, _ACTIVATION) and arch != DENSE,
         "--weights": choices.weights != Choices.weights and arch != DENSE,
         "--dropout": choices.dropout and (described or trained is not None),
     }
