@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload, count_of
 from clearprop.bench.images import ImageWorkload
+from clearprop.bench.sequences import GATES, SequenceWorkload
 from clearprop.bench.workloads import RATE, Array
 from peers.torch_images import image_network
+from peers.torch_sequences import sequence_loss, sequence_network
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 Tensors = list[torch.Tensor]
@@ -31,6 +33,8 @@ def network(workload: Workload) -> torch.nn.Sequential:
     torch.manual_seed(0)
     if isinstance(workload, ImageWorkload):
         return image_network(workload)
+    if isinstance(workload, SequenceWorkload):
+        return sequence_network(workload)
     activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[workload.activation]
     *hidden, last = itertools.pairwise(workload.sizes)
     layers: list[torch.nn.Module] = []
@@ -42,6 +46,8 @@ def network(workload: Workload) -> torch.nn.Sequential:
 
 def loss_of(workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return the workload's loss."""
+    if isinstance(workload, SequenceWorkload):
+        return sequence_loss
     return functional.mse_loss if workload.classes is None else functional.cross_entropy
 
 
@@ -116,19 +122,26 @@ class Compiled(Torch):
     name = "torch.compile"
 
     def step(self, workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], object]:
+        if isinstance(workload, SequenceWorkload) and workload.cell in GATES:
+            raise Unavailable("torch.compile writes all time steps out: minutes to compile, and slower than eager")
         torch._dynamo.reset()
         model, loss = network(workload), loss_of(workload)
         names = [name for name, _ in model.named_parameters()]
         weights: Tensors = [value.detach() for value in model.parameters()]
+        running = dict(model.named_buffers())
         m, v = ([torch.zeros_like(value) for value in weights] for _ in "mv")
         count = torch.zeros(())
 
-        def cost(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return loss(torch.func.functional_call(model, dict(zip(names, weights, strict=True)), (x,)), y)
+        def cost(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            later = {name: value.clone() for name, value in running.items()}
+            values = dict(zip(names, weights, strict=True)) | later
+            return loss(torch.func.functional_call(model, values, (x,)), y), later
 
         @torch.compile(fullgraph=True, dynamic=False)
         def step(weights: Tensors, m: Tensors, v: Tensors, x: torch.Tensor, y: torch.Tensor) -> None:
-            gradients = torch.func.grad(cost)(weights, x, y)
+            gradients, later = torch.func.grad(cost, has_aux=True)(weights, x, y)
+            for name, value in running.items():
+                value.copy_(later[name])
             count.add_(1)
             size = RATE * torch.sqrt(1 - BETA2**count) / (1 - BETA1**count)
             for weight, mean, square, gradient in zip(weights, m, v, gradients, strict=True):

@@ -80,6 +80,11 @@ def test_no_use_with_text(call, text_file, odd):
     assert f"leave out {odd[0]}" in call("train", text_file, *odd, status=2).stderr
 
 
+def test_without_a_validation_part(call, text_file):
+    call("train", text_file, *QUICK, "--validation", "0", "--out", "run")
+    assert load("run").parameters
+
+
 def test_too_short(call, text_file):
     assert "shorter window" in call("train", text_file, "--window", "5000", status=2).stderr
 

@@ -140,6 +140,26 @@ class TestLearnt:
         np.testing.assert_allclose(pooled[:3, :3], maps[0].reshape(3, 2, 3, 2).max((1, 3)), rtol=1e-5, atol=1e-6)
         assert drawn(pictures.feature_maps(model, image, "block.conv2d1")).shape == (3, 7)
 
+    def test_maps_inside_of_blocks(self):
+        """Of the layer and the shortcut of a residual block, and of branches: their sum is what the block gives."""
+        inner = nn.Sequential(nn.Conv2D(2, 3, padding="same"), nn.BatchNorm())
+        model = Model([nn.Residual(inner, nn.Conv2D(2, 1)), nn.Parallel(nn.Conv2D(2, 1), nn.ReLU())], seed=1)
+        model.init((8, 8, 1))
+
+        def maps(layer=None):
+            return drawn(pictures.feature_maps(model, X[7] / 255.0, layer))
+
+        parts = maps("residual1.inner") + maps("residual1.shortcut")
+        inside = np.r_[0:8, 9:17]  # without the line between two maps
+        np.testing.assert_allclose(maps()[:, inside], parts[:, inside], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            maps("residual1.inner.batchnorm1")[:, inside],
+            maps("residual1.inner.conv2d1")[:, inside] / np.sqrt(1 + 1e-5),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+        assert maps("parallel1.conv2d1").shape == (8, 17)
+
     def test_a_layer_by_name(self, model):
         assert drawn(pictures.feature_maps(model, X[7], "randomshift1")).shape == (8, 8)
         with pytest.raises(SettingsError, match="there is no layer 'conv9'; there are randomshift1, blur, head"):

@@ -19,6 +19,7 @@ TEST_METRICS = {
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
 }
 """What is measured on the test part."""
+_ACTIVATION = "relu"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
     size = sized(samples, arch)
     names = (*(("layers",) if arch == DENSE else ()), "epochs", "batch_size", "l2", "lr", "validation", "schedule")
     usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}
+    if arch == DENSE and choices.activation is None:
+        choices = dataclasses.replace(choices, activation=_ACTIVATION)
     usual |= _of_whole_batches(choices) if choices.optimizer in WHOLE_BATCH else {"lr": _rate(choices.optimizer, size)}
     chosen = {name: usual[name] for name in names if getattr(choices, name) is None}
     validation = chosen.get("validation", choices.validation)
@@ -94,21 +97,24 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
 
 
 def _arch(choices: Choices, suited: str) -> str:
-    """Return the architecture; "auto" for a described network."""
-    arch = choices.arch
-    if choices.network is None and arch == "auto":
+    """Return the architecture; "auto" for a described network, and one that was trained."""
+    arch, trained = choices.arch, choices.start_from
+    described = choices.network is not None
+    if not described and trained is None and arch == "auto":
         dense = choices.layers is not None or choices.optimizer in WHOLE_BATCH
         arch = DENSE if dense else suited
     given = {
-        "--arch": choices.network is not None and arch != "auto",
+        "--network": described and trained is not None,
+        "--arch": (described or trained is not None) and arch != "auto",
         "--layers": choices.layers is not None and arch != DENSE,
-        "--activation": choices.activation != Choices.activation and arch != DENSE,
+        "--activation": choices.activation not in (None, _ACTIVATION) and arch != DENSE,
         "--weights": choices.weights != Choices.weights and arch != DENSE,
-        "--dropout": choices.dropout and choices.network is not None,
+        "--dropout": choices.dropout and (described or trained is not None),
     }
     odd = [option for option, is_odd in given.items() if is_odd]
     if odd:
-        network = f"--arch {arch}" if choices.network is None else "--network FILE"
+        network = "--network FILE" if described else f"--arch {arch}"
+        network = network if trained is None else "--start-from RUN"
         raise SettingsError(f"{network} has layers of its own: leave out {', '.join(odd)}")
     return arch
 
@@ -126,7 +132,7 @@ def _of_whole_batches(choices: Choices) -> dict[str, Any]:
         SettingsError: something was asked for that it has no use for.
     """
     idle: dict[str, object] = {"--lr": choices.lr, "--batch-size": choices.batch_size, "--schedule": choices.schedule}
-    idle |= {"--dropout": choices.dropout or None, "--augment": choices.augment or None}
+    idle |= {name: getattr(choices, name[2:]) or None for name in ("--dropout", "--augment", "--rates")}
     squares = issubclass(WHOLE_BATCH[choices.optimizer], LevenbergMarquardt)
     if squares:
         idle |= {"--l1": choices.l1 or None, "--l2": choices.l2 or None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -55,6 +56,17 @@ class NetworkFile(_Type):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """Return the descriptions of the layers."""
         return value if isinstance(value, tuple) else read_network(Path(value))
+
+
+class Trained(click.Path):
+    """A run or a model file to start from; its absolute path is kept."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path."""
+        return str(Path(os.fsdecode(super().convert(value, param, ctx))).absolute())
 
 
 class Limited(_Type):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import IO, Any
 import click
 import numpy as np
 
-from clearprop.cli.choices import Source
+from clearprop.cli.choices import Choices, Source
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
-from clearprop.data import Encoding, Table, TextEncoding, iter_tables, printable
+from clearprop.cli.series import next_values
+from clearprop.data import Encoding, SeriesEncoding, Table, TextEncoding, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
 from clearprop.files import replacing
@@ -56,7 +58,8 @@ class _Piece:
 @bad_images_option
 def command(run: Path, data: str, output: Path | None, probabilities: bool, backend: str, **reading: Any) -> None:
     """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", on
-    request a column for each class, and where the loss gives them quantiles or the standard deviation.
+    request a column for each class, and where the loss gives them quantiles or the standard deviation. Of series it is
+    the time steps after the last row, with their times.
 
     DATA may also be an image, or a folder with images anywhere in it: the column "file" then comes first. Columns of
     tables are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
@@ -74,9 +77,13 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         raise SettingsError("--probabilities needs classes, and this model predicts numbers: leave it out")
     if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
         raise SettingsError(f"{output} is the data itself: choose another --output")
-    parts = _parts(Source(data, **reading), encoding)
+    if isinstance(encoding, SeriesEncoding):
+        rows = _forecast(model, Source(data, **reading), encoding)
+    else:
+        rows = _predictions(model, encoding, _parts(Source(data, **reading), encoding), probabilities)
     with _opened(output) as file:
-        _write(file, model, encoding, parts, probabilities)
+        clean = printable if file.isatty() else str
+        csv.writer(file, lineterminator="\n").writerows([clean(value) for value in row] for row in rows)
 
 
 def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
@@ -98,9 +105,21 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
-def _write(file: IO[str], model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    clean = printable if file.isatty() else str
+def _forecast(model: Model, source: Source, encoding: SeriesEncoding) -> Iterator[Sequence[str]]:
+    """Yield the heading, and a row for each time step after the end of the series."""
+    series = source.load_series(encoding.columns, encoding.time)
+    refuse_idle(series, source, Choices(), None)
+    times, values = next_values(model, series)
+    told = encoding.columns[: encoding.told]
+    names = [f"prediction_{name}" for name in told] if len(told) > 1 else ["prediction"]
+    yield [encoding.time or "step", *names]
+    yield from ([time, *map(_number, row)] for time, row in zip(times, values.tolist(), strict=True))
+
+
+def _predictions(
+    model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool
+) -> Iterator[Sequence[str]]:
+    """Yield the heading, and a row for each sample."""
     told: set[str] = set()
     for i, piece in enumerate(parts):
         _tell(encoding.inspect(piece.features), told)
@@ -111,8 +130,8 @@ def _write(file: IO[str], model: Model, encoding: Encoding, parts: Iterator[_Pie
             header, rows = _labels(prediction, encoding, encoding.classes, probabilities)
         names = ([file] for file in piece.files) if piece.files else itertools.repeat(list[str]())
         if i == 0:  # not before the first part is known to be right
-            writer.writerow([clean(name) for name in [*(["file"] if piece.files else []), *header]])
-        writer.writerows([clean(value) for value in (*name, *row)] for name, row in zip(names, rows, strict=False))
+            yield [*(["file"] if piece.files else []), *header]
+        yield from ([*name, *row] for name, row in zip(names, rows, strict=False))
 
 
 def _tell(notes: Iterable[str], told: set[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
 from clearprop.cli.networks import network, suited
+from clearprop.cli.transfer import Origin
 from clearprop.data import AnyEncoding, Dataset, Encoding, Table, printable, split
 from clearprop.data.columns import Array
 from clearprop.data.storage import take_rows
@@ -22,6 +23,7 @@ from clearprop.optim import (
     OPTIMIZERS,
     WHOLE_BATCH,
     Optimizer,
+    ParameterGroups,
     ReduceOnPlateau,
     Schedule,
     Step,
@@ -139,7 +141,12 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared[Encoding]:
     )
     rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
     choices = complete(choices, encoding.task, rows, suited(encoding, parts.train.features))
-    model = made(network(encoding, choices, parts.train.features), encoding, encoding.input_shape, choices)
+    origin = Origin.of(choices)
+    encoding = encoding if origin is None else origin.encoded(encoding)
+    shape = encoding.features(parts.train.take(slice(1)).features).shape[1:]
+    model = made(network(encoding, choices, parts.train.features, origin), encoding, shape, choices)
+    if origin is not None:
+        origin.hand_over(model)
     for part in (parts.validation, parts.test):
         if part is not None:
             model.samples(part.features, part.target)
@@ -155,10 +162,13 @@ def made(layers: list[Layer], encoding: AnyEncoding, shape: tuple[int, ...], cho
         schedule=_schedule(choices),
         dtype=choices.dtype,
         seed=choices.seed,
+        frozen=choices.freeze,
         backend=choices.backend,
     )
     model.encoding = encoding
     model.init(shape)
+    if isinstance(model.optimizer, ParameterGroups):
+        model.optimizer.members(model.trainable)
     return model
 
 
@@ -166,7 +176,9 @@ def _optimizer(choices: Choices) -> Optimizer | WholeBatch:
     if choices.optimizer in WHOLE_BATCH:
         return WHOLE_BATCH[choices.optimizer]()
     kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
-    return kind(learning_rate=choices.lr)
+    groups = [(pattern, kind(learning_rate=rate)) for pattern, rate in choices.groups]
+    rest = kind(learning_rate=choices.lr)
+    return ParameterGroups(rest, tuple(groups)) if groups else rest
 
 
 def _schedule(choices: Choices) -> Schedule:

@@ -69,6 +69,8 @@ def _network(prepared: Prepared[Encoding]) -> str:
     between = hidden if choices.arch == DENSE else (choices.arch,)
     if choices.network is not None:
         between = (f"{len(choices.network)} layers",)
+    if choices.start_from is not None:
+        between = (f"the layers of {printable(choices.start_from, 300)}",)
     widths = [prepared.encoding.inputs.shape, *between]
     sizes = ["x".join(map(str, width)) if isinstance(width, tuple) else str(width) for width in widths]
     outputs = prepared.model.output_type().shape[-1]

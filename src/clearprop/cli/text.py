@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from clearprop.cli.choices import CELLS, Choices
+from clearprop.cli.choices import Choices
+from clearprop.cli.networks import recurrent
 from clearprop.cli.preparing import Part, Parts, Prepared, about, made
-from clearprop.compile import choose_backend
+from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
 from clearprop.errors import SettingsError
 from clearprop.model import Model
-from clearprop.nn import Dense, Dropout, Embedding, Layer, Normal
-from clearprop.optim import WHOLE_BATCH
+from clearprop.nn import Embedding, Layer, Normal
 
 _MOST_WORDS = 20_000
 _USUAL: dict[str, Any] = {
@@ -27,6 +27,7 @@ _USUAL: dict[str, Any] = {
     "l2": 0.0,
     "schedule": "cosine",
     "validation": 0.1,
+    "patience": 3,
 }
 """What training on text takes where an option is left out."""
 
@@ -37,25 +38,13 @@ def complete(choices: Choices) -> Choices:
     Raises:
         SettingsError: something was asked for that has no use with text.
     """
-    idle = {
-        "--arch": None if choices.arch == "auto" else choices.arch,
-        "--network": choices.network,
-        "--layers": choices.layers,
-        "--metrics": choices.metrics or None,
-        "--l1": choices.l1 or None,
-        "--l2": choices.l2 or None,
-        "--optimizer": choices.optimizer if choices.optimizer in WHOLE_BATCH else None,
-        "--loss": choices.loss if choices.loss not in ("auto", "cross_entropy") else None,
-    }
-    given = [option for option, value in idle.items() if value is not None]
-    if given:
-        raise SettingsError(f"a text is learnt by steps on cross-entropy with recurrent layers: leave out {given[0]}")
-    chosen = {name: value for name, value in _USUAL.items() if getattr(choices, name) is None}
-    choices = dataclasses.replace(choices, **chosen, task="text", loss="cross_entropy", metrics=())
+    if choices.loss not in ("auto", "cross_entropy"):
+        raise SettingsError(
+            "a text is learnt by the probabilities of the next token, on cross-entropy: leave out --loss"
+        )
+    choices = complete_recurrent(choices, "text", _USUAL)
     most = _MOST_WORDS if choices.vocabulary is None and choices.level == "word" else choices.vocabulary
-    patience = 3 if choices.patience is None and choices.validation else choices.patience
-    backend = choose_backend(choices.backend)
-    return dataclasses.replace(choices, vocabulary=most, patience=patience, backend=backend)
+    return dataclasses.replace(choices, vocabulary=most, loss="cross_entropy", metrics=())
 
 
 def divide_text(text: Text, choices: Choices) -> tuple[TextEncoding, Parts]:
@@ -94,14 +83,8 @@ def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:
 
 
 def _network(encoding: TextEncoding, choices: Choices) -> list[Layer]:
-    units = choices.units or 1
-    cell = CELLS[choices.cell or ""]
-    layers: list[Layer] = [Embedding(encoding.n_outputs, units, weights=Normal(1.0))]  # 0.05 learns more slowly
-    for _ in range(choices.depth or 1):
-        layers.append(cell(units, outputs="all"))
-        if choices.dropout:
-            layers.append(Dropout(choices.dropout))
-    return [*layers, Dense(encoding.n_outputs)]
+    embedding = Embedding(encoding.n_outputs, choices.units or 1, weights=Normal(1.0))  # 0.05 learns more slowly
+    return recurrent([embedding], choices, outputs="all", units=encoding.n_outputs)
 
 
 def measured_text(model: Model, part: Part) -> dict[str, float]:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
 
 from clearprop import ops
 from clearprop.errors import SettingsError
 from clearprop.nn.activations import Activation, activation
 from clearprop.nn.constraints import Constraint
-from clearprop.nn.context import add_penalty, after_update, is_training, start_from_data
+from clearprop.nn.context import start_from_data
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
 from clearprop.nn.penalties import Penalty
+from clearprop.nn.regularisation import check_regularisation, regularise
 from clearprop.ops import Tensor
 from clearprop.randomness import Key
-
-T = TypeVar("T")
 
 
 class Affine(Layer):
@@ -41,16 +39,7 @@ class Affine(Layer):
         if self.weights != "auto":
             initializer(self.weights)
         initializer(self.biases)
-        for penalty in _several(self.penalty):
-            if not isinstance(penalty, Penalty):
-                raise SettingsError(
-                    f"a penalty is a Penalty such as L2(1e-4), or a tuple of them, received {penalty!r}"
-                )
-        for constraint in _several(self.constraint):
-            if not isinstance(constraint, Constraint):
-                raise SettingsError(
-                    f"a constraint is a Constraint such as MaxNorm(3.0), or a tuple of them, received {constraint!r}"
-                )
+        check_regularisation(self.penalty, self.constraint)
         if not isinstance(self.weight_noise, Layer | None):
             raise SettingsError(f"weight_noise is a layer such as Dropout(0.5), received {self.weight_noise!r}")
 
@@ -99,14 +88,4 @@ class Affine(Layer):
             chosen = None if start == "auto" else initializer(start)
             if isinstance(chosen, DataDriven):
                 start_from_data(parameter, chosen, z)
-        if not is_training():
-            return
-        for penalty in _several(self.penalty):
-            with ops.current_builder().at(quantity="penalty"):
-                add_penalty(ops.label(penalty(W), "penalty"))
-        if self.constraint:
-            after_update("W", *_several(self.constraint))
-
-
-def _several(thing: T | tuple[T, ...]) -> tuple[T, ...]:
-    return thing if isinstance(thing, tuple) else (thing,)
+        regularise("W", W, self.penalty, self.constraint)

@@ -34,6 +34,7 @@ class Context:
         times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
         carries: whether the states of recurrent layers come in as inputs, and go out, so that a sequence goes on.
         states: the states of recurrent layers after the last time step, by the name of the input.
+        outputs: the layers and what they give, by the paths of their names, in the order in which they are done.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
     """
 
@@ -49,6 +50,7 @@ class Context:
     times: Tensor | None = None
     carries: bool = False
     states: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
     key: Tensor | None = None
     step: Tensor | None = None
     streams: int = 0
@@ -191,6 +193,13 @@ def carry_on(states: Sequence[Tensor]) -> None:
     context = current_context()
     if context.carries:
         context.states |= {_path(f"state{k}"): state for k, state in enumerate(states)}
+
+
+def keep_output(path: str, layer: Any, output: Tensor) -> None:
+    """Keep what a layer gives, for those who look into a network."""
+    context = _CONTEXT.get()
+    if context is not None:
+        context.outputs[path] = (layer, output)
 
 
 def _path(name: str) -> str:

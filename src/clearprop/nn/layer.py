@@ -13,7 +13,7 @@ import numpy as np
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Batch, Shape, Type
-from clearprop.nn.context import Context, applying
+from clearprop.nn.context import Context, applying, keep_output
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
 from clearprop.settings import check_settings
@@ -65,11 +65,13 @@ def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
     """Apply a layer as the part `name` of the one at hand: its values are named after its path."""
     with inside(name) as path:
         try:
-            return layer.apply(part(params, name), x)
+            output = layer.apply(part(params, name), x)
         except LayerError:
             raise
         except ShapeError as error:
             raise LayerError(path, f", {layer!r}, received {show(x.shape)}: {error}") from error
+        keep_output(path, layer, output)
+        return output
 
 
 @contextmanager

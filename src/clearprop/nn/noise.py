@@ -41,10 +41,10 @@ class Dropout(Noise):
 
     def disturbed(self, x: Tensor) -> Tensor:
         """Return x / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
-        return ops.label(x * _mask(x.shape, self.rate, x.dtype), "a")
+        return ops.label(x * dropout_mask(x.shape, self.rate, x.dtype), "a")
 
 
-def _mask(shape: Shape, rate: float, dtype: str) -> Tensor:
+def dropout_mask(shape: Shape, rate: float, dtype: str) -> Tensor:
     """1 / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
     dropped = hyper("rate", rate)
     u = ops.name(random_uniform(shape), "u")
@@ -68,7 +68,7 @@ class SpatialDropout(Noise):
         if x.rank < 2:
             raise ShapeError(f"SpatialDropout takes channels, (n, *lengths, channels), received {show(x.shape)}")
         shape = (x.shape[0], *(1,) * (x.rank - 2), x.shape[-1])
-        return ops.label(x * _mask(shape, self.rate, x.dtype), "a")
+        return ops.label(x * dropout_mask(shape, self.rate, x.dtype), "a")
 
 
 @dataclass(frozen=True)

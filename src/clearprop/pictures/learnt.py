@@ -11,10 +11,8 @@ from clearprop.compile import compile_program
 from clearprop.errors import DataError, SettingsError
 from clearprop.ir import Batch, Type
 from clearprop.model.samples import as_input
-from clearprop.nn import Context, Layer, Sequential, apply_layer, applying
-from clearprop.nn.layer import named
+from clearprop.nn import Context, applying
 from clearprop.nn.noise import Noise
-from clearprop.ops import Tensor
 from clearprop.pictures.canvas import Array, mosaic, new_figure, show
 
 if TYPE_CHECKING:
@@ -66,8 +64,8 @@ def feature_maps(model: Model, image: Any, layer: str | None = None, most: int =
     Args:
         model: a trained model.
         image: one raw sample, as `predict` takes them.
-        layer: the layer by its name, such as "conv2d1" or "block1.conv2d2"; None is the first one that is not random
-            and gives maps.
+        layer: the layer by the path of its name, "conv2d1", or inside of a block "residual1.inner.conv2d2"; None is
+            the first one outside of blocks that is not random and gives maps.
         most: the most maps that are drawn.
 
     Raises:
@@ -86,49 +84,27 @@ def feature_maps(model: Model, image: Any, layer: str | None = None, most: int =
 
 def _maps(model: Model, x: Array, layer: str | None) -> tuple[str, Array]:
     """Return a layer's name and its output of rank 4; channels are added to (n, height, width)."""
-    outputs = _outputs(model, x, None if layer is None else layer.split("."))
-    if layer is not None and layer not in outputs:
-        raise SettingsError(f"there is no layer {layer!r}; there are {', '.join(_names(model.network))}")
-    usual = (name for name, (kind, z) in outputs.items() if z.ndim == 4 and not isinstance(kind, Noise))
-    name = layer if layer is not None else next(usual, None)
-    if name is None:
-        raise DataError("no layer gives maps (n, height, width, channels): there is nothing to draw")
-    z = outputs[name][1]
-    if z.ndim not in (3, 4):
-        raise DataError(f"the layer {name} gives {z.shape[1:]} for an image: expected maps (height, width, channels)")
+    context = Context(training=False)
+    with ops.tracing("feature_maps") as builder, applying(context):
+        start = ops.placeholder("x", Type(model.dtype, (Batch(), *x.shape[1:])))
+        tensors = {name: ops.placeholder(name, Type(model.dtype, a.shape)) for name, a in model.parameters.items()}
+        model.network.apply(tensors, start)
+        name = layer or _first(context)
+        if name not in context.outputs:
+            raise SettingsError(f"there is no layer {name!r}; there are {', '.join(context.outputs)}")
+        output = context.outputs[name][1]
+        if output.rank not in (3, 4) or output.shape[0] != Batch():
+            raise DataError(
+                f"the layer {name} gives {output.shape[1:]} for an image: expected maps (height, width, channels)"
+            )
+        program = builder.finish([(name, output.value)])
+    z = compile_program(program, "reference")({"x": x, **model.parameters})[name]
     return name, z if z.ndim == 4 else z[..., None]
 
 
-def _names(network: Sequential) -> list[str]:
-    return [name for name, _ in named(network.layers)]
-
-
-def _outputs(model: Model, x: Array, path: list[str] | None) -> dict[str, tuple[Layer, Array]]:
-    """Return the output of every layer on the way, by name, with the layer."""
-    found: dict[str, tuple[Layer, Tensor]] = {}
-    with ops.tracing("feature_maps") as builder, applying(Context(training=False)):
-        start = ops.placeholder("x", Type(model.dtype, (Batch(), *x.shape[1:])))
-        tensors = {name: ops.placeholder(name, Type(model.dtype, a.shape)) for name, a in model.parameters.items()}
-        _follow(model.network, "", tensors, start, found, path or [])
-        values = {name: tensor.value for name, (_, tensor) in found.items()}
-        program = builder.finish(values.items())
-    results = compile_program(program, "reference")({"x": x, **model.parameters})
-    return {name: (layer, results[name]) for name, (layer, _) in found.items()}
-
-
-def _follow(
-    network: Sequential,
-    prefix: str,
-    params: dict[str, Tensor],
-    x: Tensor,
-    found: dict[str, tuple[Layer, Tensor]],
-    path: list[str],
-) -> Tensor:
-    """Apply layer after layer, and inside of those on the path again."""
-    for name, layer in named(network.layers):
-        if path[:1] == [name] and len(path) > 1 and isinstance(layer, Sequential):
-            own = {key.removeprefix(f"{name}."): t for key, t in params.items() if key.startswith(f"{name}.")}
-            _follow(layer, f"{prefix}{name}.", own, x, found, path[1:])
-        x = apply_layer(layer, name, params, x)
-        found[f"{prefix}{name}"] = (layer, x)
-    return x
+def _first(context: Context) -> str:
+    """Return the first layer of the network itself that gives maps and is not random."""
+    for name, (layer, z) in context.outputs.items():
+        if "." not in name and z.rank == 4 and not isinstance(layer, Noise):
+            return name
+    raise DataError("no layer gives maps (n, height, width, channels): there is nothing to draw")
