@@ -173,7 +173,7 @@ class _DriveWriter:
         return out.function(head), out.declares
 
     def _rows(self, length: int, source: str, target: str, picked: str, span: tuple[str, str]) -> None:
-        """Copy rows; meanwhile a row to come is asked for, and the memory that it goes to."""
+        """Copy rows; meanwhile the whole lines of a row to come are asked for, and the memory that it goes to."""
         out, further = self.out, str(-(-_AHEAD // max(length, 1)))
         last = out.subtract("%n", "1")
 
@@ -201,7 +201,7 @@ class _DriveWriter:
 
     def _block(self, places: Sequence[str], start: str, size: int) -> None:
         out, (source, target, later, below) = self.out, places
-        for line in range(0, size, _LINE):
+        for line in range(0, size // _LINE * _LINE, _LINE):
             at = out.add(start, str(line))
             for base, how in ((later, READ), (below, WRITTEN)):
                 out.call("void", "llvm.prefetch.p0", [f"ptr {out.after(base, at)}", *how])
