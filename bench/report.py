@@ -20,9 +20,10 @@ PACKAGES = {"torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "n
 PAGE = """# Speed beside the peers
 
 Made by `make bench`; do not edit. Adam, float32, ReLU and cross-entropy unless the name says otherwise (xor: tanh;
-autoencoder: squared error). The sides take turns, one after another in one process{isolated}; the figures are medians
-over the rounds. Every step gathers its batch out of the whole data, in an order that is new each epoch. Of a peer's
-forms (one thread, all threads) the fastest counts.
+autoencoder: squared error). Sequences are of random tokens: an embedding, a recurrent layer or a causal transformer
+block, and a dense layer at each time step (gru: after the last). The sides take turns, one after another in one
+process{isolated}; the figures are medians over the rounds. Every step gathers its batch out of the whole data, in an
+order that is new each epoch. Of a peer's forms (one thread, all threads) the fastest counts.
 
 - torch: eager, with the fused Adam; torch.compile: forward, gradient and Adam as one graph;
 - jax, loop: the whole loop in `lax.fori_loop`; jax, step: one jitted call a step; both donate their buffers;

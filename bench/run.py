@@ -23,7 +23,7 @@ from report import Findings, page
 from steps import Plan, measure
 
 from clearprop.backends.native.peak import measure_peak
-from clearprop.bench import IMAGES, WORKLOADS, Workload, cores
+from clearprop.bench import IMAGES, SEQUENCES, WORKLOADS, Workload, cores
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND, choose_backend
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = Plan(0.01, 1, options.isolate, options.backend)
     else:
         names, findings.notes = installed(list(PEERS))
-        every = (*WORKLOADS, *IMAGES)
+        every = (*WORKLOADS, *IMAGES, *SEQUENCES)
         chosen = [workload for workload in every if not options.workloads or workload.name in options.workloads]
         plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
     fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)

@@ -71,6 +71,10 @@ class Source:
         as_table = self.target is not None or self.delimiter is not None or self.no_header
         return task == "text" or (task == "auto" and named and not as_table)
 
+    def has_samples(self, choices: Choices) -> bool:
+        """Tell whether the data are to be learnt as samples, neither as a text nor as series."""
+        return not choices.forecast and choices.task != "series" and not self.is_text(choices.task)
+
     def load_for(self, choices: Choices) -> Dataset | Text | Series:
         """Read the data as what is to be learnt: a text, series, or samples.
 
@@ -240,15 +244,15 @@ class Choices:
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
     stateful: bool = flag(False)
+    start_from: str | None = field(_TEXT.or_else(None), None)
+    new_head: bool = flag(False)
+    freeze: tuple[str, ...] = field(_NAMES, ())
+    rates: tuple[str, ...] = field(_RATES, ())
     forecast: tuple[str, ...] = field(_NAMES, ())
     covariates: tuple[str, ...] = field(_NAMES, ())
     time: str | None = field(_TEXT.or_else(None), None)
     horizon: int | None = field(whole_number(1).or_else(None), None)
     season: int | None = field(whole_number(1).or_else(None), None)
-    start_from: str | None = field(_TEXT.or_else(None), None)
-    new_head: bool = flag(False)
-    freeze: tuple[str, ...] = field(_NAMES, ())
-    rates: tuple[str, ...] = field(_RATES, ())
 
     @property
     def groups(self) -> list[tuple[str, float]]:
@@ -317,10 +321,10 @@ class Recipe:
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
 _OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
-_OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
 _OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
-_OF_SEQUENCES = (*_OF_TEXT, *_OF_SERIES)
-_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_SEQUENCES, *_OF_TRANSFER)
+_OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
+_OF_OTHERS = (*_OF_TEXT, *_OF_TRANSFER, *_OF_SERIES)
+_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_OTHERS)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 

@@ -35,8 +35,7 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
-    of_samples = not choices.forecast and not source.is_text(choices.task)
-    origin = Origin.of(choices) if of_samples else None
+    origin = Origin.of(choices) if source.has_samples(choices) else None
     given, source = source, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices)
     refuse_idle(dataset, given, choices, show_batch)

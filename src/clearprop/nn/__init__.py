@@ -99,6 +99,7 @@ from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool
 from clearprop.nn.recurrent import Recurrent
 from clearprop.nn.sequences import Bidirectional, Embedding, EncoderDecoder, Masking
 from clearprop.nn.shape_layers import ChannelsLast, Flatten, Upsample
+from clearprop.nn.transformer import TransformerBlock
 from clearprop.nn.transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
@@ -211,6 +212,7 @@ __all__ = [
     "Tanh",
     "TargetMean",
     "Threshold",
+    "TransformerBlock",
     "TruncatedNormal",
     "Uniform",
     "UnitNorm",

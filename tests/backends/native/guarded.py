@@ -182,6 +182,9 @@ def products(dtypes: Sequence[str]) -> Iterator[Program]:
                 return (ops.permute_dims(x) if a else x) @ (ops.permute_dims(y) if b else y)
 
             yield ops.trace(product, types, f"product{m}x{k}x{n}.{turned}")
+    for dtype in dtypes:  # a narrow panel at the end of one product, and whole ones alone in the other
+        types = {name: Type(dtype, shape) for name, shape in (("x", (N, 18)), ("v", (18, 100)), ("w", (100, 144)))}
+        yield ops.trace(lambda x, v, w: (x @ v) @ w, types, "products")
 
 
 def operand_ranges(program: Program, n: int) -> dict[str, Array]:
