@@ -94,6 +94,53 @@ def test_loops_inside_of_loops(target: str) -> None:
     assert check_program(optimize(derive(program, ["x", "U"])), Native(target), sizes=(1, 5, 33))
 
 
+@pytest.mark.parametrize("target", TARGETS_HERE)
+def test_convolutions_and_random_numbers_inside_of_a_loop(target: str) -> None:
+    def function(x: Tensor, h: Tensor, K: Tensor, key: Tensor) -> Tensor:
+        def step(h: Tensor, count: Tensor, x_t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            keep = ops.astype(ops.uniform(key, count, 7, h.shape, "float32") >= 0.4, h.dtype)
+            seen = ops.pad(ops.concat([x_t, h * keep], axis=-1), (0, 1, 1, 0), (0, 1, 1, 0))
+            h = ops.tanh(ops.conv(seen, K))
+            return [h, count + 1], [h]
+
+        (h, _), (states,) = ops.scan(step, [h, ops.constant(5, "int64")], [x])
+        return ops.sum(ops.square(states)) + ops.sum(h)
+
+    types = {
+        "x": Type("float64", (3, N, 4, 5, 2)),
+        "h": Type("float64", (N, 4, 5, 3)),
+        "K": Type("float64", (3, 3, 5, 3)),
+        "key": Type("uint32", (2,)),
+    }
+    program = ops.trace(function, types)
+    assert check_program(optimize(derive(program, ["x", "h", "K"])), Native(target), sizes=(1, 3))
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("times", [1, 6])
+def test_padding_of_every_length(times: int, target: str) -> None:
+    """Sequences of 0, 1, ... time steps, the rest padding; also where there is one step in all."""
+    network = nn.Sequential(
+        nn.Masking(),
+        nn.SimpleRNN(5, memory=2, outputs="all"),
+        nn.GRU(5, outputs="all", checkpoint=2),
+        nn.Bidirectional(nn.LSTM(5, outputs="all", start="learnt")),
+        nn.GRU(5, outputs="all", reset="before", reverse=True),
+        nn.EncoderDecoder(nn.GRU(5), nn.GRU(5), 2),
+    )
+    types = signature(network, SquaredError(), (times, 3), "float64")
+    program = optimize(build_step(network, SquaredError(), SGD(0.1), types).step)
+    rng = np.random.default_rng(0)
+    inputs = draw_inputs(program, rng, 8)
+    lengths = np.minimum(np.arange(8), times)
+    x = rng.uniform(0.2, 1.5, (8, times, 3))
+    inputs["x"] = x * (np.arange(times) < lengths[:, None])[:, :, None]
+    expected = Reference().compile(program)(inputs)
+    received = Native(target).compile(program)(inputs)
+    for name, array in expected.items():
+        np.testing.assert_allclose(received[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
 def test_indices_out_of_range_inside_of_a_loop_are_an_error() -> None:
     def function(rows: Tensor, indices: Tensor) -> Tensor:
         return ops.scan(lambda i: ([i + 1], [ops.take(rows, i)]), [indices], length=3)[1][0]
