@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import Executable
-from clearprop.compile import compile_program, without_loops
+from clearprop.compile import compile_program, for_one_step, without_loops
 from clearprop.data import TextEncoding
 from clearprop.data.text_encoding import UNKNOWN
 from clearprop.errors import SettingsError
-from clearprop.ir import Type
+from clearprop.ir import Program, Type
 from clearprop.losses import CrossEntropy, Focal
 from clearprop.model.model import Model
 from clearprop.randomness import Key
@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 _PROBE = 3
 _TOLERANCE = 1e-3
 _DRAWS = 1024
+_TABLE = 4096
+"""Vocabularies up to this have what the first layer makes of each token computed beforehand."""
 TEMPERATURE, LENGTH, TOP_K = number("[0, inf)"), whole_number(0), whole_number(1)
 """What the settings of `generate` may be."""
 
@@ -33,7 +35,8 @@ class TextGenerator:
     """What a model has read and written so far, and the probabilities of what comes next.
 
     The states of the recurrent layers are kept from token to token, so that a token costs the same however long the
-    text is.
+    text is. What follows from the parameters alone is computed here, so that a generator writes by the parameters that
+    the model has now.
 
     Args:
         model: a model whose `encoding` is a `TextEncoding`, with a loss of logits, and with no memory between time
@@ -50,8 +53,9 @@ class TextGenerator:
             raise SettingsError(f"text is written from logits, as of cross-entropy, and the model has {model.loss!r}")
         self.encoding = model.encoding
         _check_memory(model)
-        self._program = _compiled(model, 1, model.backend)
-        self._inputs = _first_inputs(model, self._program, 1)
+        once, each = for_one_step(_continuation(model, 1), tuple(model.parameters), _TABLE)
+        self._program = compile_program(each, model.backend)
+        self._inputs = _first_inputs(model, self._program) | compile_program(once, model.backend)(model.parameters)
         self._states = [name for name in self._inputs if name in self._program.program.output_names]
         self.probability = np.zeros(self.encoding.n_outputs, model.dtype)
 
@@ -127,17 +131,17 @@ def _uniform(seed: int) -> Iterator[float]:
     return itertools.chain.from_iterable(generator.random(_DRAWS).tolist() for _ in itertools.count())
 
 
-def _compiled(model: Model, length: int, backend: str) -> Executable:
+def _continuation(model: Model, length: int) -> Program:
     types = {name: Type(model.dtype, array.shape) for name, array in model.parameters.items()}
-    program = build_continuation(model.network, types, Type(model.dtype, (1, length)))
-    return compile_program(without_loops(program), backend)
+    return without_loops(build_continuation(model.network, types, Type(model.dtype, (1, length))))
 
 
-def _first_inputs(model: Model, executable: Executable, length: int) -> dict[str, Array]:
+def _first_inputs(model: Model, executable: Executable) -> dict[str, Array]:
     """Return the parameters, and arrays of the call's own: tokens, temperature, and the states before the first."""
-    inputs = dict(model.parameters)
+    inputs: dict[str, Array] = {}
     for value in executable.program.inputs:
-        if value.name in inputs:
+        if value.name in model.parameters:
+            inputs[value.name] = model.parameters[value.name]
             continue
         shape = tuple(int(str(dim)) for dim in value.type.shape)
         layer, _, place = value.name.rpartition(".state")
@@ -149,9 +153,9 @@ def _first_inputs(model: Model, executable: Executable, length: int) -> dict[str
 
 def _check_memory(model: Model) -> None:
     """Refuse a network that does not give the same for a short sequence at once and for its steps with states."""
-    at_once, by_step = _compiled(model, _PROBE, "reference"), _compiled(model, 1, "reference")
+    at_once, by_step = (compile_program(_continuation(model, length), "reference") for length in (_PROBE, 1))
     tokens = np.arange(_PROBE, dtype=model.dtype)[None] % model.output_type().shape[-1]
-    whole, steps = _first_inputs(model, at_once, _PROBE), _first_inputs(model, by_step, 1)
+    whole, steps = _first_inputs(model, at_once), _first_inputs(model, by_step)
     expected = at_once(whole | {"x": tokens, "temperature": np.ones((), model.dtype)})["probability"]
     for place in range(_PROBE):
         given = {"x": tokens[:, place : place + 1], "temperature": np.ones((), model.dtype)}
