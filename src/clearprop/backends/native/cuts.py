@@ -41,6 +41,10 @@ _NARROW = 512
 """Bytes: lines of the second factor that are no longer, and aligned, are read in place."""
 
 
+_WIDEST = 8
+"""How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """The plan of one product.
@@ -100,10 +104,7 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     rows, columns = extent(type_.shape[-2]), extent(type_.shape[-1])
     depth = extent(node.inputs[0].type.shape[-1])
     lanes = target.lanes(size)
-    vectors = len(target.tile_rows)
-    if columns.fixed:
-        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
-    height, width = target.tile_rows[vectors - 1], vectors * lanes
+    height, width = _tile(rows, columns, lanes, target)
     packs = (
         _packs_first(first, rows, columns, height, width, target.masks),
         _packs_second(second, rows, columns, size, lanes),
@@ -112,6 +113,16 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
     stack = tuple(extent(dim) for dim in type_.shape[:-2])
     return Cut((first, second), stack, depth, block, Parts(rows, down), Parts(columns, across), packs, height, width)
+
+
+def _tile(rows: Extent, columns: Extent, lanes: int, target: Target) -> tuple[int, int]:
+    """Return the height and the width of a register tile: as wide as C, as far as the registers go."""
+    one = rows.fixed and rows.coefficient == 1
+    vectors = _WIDEST if one else len(target.tile_rows)
+    if columns.fixed:
+        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
+    height = 1 if one else target.tile_rows[vectors - 1]
+    return (min(height, max(rows.coefficient, 1)) if rows.fixed else height), vectors * lanes
 
 
 def _block(depth: Extent, most: int) -> int:
