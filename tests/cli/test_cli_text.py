@@ -91,6 +91,20 @@ def test_without_a_validation_part(call, text_file):
     assert load("run").parameters
 
 
+def test_states_are_kept_from_window_to_window(call, text_file):
+    options = ("--units", "6", "--window", "8", "--progress", "plain", "--batch-size", "4", "--checkpoint-every", "1")
+    trained = call("train", text_file, *options, "--stateful", "--epochs", "2", "--out", "run")
+    assert "in 4 lanes, which keep their states" in trained.stderr
+    assert load("run").lanes.count == 4
+    assert call("evaluate", "run").stdout.splitlines() == trained.stdout.splitlines()[:4]
+    assert "ended already" in call("train", "--resume", "run").stderr
+    assert call("generate", "run", "--length", "5").exit_code == 0
+    call("train", text_file, *options, "--epochs", "2", "--out", "other")
+    assert (load("run").parameters["lstm1.W"] != load("other").parameters["lstm1.W"]).any()
+    message = call("train", text_file, *options, "--stateful", "--batch-size", "64", status=2).stderr
+    assert "make no 64 lanes" in message
+
+
 def test_too_short(call, text_file):
     assert "shorter window" in call("train", text_file, "--window", "5000", status=2).stderr
 

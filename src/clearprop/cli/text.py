@@ -107,8 +107,11 @@ def _blocks(choices: Choices) -> list[Layer]:
 
 
 def measured_text(model: Model, part: Part) -> dict[str, float]:
-    """Return loss (nats a token), perplexity and bits a character of a model on windows of text."""
-    loss = model.evaluate(part.features, part.target)["loss"]
+    """Return loss (nats a token), perplexity and bits a character of a model on windows of text.
+
+    A model that was trained with states carried from window to window is measured so.
+    """
+    loss = model.evaluate(part.features, part.target, stateful=model.lanes is not None)["loss"]
     encoding = model.encoding
     if not isinstance(encoding, TextEncoding):
         raise SettingsError("the model was not trained on text")
@@ -126,7 +129,8 @@ def recognised_text(text: Text, prepared: Prepared[TextEncoding]) -> str:
         [
             f"{text.name}: {'; '.join(text.notes)}",
             f"tokens: {encoding.describe()}",
-            f"windows of {choices.window} tokens, in the order of the text: {sizes}",
+            f"windows of {choices.window} tokens, in the order of the text: {sizes}"
+            f"{f'; in {choices.batch_size} lanes, which keep their states' if choices.stateful else ''}",
             f"network: embedding {choices.units}, {choices.depth} x {choices.cell} {choices.units}, {count} parameters",
             f"steps: {choices.optimizer} lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, "
             f"up to {choices.epochs} epochs",

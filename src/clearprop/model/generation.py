@@ -36,8 +36,8 @@ class TextGenerator:
 
     The states of recurrent layers are kept from token to token, so that a token costs the same however long the text
     is. What follows from the parameters alone is computed here, so that a generator writes by the parameters that the
-    model has now. A network with other memory, such as causal attention, reads the last window of the text again for each
-    token, as many as the sequences it was made for are long.
+    model has now. A network with other memory, such as causal attention, reads the last window of the text again for
+    each token: as many tokens as the sequences that it was made for have.
 
     Args:
         model: a model whose `encoding` is a `TextEncoding`, with a loss of logits, in which a time step sees only
