@@ -18,7 +18,7 @@ def text_file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "transformer"])
 def test_train_and_generate(call, text_file, cell):
     trained = call("train", text_file, *QUICK, "--cell", cell, "--depth", "2", "--dropout", "0.1", "--out", "run")
     assert "bits per character" in trained.stdout
@@ -28,6 +28,12 @@ def test_train_and_generate(call, text_file, cell):
     assert len(written) == len("the ") + 30 + 1
     assert call("generate", "run", "--prompt", "the ", "--length", "30", "--seed", "4").stdout == written
     assert call("generate", "run", "--length", "30", "--temperature", "0", "--top-k", "3").exit_code == 0
+
+
+@pytest.mark.parametrize("option", [("--l2", "0.1"), ("--weights", "normal")])
+def test_transformers_take_no_penalties_and_no_initialisers(call, text_file, option):
+    answer = call("train", text_file, *QUICK, "--cell", "transformer", *option, "--out", "run", status=2)
+    assert f"no use for {option[0]}" in answer.stderr
 
 
 def test_evaluate_repeats_the_figures(call, text_file, tmp_path):

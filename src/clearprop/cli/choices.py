@@ -43,6 +43,8 @@ from clearprop.train import PARAMETERS
 
 _SECTION = "command"
 _TEXT_FILES = (".txt", ".txt.gz")
+TRANSFORMER = "transformer"
+"""What a text may be learnt with in the place of recurrent layers."""
 CELLS: dict[str, Callable[..., Layer]] = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 """The recurrent layers by the names of the option."""
 
@@ -249,7 +251,7 @@ class Choices:
     scaling: str = field(word("auto", *SCALINGS), "auto")
     epsilon: float = field(number("(0, inf)"), 0.01)
     augment: tuple[str, ...] = field(_AUGMENT, ())
-    cell: str | None = field(word(*CELLS).or_else(None), None)
+    cell: str | None = field(word(*CELLS, TRANSFORMER).or_else(None), None)
     units: int | None = field(PARAMETERS["width"].or_else(None), None)
     depth: int | None = field(whole_number(1).or_else(None), None)
     window: int | None = field(whole_number(1).or_else(None), None)

@@ -108,13 +108,18 @@ def recurrent(first: Sequence[Layer], choices: Choices, *, outputs: str, units: 
         choices: how to train, complete.
         outputs: what the last recurrent layer gives: "last" or "all".
         units: of the dense layer.
+
+    Raises:
+        SettingsError: the choices ask for other layers.
     """
+    if choices.cell not in CELLS:
+        raise SettingsError(f"--cell {choices.cell} learns texts: choose one of {', '.join(CELLS)}")
     settings: dict[str, Any] = {} if choices.weights == "auto" else {"weights": choices.weights}
     if choices.activation is not None:
         settings["activation"] = choices.activation
     layers = list(first)
     for layer in range(depth := choices.depth or 1):
-        cell = CELLS[choices.cell or ""]
+        cell = CELLS[choices.cell]
         layers.append(cell(choices.units, outputs=outputs if layer == depth - 1 else "all", **settings))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))

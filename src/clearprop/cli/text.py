@@ -1,18 +1,19 @@
-"""Training on text: the parts by position, the vocabulary, the recurrent network, and the figures."""
+"""Training on text: the parts by position, the vocabulary, the network, and the figures."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
-from clearprop.cli.choices import Choices
+from clearprop.cli.choices import TRANSFORMER, Choices
 from clearprop.cli.networks import recurrent
 from clearprop.cli.preparing import Part, Parts, Prepared, about, made
 from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
 from clearprop.errors import SettingsError
 from clearprop.model import Model
-from clearprop.nn import Embedding, Layer, Normal
+from clearprop.nn import Dense, Embedding, Layer, LayerNorm, Normal, PositionEncoding, TransformerBlock
 
 _MOST_WORDS = 20_000
 _USUAL: dict[str, Any] = {
@@ -84,7 +85,25 @@ def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:
 
 def _network(encoding: TextEncoding, choices: Choices) -> list[Layer]:
     embedding = Embedding(encoding.n_outputs, choices.units or 1, weights=Normal(1.0))  # 0.05 learns more slowly
+    if choices.cell == TRANSFORMER:
+        return [embedding, *_blocks(choices), LayerNorm(), Dense(encoding.n_outputs)]
     return recurrent([embedding], choices, outputs="all", units=encoding.n_outputs)
+
+
+def _blocks(choices: Choices) -> list[Layer]:
+    """Return causal blocks, with four heads where the units can be shared out, after the place of each token.
+
+    Raises:
+        SettingsError: penalties or initialisers are asked for, which blocks do not take.
+    """
+    given = {"--l1": choices.l1, "--l2": choices.l2, "--weights": choices.weights != "auto"}
+    for option, value in given.items():
+        if value:
+            raise SettingsError(f"--cell {TRANSFORMER} has no use for {option}: leave it out")
+    units = choices.units or 1
+    settings: dict[str, Any] = {} if choices.activation is None else {"activation": choices.activation}
+    block = TransformerBlock(math.gcd(units, 4), 4 * units, causal=True, dropout=choices.dropout or 0.0, **settings)
+    return [PositionEncoding("learnt"), *[block] * (choices.depth or 1)]
 
 
 def measured_text(model: Model, part: Part) -> dict[str, float]:

@@ -6,6 +6,7 @@ from clearprop.passes.fold_constants import fold_constants
 from clearprop.passes.hoist import hoist
 from clearprop.passes.pick_late import pick_late
 from clearprop.passes.pipeline import PASSES, Pass, optimize
+from clearprop.passes.precompute import precompute
 from clearprop.passes.simplify import simplify
 from clearprop.passes.unroll import unroll
 
@@ -18,6 +19,7 @@ __all__ = [
     "hoist",
     "optimize",
     "pick_late",
+    "precompute",
     "simplify",
     "unroll",
 ]

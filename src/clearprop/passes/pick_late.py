@@ -9,10 +9,10 @@ from clearprop.ops import Tensor, broadcast_to, permute_dims, reshape, scatter_a
 from clearprop.passes.rewrite import Definitions, Rule, finish_as, rebuild
 
 _ROWS_AN_INDEX = 4
-"""A table is small up to so many rows an index of one sample: batches of more samples than this gain."""
+"""What `most` is by default: batches of more samples than this gain."""
 
 
-def pick_late(program: Program) -> Program:
+def pick_late(program: Program, most: int = _ROWS_AN_INDEX) -> Program:
     """Apply the rules below wherever they match; E and W are matrices, i are indices (k,).
 
     =========================  ==========================
@@ -26,22 +26,24 @@ def pick_late(program: Program) -> Program:
     the rows whole goes to the indices. A network that reads characters has few of them and long texts: what its first
     layer makes of a character is then computed once for each that there is, and so is the derivative. Sums are taken in
     another order than before; every row is the same function of the table's as it was.
+
+    Args:
+        program: a derived program.
+        most: a table has few rows up to so many for each index of a sample.
     """
-    return rebuild(program, _rule)
+
+    def rule(definitions: Definitions) -> Rule:
+        def apply(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+            tensors = (rule(definitions, most, node, inputs) for rule in _RULES.get(node.op, ()))
+            tensor = next((tensor for tensor in tensors if tensor is not None), None)
+            return None if tensor is None else finish_as(tensor, node, inputs)
+
+        return apply
+
+    return rebuild(program, rule)
 
 
-def _rule(definitions: Definitions) -> Rule:
-    def apply(node: Node, inputs: tuple[Value, ...]) -> Value | None:
-        for rule in _RULES.get(node.op, ()):
-            tensor = rule(definitions, node, inputs)
-            if tensor is not None:
-                return finish_as(tensor, node, inputs)
-        return None
-
-    return apply
-
-
-def _reshaped_take(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _reshaped_take(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """reshape(take(E, i)) = take(E, reshape(i))."""
     picked = definitions.of(inputs[0], "take")
     if picked is None:
@@ -54,7 +56,7 @@ def _reshaped_take(definitions: Definitions, node: Node, inputs: tuple[Value, ..
     return take(Tensor(table), reshape(Tensor(indices), lead))
 
 
-def _permuted_take(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _permuted_take(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """permute_dims(take(E, i)) = take(E, permute_dims(i))."""
     picked = definitions.of(inputs[0], "take")
     axes = node.attrs["axes"]
@@ -66,7 +68,7 @@ def _permuted_take(definitions: Definitions, node: Node, inputs: tuple[Value, ..
     return None if own is None else take(Tensor(table), permute_dims(Tensor(indices), own))
 
 
-def _scattered(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _scattered(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """scatter_add(i, reshape(D)) = scatter_add(reshape(i), D), and the same of a transpose."""
     indices, rows = inputs
     inner = definitions.of(rows)
@@ -88,40 +90,40 @@ def _scattered(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) 
     return scatter_add(moved, Tensor(source), _size(node))
 
 
-def _scattered_product(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _scattered_product(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """scatter_add(i, D V) = scatter_add(i, D) V."""
     indices, rows = inputs
     product = definitions.of(rows, "matmul")
-    if product is None or not _is_product(rows, indices) or not _is_small(_size(node), indices):
+    if product is None or not _is_product(rows, indices) or not _is_small(_size(node), indices, most):
         return None
     first, second = product.inputs
     return scatter_add(Tensor(indices), Tensor(first), _size(node)) @ Tensor(second)
 
 
-def _product(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _product(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """take(E, i) W = take(E W, i)."""
     picked = definitions.of(inputs[0], "take")
     if picked is None or not _is_product(inputs[0], picked.inputs[1]):
         return None
     table, indices = picked.inputs
-    if not _is_small(table.type.shape[0], indices):
+    if not _is_small(table.type.shape[0], indices, most):
         return None
     return take(Tensor(table) @ Tensor(inputs[1]), Tensor(indices))
 
 
-def _turned_product(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _turned_product(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """take(E, i)^T D = E^T scatter_add(i, D)."""
     turned = definitions.of(inputs[0], "permute_dims")
     picked = definitions.of(turned.inputs[0], "take") if turned else None
     if turned is None or picked is None or not _is_product(turned.inputs[0], picked.inputs[1]):
         return None
     table, indices = picked.inputs
-    if turned.attrs["axes"] != (1, 0) or not _is_small(table.type.shape[0], indices):
+    if turned.attrs["axes"] != (1, 0) or not _is_small(table.type.shape[0], indices, most):
         return None
     return permute_dims(Tensor(table)) @ scatter_add(Tensor(indices), Tensor(inputs[1]), table.type.shape[0])
 
 
-def _sum(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
+def _sum(definitions: Definitions, most: int, node: Node, inputs: tuple[Value, ...]) -> Tensor | None:
     """take(E, i) + b = take(E + b, i)."""
     for rows, other in (inputs, inputs[::-1]):
         picked, spread = definitions.of(rows, "take"), definitions.of(other, "broadcast_to")
@@ -129,7 +131,7 @@ def _sum(definitions: Definitions, node: Node, inputs: tuple[Value, ...]) -> Ten
             continue
         table, indices = picked.inputs
         (b,) = spread.inputs
-        if b.type.shape == table.type.shape[1:] and _is_small(table.type.shape[0], indices):
+        if b.type.shape == table.type.shape[1:] and _is_small(table.type.shape[0], indices, most):
             return take(Tensor(table) + broadcast_to(Tensor(b), table.type.shape), Tensor(indices))
     return None
 
@@ -146,8 +148,8 @@ def _is_product(rows: Value, indices: Value) -> bool:
     return rows.type.rank == 2 and indices.type.rank == 1
 
 
-def _is_small(size: object, indices: Value) -> bool:
-    return isinstance(size, int) and size <= _ROWS_AN_INDEX * dims_product(indices.type.shape)[0]
+def _is_small(size: object, indices: Value, most: int) -> bool:
+    return isinstance(size, int) and size <= most * dims_product(indices.type.shape)[0]
 
 
 def _size(node: Node) -> int | Batch:
@@ -156,7 +158,7 @@ def _size(node: Node) -> int | Batch:
     return size
 
 
-_RULES: dict[str, tuple[Callable[[Definitions, Node, tuple[Value, ...]], Tensor | None], ...]] = {
+_RULES: dict[str, tuple[Callable[[Definitions, int, Node, tuple[Value, ...]], Tensor | None], ...]] = {
     "reshape": (_reshaped_take,),
     "permute_dims": (_permuted_take,),
     "scatter_add": (_scattered, _scattered_product),
