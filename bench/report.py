@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from convolutions import Rates
 from fresh import First
 from peers import OURS, PEERS
 from steps import Measured
@@ -37,7 +38,7 @@ Machine: {machine}. Versions: {versions}.
 Microseconds; the ratio is the fastest peer's time over clearprop's.
 
 {steps}
-{speed}{fresh}{whole}{latency}{writing}{notes}"""
+{speed}{convolutions}{fresh}{whole}{latency}{writing}{notes}"""
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Findings:
     Attributes:
         steps: the time of a step, a workload each.
         peaks: the machine's GFLOP/s by the number of threads.
+        convolutions: which part of the peak each convolution reaches.
         imports: seconds of an import by side.
         first: the first step by side and workload.
         whole: the whole process on digits by side.
@@ -57,6 +59,7 @@ class Findings:
 
     steps: list[Measured] = field(default_factory=list)
     peaks: dict[int, float] = field(default_factory=dict)
+    convolutions: list[Rates] = field(default_factory=list)
     imports: dict[str, float] = field(default_factory=dict)
     first: dict[tuple[str, str], First] = field(default_factory=dict)
     whole: dict[str, Whole] = field(default_factory=dict)
@@ -77,6 +80,11 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
         peak=f"Measured peak of fused multiply-adds, float32: {peaks}.\n" if peaks else "",
         steps=steps_table(findings.steps),
         speed=section("Of the machine's peak", SPEED, speed_table(findings.steps, findings.peaks)),
+        convolutions=section(
+            "Convolutions of the machine's peak",
+            CONVOLUTIONS,
+            convolutions_table(findings.convolutions),
+        ),
         fresh=section("Start and memory", FRESH, fresh_table(findings.imports, findings.first)),
         whole=section("From the command to 97 % on digits", WHOLE, whole_table(findings.whole)),
         latency=section("Predicting one row", LATENCY, latency_table(findings.latency)),
@@ -87,6 +95,11 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
 
 SPEED = """clearprop's matrix products alone count as operations, as many as the layers say; the rest of a step is time
 without any. Networks of tokens need fewer: a small embedding goes through the layer after it once a token.
+"""
+CONVOLUTIONS = """Each convolution of the image workloads alone, forward and its derivatives in the filters and in the
+input: which part it reaches of the peak of as many threads, measured at the same time. Images and cotangents come
+padded, as what is before them leaves them in a step. Operations are those of the formula; what is added to fill
+vectors does not count. `python bench/run.py --convolutions` prints this table.
 """
 FRESH = """Seconds, each in a fresh process: importing what a fit needs; from the model to the end of its first step,
 with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the
@@ -171,6 +184,18 @@ def speed_table(steps: Sequence[Measured], peaks: Mapping[int, float]) -> str:
     heading = ["workload", "MFLOP a step"]
     for threads in peaks:
         heading += [f"{count_of(threads)}: us", "GFLOP/s", "of the peak"]
+    return markdown(heading, rows)
+
+
+def convolutions_table(found: Sequence[Rates]) -> str:
+    """Return the table of the parts of the peak that convolutions reach."""
+    keys = list(dict.fromkeys(key for item in found for key in item.parts))
+    keys.sort(key=lambda key: key[1])
+    rows = []
+    for item in found:
+        parts = [f"{100 * item.parts[key]:.0f} %" if key in item.parts else "-" for key in keys]
+        rows.append([item.convolution.workload, item.convolution.name, f"{1e-6 * item.convolution.flops:.3g}", *parts])
+    heading = ["workload", "convolution", "MFLOP", *(f"{name}, {count_of(threads)}" for name, threads in keys)]
     return markdown(heading, rows)
 
 
