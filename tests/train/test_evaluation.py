@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import clearprop as cp
-from clearprop.train import fit, rows_at_once
+from clearprop.train import fit, slices_at_once
 
 
 def model_of_images() -> cp.Model:
@@ -17,11 +17,11 @@ def model_of_images() -> cp.Model:
 def test_rows_follow_the_largest_value():
     samples = model_of_images().samples(np.zeros((4, 16, 16), np.float32), np.zeros(4, np.int64))
     program = model_of_images().compiled_evaluation(samples).program
-    assert rows_at_once(program) == 4096
+    assert slices_at_once(program, 10_000)[0].stop == 4096
     wide = cp.Model([cp.Dense(1 << 20), cp.Dense(1)])
     wide.init((1,))
     program = wide.compiled_evaluation(wide.samples(np.zeros((4, 1)), np.zeros((4, 1)))).program
-    assert rows_at_once(program) == (1 << 24) >> 20
+    assert slices_at_once(program, 10_000)[0].stop == (1 << 24) >> 20
 
 
 def test_figures_do_not_depend_on_the_parts(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from clearprop.backends.native.elementwise import CHEAP
@@ -40,11 +39,15 @@ class Grouping:
         self.alias: dict[Value, Value] = {}
         self.constants: list[Node] = []
         self.early: set[Value] = set()
-        read = [value for node in program.nodes for value in node.inputs]
-        self.uses = Counter([*read, *(value for _, value in program.outputs)])
+        self.readers: dict[Value, set[Value]] = {value: {value} for _, value in program.outputs}
+        self.order = {node.outputs[0]: place for place, node in enumerate(program.nodes)}
+        for node in program.nodes:
+            for value in node.inputs:
+                self.readers.setdefault(value, set()).add(node.outputs[0])
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
+        self._join_later()
 
     def _place(self, node: Node) -> None:
         target = node.outputs[0]
@@ -76,7 +79,7 @@ class Grouping:
         elif node.op in CONTRACTIONS:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
-            kernel = Columns(node, self._chain(node.inputs[0]))
+            kernel = Columns(node, self._chain(node))
         elif node.op == "scan":
             kernel = Loop(node)
         else:
@@ -84,17 +87,31 @@ class Grouping:
         self.home.update(dict.fromkeys(node.outputs, len(self.kernels)))
         self.kernels.append(kernel)
 
-    def _chain(self, value: Value) -> list[Node]:
-        """Take the cheap elementwise nodes that only this value needs out of their nests."""
+    def _chain(self, reduction: Node) -> list[Node]:
+        """Take the cheap elementwise nodes that only this reduction needs out of their nests."""
+        chain: list[Node] = []
+        inside, waiting = {reduction.outputs[0]}, {reduction.inputs[0]}
+        while waiting:
+            value = max(waiting, key=lambda item: self.order.get(item, -1))  # all of its readers have had their turn
+            waiting.remove(value)
+            if not self._joins_chain(value, inside):
+                continue
+            node = self.made[value]
+            nest = self.kernels[self.home[value]]
+            assert isinstance(nest, Nest)
+            nest.nodes.remove(node)
+            nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
+            chain.append(node)
+            inside.add(value)
+            waiting.update(node.inputs)
+        return chain[::-1]
+
+    def _joins_chain(self, value: Value, inside: set[Value]) -> bool:
+        """Whether a value is cheap, in a nest, and read by nothing but what is inside."""
         node = self.made.get(value)
-        if node is None or node.op not in CHEAP or self.uses[value] != 1 or value in self.early:
-            return []
-        nest = self.kernels[self.home[value]]
-        if not isinstance(nest, Nest) or any(self._counts(item) for item in node.inputs):
-            return []
-        nest.nodes.remove(node)
-        nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
-        return [*(before for item in node.inputs for before in self._chain(item)), node]
+        if node is None or node.op not in CHEAP or value in self.early or not self.readers[value] <= inside:
+            return False
+        return isinstance(self.kernels[self.home[value]], Nest) and not any(self._counts(item) for item in node.inputs)
 
     def _counts(self, value: Value) -> bool:
         """Whether a value is computed from its index."""
@@ -189,6 +206,37 @@ class Grouping:
         if source not in self.level or (level == 0 and self.level[source] == 1):
             return False
         return index == identity(source.type.shape)
+
+    def _join_later(self) -> None:
+        """Move the work of a nest into the one other nest that reads it, at the same places: no memory is needed."""
+        readers = self._readers()
+        for place, nest in enumerate(self.kernels):
+            if not isinstance(nest, Nest) or not nest.space or nest.split is not None:
+                continue
+            later = {reader for node in nest.nodes for reader in readers.get(node.outputs[0], ())} - {place}
+            target = self.kernels[later.pop()] if len(later) == 1 and -1 not in later else None
+            if not isinstance(target, Nest) or target.split is not None or target.space != nest.space:
+                continue
+            if any(node.op == "random_bits" or is_placing(node) for node in nest.nodes):
+                continue
+            target.nodes[:0] = nest.nodes
+            home = self.kernels.index(target)
+            self.home.update({value: home for node in nest.nodes for value in node.outputs})
+            nest.space, nest.nodes = (), []
+
+    def _readers(self) -> dict[Value, set[int]]:
+        """For each value the kernels that read it; -1 stands for the caller, and for reads at other places."""
+        readers: dict[Value, set[int]] = {}
+        for value in (*self.alias.values(), *(value for _, value in self.program.outputs)):
+            readers.setdefault(origin(self.made, value), set()).add(-1)
+        for place, kernel in enumerate(self.kernels):
+            nodes = kernel.nodes if isinstance(kernel, Nest) else [kernel.node]
+            chain = kernel.chain if isinstance(kernel, Columns) else []
+            for value in (value for node in (*chain, *nodes) for value in node.inputs):
+                source, index = resolve(self.made, value, identity(value.type.shape))
+                same = isinstance(kernel, Nest) and index == identity(source.type.shape)
+                readers.setdefault(source, set()).add(place if same else -1)
+        return readers
 
     def _enter(self, node: Node, place: int, level: int) -> None:
         for value in node.outputs:
