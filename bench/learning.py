@@ -6,8 +6,8 @@
 
 Fashion-MNIST and the King James Bible are packages of Debian: dataset-fashion-mnist and bible-kjv. Whole fits take an
 hour together. Each outcome is kept in runs/learning, and what is there with the same settings is not measured again: a
-run can be stopped and gone on with. The page has the lessons of which nothing is missing. The pace is measured by
-itself, on all cores and in turns, so that whole fits may run while the machine does something else.
+run can be stopped and gone on with. Each table of the page has the lessons of which nothing is missing. The pace is
+measured by itself, on all cores and in turns, so that whole fits may run while the machine does something else.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Row:
         """How many steps a fit takes."""
         return self.lesson.epochs * self.steps_per_epoch
 
-    def complete(self, seeds: int) -> bool:
-        """Return whether all was measured."""
-        return all(len(self.figures[name]) == seeds and name in self.pace for name in LEARNERS)
+    def learnt(self, seeds: int) -> bool:
+        """Return whether all whole fits were measured."""
+        return all(len(self.figures[name]) == seeds for name in LEARNERS)
 
 
 def main() -> None:
@@ -72,13 +72,13 @@ def main() -> None:
     options = parser.parse_args()
     lessons = [lesson for lesson in LESSONS if not options.only or lesson.name in options.only]
     rows = [measured(lesson, options) for lesson in lessons]
-    whole = [row for row in rows if row.complete(1 if options.quick else options.seeds)]
-    print(table(FIGURES, map(figures_of, whole)), table(TIMES, map(times_of, whole)), sep="\n\n")
-    if len(whole) < len(rows):
-        missing = ", ".join(row.lesson.name for row in rows if row not in whole)
-        print(f"outcomes are missing of {missing}: run again, with --only and --learners for a part of them")
-    if whole and not options.quick and not options.only:
-        REPORT.write_text(page(whole))
+    seeds = 1 if options.quick else options.seeds
+    print(*tables(rows, seeds), sep="\n\n")
+    missing = [row.lesson.name for row in rows if not (row.learnt(seeds) and row.pace)]
+    if missing:
+        print(f"outcomes are missing of {', '.join(missing)}: run again, with --only and --learners for a part of them")
+    if not options.quick and not options.only:
+        REPORT.write_text(page(rows, seeds))
         print(f"written to {REPORT}")
 
 
@@ -149,7 +149,8 @@ class Kept:
 def figures_of(row: Row) -> list[str]:
     lesson = row.lesson
     wanted = "-" if lesson.wanted is None else f"{lesson.wanted:.2f}"
-    settings = [lesson.name, lesson.data, str(lesson.epochs), str(lesson.batch), str(row.steps), lesson.figure, wanted]
+    numbers = [lesson.epochs, lesson.batch, lesson.rate, row.steps]
+    settings = [lesson.name, lesson.data, *map(str, numbers), lesson.figure, wanted]
     return [*settings, *(spread(row.figures[name]) for name in LEARNERS)]
 
 
@@ -157,6 +158,12 @@ def times_of(row: Row) -> list[str]:
     ours, theirs = (row.pace[name] for name in LEARNERS)
     a_step, a_fit = ([factor * one for one in (ours, theirs)] for factor in (1000, row.steps))
     return [row.lesson.name, *(f"{ms:.2f}" for ms in a_step), *(f"{s:.0f}" for s in a_fit), f"{theirs / ours:.2f}"]
+
+
+def tables(rows: list[Row], seeds: int) -> tuple[str, str]:
+    """Return the table of figures and that of times, with the lessons of which nothing is missing there."""
+    figures = table(FIGURES, [figures_of(row) for row in rows if row.learnt(seeds)])
+    return figures, table(TIMES, [times_of(row) for row in rows if row.pace])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -187,29 +194,29 @@ ratio is PyTorch's time divided by clearprop's.
 
 Machine: {machine}. Versions: {versions}.
 
-- `cnn` and `resnet-small` are those of the [command line](recipes/images.md), the first with dropout 0.5 before the
-  outputs, on Fashion-MNIST: 60 000 images, and 10 000 to test on. Images are mirrored at random, and the learning rate
-  goes through one cycle up to {rates}.
+- The networks of images are those of the [command line](recipes/images.md), `cnn` with dropout 0.5 before the outputs,
+  on Fashion-MNIST: 60 000 images, and 10 000 to test on. Images are mirrored at random, and the learning rate goes
+  through one cycle up to the rate in the table.
 - `char-lstm` is an embedding and an LSTM of {units} on the King James Bible (`bible -f gen1:1-rev22:21`, 4.4 million
-  characters) in windows of {window}, each from a zero state, with a cosine from 0.003. The first seven tenths are
-  learnt, and the last two tested on, as [`clearprop train`](recipes/text.md) does.
+  characters) in windows of {window}, each from a zero state, with a cosine. The first seven tenths are learnt, and
+  the last two tested on, as [`clearprop train`](recipes/text.md) does.
 """
-FIGURES = ("network", "data", "epochs", "batch", "steps", "figure", "wanted", *LEARNERS)
+FIGURES = ("network", "data", "epochs", "batch", "rate", "steps", "figure", "wanted", *LEARNERS)
 TIMES = ("network", *(f"{name}, {unit}" for unit in ("ms a step", "s a fit") for name in LEARNERS), "ratio")
 
 
-def page(rows: list[Row]) -> str:
+def page(rows: list[Row], seeds: int) -> str:
     """Return the page, with the machine and the versions."""
+    figures, times = tables(rows, seeds)
     names = {"clearprop": cp.__version__, "PyTorch": metadata.version("torch"), "NumPy": metadata.version("numpy")}
     return PAGE.format(
-        seeds=len(rows[0].figures[Clearprop.name]),
+        seeds=seeds,
         threads=count_of(cores()),
         rounds=ROUNDS,
         machine=f"{cpu_name()}, {platform.system()}, Python {platform.python_version()}",
         versions=", ".join(f"{name} {version}" for name, version in names.items()),
-        figures=table(FIGURES, map(figures_of, rows)),
-        times=table(TIMES, map(times_of, rows)),
-        rates=" and ".join(f"{row.lesson.rate:g}" for row in rows if row.lesson.schedule == "one_cycle"),
+        figures=figures,
+        times=times,
         units=UNITS,
         window=WINDOW,
     )

@@ -81,22 +81,24 @@ def row(lesson: lessons.Lesson, ours: float, theirs: float) -> learning.Row:
 def test_rows_by_hand():
     lesson = dataclasses.replace(CNN, epochs=5, batch=64, wanted=0.92)
     assert learning.figures_of(row(lesson, 0.01, 0.02)) == [
-        *("cnn", "fashion-mnist", "5", "64", "500", "accuracy", "0.92"),
+        *("cnn", "fashion-mnist", "5", "64", "0.002", "500", "accuracy", "0.92"),
         *("0.9300 ± 0.0141", "0.9000 ± 0.0000"),
     ]
     assert learning.times_of(row(lesson, 0.01, 0.02)) == ["cnn", "10.00", "20.00", "5", "10", "2.00"]
 
 
-def test_what_is_missing_is_seen():
+def test_what_is_missing_is_left_out(monkeypatch):
     whole = row(CNN, 0.01, 0.02)
-    assert whole.complete(2)
-    assert not whole.complete(3)
-    assert not dataclasses.replace(whole, pace={NAMES[0]: 0.01}).complete(2)
+    assert whole.learnt(2)
+    figures, times = learning.tables([whole, dataclasses.replace(row(TEXT, 0.01, 0.02), pace={})], 2)
+    assert (figures.count("\n"), times.count("\n")) == (3, 2)
+    figures, times = learning.tables([whole], 3)
+    assert (figures.count("\n"), times.count("\n")) == (1, 2)
 
 
 def test_page(monkeypatch):
     monkeypatch.setattr(learning.metadata, "version", lambda name: f"of {name}")
-    text = learning.page([row(lesson, 0.01, 0.02) for lesson in lessons.LESSONS])
+    text = learning.page([row(lesson, 0.01, 0.02) for lesson in lessons.LESSONS], 2)
     assert "| cnn | 10.00 | 20.00 |" in text
     assert "PyTorch of torch" in text
     assert "{" not in text
