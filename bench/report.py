@@ -82,7 +82,8 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
     )
 
 
-SPEED = """clearprop's matrix products alone count as operations; the rest of a step is time without any.
+SPEED = """clearprop's matrix products alone count as operations, as many as the layers say; the rest of a step is time
+without any. Networks of tokens need fewer: a small embedding goes through the layer after it once a token.
 """
 FRESH = """Seconds, each in a fresh process: importing what a fit needs; from the model to the end of its first step,
 with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the

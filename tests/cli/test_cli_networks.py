@@ -149,7 +149,8 @@ def test_a_described_network_of_a_table(call, tmp_path):
         ('[[layer]]\ntype = "Adam"\n', "layer 1: a layer is a table with its type"),
         ("[[layer]]\ntype = 3\n", "layer 1: there is no 3"),
         ('[[layer]]\ntype = "Dense"\nunits = 0\n', "layer 1: "),
-        ('[[layer]]\ntype = "Dense"\nunit = 3\n', "unexpected keyword argument 'unit'"),
+        ('[[layer]]\ntype = "Dense"\nunit = 3\n', "there is no setting 'unit'; there are units, activation,"),
+        ('[[layer]]\ntype = "Conv2D"\nfilters = 3\n', "of Conv2D does not fit: kernel must be given"),
         ('[[layer]]\ntype = "Residual"\nlayer = {type = "Dens", units = 3}\n', "layer 1: there is no 'Dens'; did you"),
     ],
 )

@@ -55,7 +55,8 @@ def network(encoding: Encoding, choices: Choices, train: Table | Array, origin: 
         SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
     loss = LOSSES[choices.loss]
-    units = 1 if issubclass(loss, BinaryLoss) else loss().outputs_for(encoding.n_outputs)
+    one_question = issubclass(loss, BinaryLoss) and encoding.task != "multilabel"
+    units = 1 if one_question else encoding.n_outputs if loss.answers else loss().outputs_for(encoding.n_outputs)
     head = Dense(units, weights=choices.weights, biases=choices.output_bias)
     layers = [*_hidden(encoding, choices), head] if origin is None else origin.layers(head)
     return [*_augmentation(encoding, choices, train), *penalised(layers, choices)]

@@ -51,6 +51,8 @@ def _target(dataset: Dataset, prepared: Prepared[Encoding]) -> str:
     classes = prepared.encoding.classes
     if classes is None:
         count = prepared.encoding.n_outputs
+        if prepared.encoding.task == "multilabel":
+            return f"target{called}: {count} answers, each of two values"
         return f"target{called}: {'a number' if count == 1 else f'{count} numbers'}, standardised"
     shown = ", ".join(printable(label, 20) for label in classes[:_SHOWN_CLASSES])
     more = f" and {len(classes) - _SHOWN_CLASSES} more" if len(classes) > _SHOWN_CLASSES else ""

@@ -63,7 +63,9 @@ def _sizes() -> str:
 
 @click.command(help=_HELP + _sizes(), epilog=_EPILOG)
 @click.argument("data", required=False)
-@click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
+@click.option(
+    "--target", metavar="NAME", help="The column to learn, or several: A,B (of .npy and IDX: the file of the labels)."
+)
 @_option("--arch", help="auto is a convolutional network for images of 10 x 10 pixels or more, and else mlp.")
 @_option("--network", NetworkFile(), metavar="FILE", help="A TOML file that describes the hidden layers instead.")
 @_option("--start-from", Trained(), metavar="RUN", help="Go on from the network of a run or model file, on new data.")
@@ -73,9 +75,11 @@ def _sizes() -> str:
 @_option("--activation", help="Of dense layers, relu by default; of rnn cells, tanh.")
 @_option("--weights", help="How weights start; auto suits the activation, lsuv looks at the data.")
 @_option("--output-bias", help="How the output's biases start; class_prior from how frequent each class is.")
+@_option("--class-weight", help="balanced: every class counts as much in training, however rare.")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
 @_option("--rates", metavar="A=X,B=Y", help="Learning rates of parameters by patterns, such as conv2d*=0.0001.")
+@_option("--clip-norm", metavar="X", help="Scale gradients down whose norm, of all together, is above X.")
 @_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")
 @_option("--batch-size", metavar="N", help="Samples a step.  [default: by size]")
 @_option("--dropout", metavar="R", help="After each hidden layer.")

@@ -89,6 +89,7 @@ def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> H
             batch_size=choices.batch_size or 1,
             validation_data=None if held_out is None else (held_out.features, held_out.target),
             metrics=choices.metrics,
+            class_weight=None if choices.class_weight == "none" else choices.class_weight,
             early_stopping=None if choices.patience is None else EarlyStopping("val_loss", choices.patience),
             progress=progress,
             run=run,

@@ -78,6 +78,13 @@ def prepare(
         raise SettingsError("give validation_split or validation_data, not both")
     if not 0 <= validation_split < 1:
         raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
+    if validation_data is not None and not (
+        isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)
+    ):
+        raise SettingsError(
+            "validation_data holds features and target, and a weight for each sample if they have any: (X_val, y_val), "
+            f"received {type(validation_data).__name__}"
+        )
     features = as_table(features) if is_table(features) else np.asarray(features)
     target = np.asarray(target)
     _check_lengths(features, target, sample_weight)
@@ -127,7 +134,7 @@ def encoded_samples(
     check_target(model.loss, fitted)
     decode = model.encoding.decode if model.encoding is not None and model.encoding.task == "regression" else None
     weights = [sample_weights(len(x), fitted, sample_weight, each, model.dtype) for each in (class_weight, None)]
-    return Samples(x, fitted, weights[0], decode, model.loss.point, weights[1])
+    return Samples(x, fitted, weights[0], decode, model.loss.point, weights[1], model.loss.answers)
 
 
 def make_training(

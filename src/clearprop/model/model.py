@@ -15,7 +15,7 @@ from clearprop.description import brief
 from clearprop.display import progress as progress_listener
 from clearprop.errors import SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryLoss, Loss
+from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_final_activation
 from clearprop.model.fitting import encoded_samples, make_training, named, objective_for_check, prepare, stopping
@@ -49,11 +49,11 @@ from clearprop.train import (
     lanes_to_measure,
     output_type,
     running_averages,
+    slices_at_once,
 )
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
-_ROWS = 4096
 
 
 class Model:
@@ -264,7 +264,7 @@ class Model:
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of binary cross-entropy and its kin, each is a question of its own, answered by 0 or 1.
+        Of several outputs of a loss of answers, as binary cross-entropy is, each is a question: answered by 0 or 1.
 
         Raises:
             SettingsError: the loss is not one of classes or of yes-or-no questions.
@@ -272,12 +272,12 @@ class Model:
         if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(features)
-        if isinstance(self.loss, BinaryLoss):
-            if self.encoding is not None:
-                return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
+        if self.encoding is not None:
+            return self.encoding.decode(prediction)
+        if self.loss.answers:
             answers = (prediction > 0.5).astype(np.int64)
             return answers[..., 0] if answers.shape[-1] == 1 else answers
-        return prediction.argmax(axis=-1) if self.encoding is None else self.encoding.decode(prediction)
+        return np.asarray(prediction.argmax(axis=-1))
 
     def evaluate(
         self,
@@ -390,8 +390,8 @@ class Model:
             ("prediction",),
             lambda: build_prediction(self.network, self.loss, self.signature(self.output_type(), False)),
         )
-        starts = range(0, max(len(x), 1), _ROWS)
-        parts = [program({"x": x[start : start + _ROWS], **self.parameters})["prediction"] for start in starts]
+        slices = slices_at_once(program.program, len(x))
+        parts = [program({"x": x[part], **self.parameters})["prediction"] for part in slices]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _compiled(self, key: Any, write: Any) -> Executable:

@@ -55,10 +55,10 @@ class Recurrent(Layer):
     weights: str | Initializer = "xavier"
     recurrent: str | Initializer = "orthogonal"
     biases: str | Initializer = "zeros"
-    penalty: Penalty | tuple[Penalty, ...] = ()
-    recurrent_penalty: Penalty | tuple[Penalty, ...] = ()
-    constraint: Constraint | tuple[Constraint, ...] = ()
-    recurrent_constraint: Constraint | tuple[Constraint, ...] = ()
+    penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    recurrent_penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    recurrent_constraint: str | Constraint | tuple[str | Constraint, ...] = ()
     recurrent_dropout: float = real(0.0, "[0, 1)")
     checkpoint: int = whole(0, 0)
     name: str | None = None
@@ -68,8 +68,8 @@ class Recurrent(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_regularisation(self.penalty, self.constraint)
-        check_regularisation(self.recurrent_penalty, self.recurrent_constraint)
+        check_regularisation(self, "penalty", "constraint")
+        check_regularisation(self, "recurrent_penalty", "recurrent_constraint")
         for start in (self.weights, self.recurrent, self.biases):
             if isinstance(initializer(start), DataDriven):
                 raise SettingsError(
@@ -132,8 +132,8 @@ class Recurrent(Layer):
         if x.rank != 3 or x.shape[-1] != W.shape[0]:
             raise ShapeError(f"expected sequences (n, T, {W.shape[0]}), received {show(x.shape)}")
         with builder.at(quantity="z"):
-            z = ops.label(x @ W + params["b"], "z")
-        sequences = [ops.permute_dims(z, (1, 0, 2))]
+            z = ops.label(ops.permute_dims(x, (1, 0, 2)) @ W + params["b"], "z")
+        sequences = [z]
         if present is not None:
             sequences.append(ops.reshape(ops.permute_dims(present), (*present.shape[::-1], 1)))
 

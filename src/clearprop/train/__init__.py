@@ -12,7 +12,7 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure, slices_at_once
 from clearprop.train.lanes import lanes_to_measure, lanes_to_train
 from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
@@ -72,6 +72,7 @@ __all__ = [
     "output_type",
     "read_checkpoint",
     "running_averages",
+    "slices_at_once",
     "whole_batch_fit",
     "write_checkpoint",
 ]

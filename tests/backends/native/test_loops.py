@@ -45,6 +45,18 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
     assert bits[0] == bits[1] == bits[2]
 
 
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("layer", [nn.SimpleRNN(9, outputs="all"), nn.LSTM(5), nn.GRU(17)], ids=repr)
+def test_networks_of_tokens(layer: nn.Layer, target: str) -> None:
+    network, loss = nn.Sequential(nn.Embedding(11, 6), layer, nn.Dense(4)), SquaredError()
+    program = optimize(build_step(network, loss, SGD(), signature(network, loss, (5,), "float32")).step)
+    inputs = draw_inputs(program, np.random.default_rng(0), 19)
+    inputs["x"] = np.random.default_rng(1).integers(0, 11, (19, 5)).astype(np.float32)
+    expected, received = (backend.compile(program)(inputs) for backend in (Reference(), Native(target)))
+    for name, array in expected.items():
+        np.testing.assert_allclose(received[name], array, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
 def swapped(x: Tensor, h: Tensor) -> dict[str, Tensor]:
     """States that change places, a state that stays, one result under two names and one that is a constant."""
 
