@@ -21,9 +21,10 @@ PACKAGES = {"torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "n
 PAGE = """# Speed beside the peers
 
 Made by `make bench`; do not edit. Adam, float32, ReLU and cross-entropy unless the name says otherwise (xor: tanh;
-autoencoder: squared error). The sides take turns, one after another in one process{isolated}; the figures are medians
-over the rounds. Every step gathers its batch out of the whole data, in an order that is new each epoch. Of a peer's
-forms (one thread, all threads) the fastest counts.
+autoencoder: squared error). Sequences are of random tokens: an embedding, a recurrent layer or a causal transformer
+block, and a dense layer at each time step (gru: after the last). The sides take turns, one after another in one
+process{isolated}; the figures are medians over the rounds. Every step gathers its batch out of the whole data, in an
+order that is new each epoch. Of a peer's forms (one thread, all threads) the fastest counts.
 
 - torch: eager, with the fused Adam; torch.compile: forward, gradient and Adam as one graph;
 - jax, loop: the whole loop in `lax.fori_loop`; jax, step: one jitted call a step; both donate their buffers;
@@ -37,7 +38,7 @@ Machine: {machine}. Versions: {versions}.
 Microseconds; the ratio is the fastest peer's time over clearprop's.
 
 {steps}
-{speed}{convolutions}{fresh}{whole}{latency}{notes}"""
+{speed}{convolutions}{fresh}{whole}{latency}{writing}{notes}"""
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Findings:
         first: the first step by side and workload.
         whole: the whole process on digits by side.
         latency: seconds of a one-row prediction by side and workload.
+        writing: seconds of a character that a network writes, by its cell.
         notes: who is missing and why.
     """
 
@@ -62,6 +64,7 @@ class Findings:
     first: dict[tuple[str, str], First] = field(default_factory=dict)
     whole: dict[str, Whole] = field(default_factory=dict)
     latency: dict[tuple[str, str], float] = field(default_factory=dict)
+    writing: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -85,11 +88,13 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
         fresh=section("Start and memory", FRESH, fresh_table(findings.imports, findings.first)),
         whole=section("From the command to 97 % on digits", WHOLE, whole_table(findings.whole)),
         latency=section("Predicting one row", LATENCY, latency_table(findings.latency)),
+        writing=section("Writing a character", WRITING, writing_table(findings.writing)),
         notes=section("Left out", "", "\n".join(f"- {note}" for note in dict.fromkeys(notes))),
     )
 
 
-SPEED = """clearprop's matrix products alone count as operations; the rest of a step is time without any.
+SPEED = """clearprop's matrix products alone count as operations, as many as the layers say; the rest of a step is time
+without any. Networks of tokens need fewer: a small embedding goes through the layer after it once a token.
 """
 CONVOLUTIONS = """Each convolution of the image workloads alone, forward and its derivatives in the filters and in the
 input: which part it reaches of the peak of as many threads, measured at the same time. Images and cotangents come
@@ -105,6 +110,9 @@ from the same rows, and reaches at least 97 % on the rest. The scripts are in `b
 divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
 """
 LATENCY = """Microseconds from a NumPy row to a NumPy row of probabilities.
+"""
+WRITING = """Microseconds of clearprop: an embedding and a layer of 128 units; the character is drawn, and read with the
+states kept, so that every one costs the same.
 """
 
 
@@ -223,3 +231,8 @@ def latency_table(latency: Mapping[tuple[str, str], float]) -> str:
     names = dict.fromkeys(name for name, _ in latency)
     rows = [[name, *(microseconds(latency.get((name, of))) for of in workloads)] for name in names]
     return markdown(["side", *workloads], rows)
+
+
+def writing_table(writing: Mapping[str, float]) -> str:
+    """Return the table of characters written."""
+    return markdown(["cell", "a character"], [[cell, microseconds(seconds)] for cell, seconds in writing.items()])

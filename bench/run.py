@@ -19,13 +19,13 @@ from pathlib import Path
 import fresh
 import whole
 from convolutions import measure_convolutions
-from latency import latency
+from latency import CELLS, latency, writing
 from peers import OURS, PEERS, installed, sides_of
 from report import Findings, convolutions_table, page
 from steps import Plan, measure
 
 from clearprop.backends.native.peak import measure_peak
-from clearprop.bench import IMAGES, WORKLOADS, Workload, cores
+from clearprop.bench import IMAGES, SEQUENCES, WORKLOADS, Workload, cores
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND, choose_backend
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = Plan(0.01, 1, options.isolate, options.backend)
     else:
         names, findings.notes = installed(list(PEERS))
-        every = (*WORKLOADS, *IMAGES)
+        every = (*WORKLOADS, *IMAGES, *SEQUENCES)
         chosen = [workload for workload in every if not options.workloads or workload.name in options.workloads]
         plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
     fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)
@@ -82,6 +82,9 @@ def fill(
         convolutions(findings, workloads, 0.01 if quick else 0.3)
         starts(findings, names, plan.backend, quick)
         predictions(findings, [OURS, *names], plan.backend, quick)
+        for cell in ("gru",) if quick else CELLS:
+            say(f"a character by {cell}")
+            findings.writing[cell] = writing(cell, 0.05 if quick else 2.0)
 
 
 def convolutions(findings: Findings, workloads: Sequence[Workload], seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Write the figures of PyTorch that tests/golden compares convolution, pooling and normalisation with, in float64.
+"""Write the figures of PyTorch that tests/golden compares layers with, in float64.
 
 Run it by hand as `tools/make_golden.py`, in an environment of its own with torch 2.13.0. Inputs and parameters are
 waves, sin(a i + b) over the index i, so that only what PyTorch makes of them is written down; here they stand in this
@@ -45,6 +45,33 @@ GROUPED: Shapes = {"W": (3, 2, 2, 4), "b": (4,)}
 CHANNELS: Shapes = {"gamma": (4,), "beta": (4,)}
 AVERAGES: Shapes = CHANNELS | {"mean": (4,), "variance": (4,)}
 SIZE = {"filters": 4, "kernel": [3, 2]}
+
+BLOCK: Shapes = {
+    "attention.heads.W": (4, 12), "attention.heads.b": (12,), "attention.heads.Wo": (4, 4), "attention.heads.bo": (4,),
+    "forward.hidden.W": (4, 6), "forward.hidden.b": (6,), "forward.out.W": (6, 4), "forward.out.b": (4,),
+    **{f"{norm}.{name}": (4,) for norm in ("norm1", "norm2") for name in ("gamma", "beta")},
+}  # fmt: skip
+BLOCK_NAMES = {
+    "attention.heads.W": "self_attn.in_proj_weight", "attention.heads.b": "self_attn.in_proj_bias",
+    "attention.heads.Wo": "self_attn.out_proj.weight", "attention.heads.bo": "self_attn.out_proj.bias",
+    "forward.hidden.W": "linear1.weight", "forward.hidden.b": "linear1.bias",
+    "forward.out.W": "linear2.weight", "forward.out.b": "linear2.bias",
+    "norm1.gamma": "norm1.weight", "norm1.beta": "norm1.bias",
+    "norm2.gamma": "norm2.weight", "norm2.beta": "norm2.bias",
+}  # fmt: skip
+"""Our names and PyTorch's; its matrices are the transposes of ours."""
+
+
+def transformer(norm: str, causal: bool = False, activation: str = "relu") -> Callable[..., Tensor]:
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 6, 0.0, activation, batch_first=True, norm_first=norm == "pre")
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64) if causal else None
+
+    def function(x: Tensor, **params: Tensor) -> Tensor:
+        own = {BLOCK_NAMES[name]: value.T if value.ndim == 2 else value for name, value in params.items()}
+        return torch.func.functional_call(layer, own, (x.movedim(1, -1), mask)).movedim(-1, 1)
+
+    return function
+
 
 CASES: list[Case] = [
     ("Conv2D", SIZE, IMAGE, KERNEL, False, conv()),
@@ -103,6 +130,13 @@ CASES: list[Case] = [
     (
         "LocalResponseNorm", {"size": 4, "alpha": 0.5, "k": 2.0}, IMAGE, {}, False,
         lambda x: f.local_response_norm(x, 4, alpha=0.5, beta=0.75, k=2.0),
+    ),
+    *(
+        ("TransformerBlock", {"heads": 2, "hidden": 6} | own, (5, 4), BLOCK, False, transformer(**own))
+        for own in (
+            {"norm": "pre"}, {"norm": "post"}, {"norm": "pre", "causal": True, "activation": "gelu"},
+            {"norm": "post", "causal": True},
+        )
     ),
 ]  # fmt: skip
 

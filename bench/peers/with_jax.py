@@ -18,8 +18,10 @@ from jax import lax
 
 from clearprop.bench import Data, Predict, Side, Train, Workload
 from clearprop.bench.images import ImageWorkload
+from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.workloads import RATE, Array
 from peers.jax_images import image_forward, image_parameters
+from peers.jax_sequences import sequence_forward, sequence_parameters
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 CHUNK = 1024
@@ -35,9 +37,15 @@ def sides(threads: Iterable[int]) -> list[Side]:
 
 def initial(workload: Workload) -> State:
     """Return the first parameters, in Glorot's scale, and empty slots."""
-    parameters = image_parameters(workload) if isinstance(workload, ImageWorkload) else _dense(workload)
+    parameters = _parameters(workload)
     zeros = partial(jax.tree.map, jnp.zeros_like)
     return parameters, zeros(parameters), zeros(parameters), jnp.zeros((), jnp.int32)
+
+
+def _parameters(workload: Workload) -> Any:
+    if isinstance(workload, ImageWorkload):
+        return image_parameters(workload)
+    return sequence_parameters(workload) if isinstance(workload, SequenceWorkload) else _dense(workload)
 
 
 def _dense(workload: Workload) -> list[Any]:
@@ -52,6 +60,8 @@ def forward(workload: Workload, parameters: Any, x: Any, key: Any = None) -> Any
     """Return the network's output; with a key, its form in training."""
     if isinstance(workload, ImageWorkload):
         return image_forward(workload, parameters, x)
+    if isinstance(workload, SequenceWorkload):
+        return sequence_forward(workload, parameters, x)
     activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[workload.activation]
     keep = 1 - workload.dropout
     for i, (w, b) in enumerate(parameters[:-1]):
@@ -67,7 +77,7 @@ def cost(workload: Workload, parameters: Any, x: Any, y: Any, key: Any) -> Any:
     out = forward(workload, parameters, x, key)
     if workload.classes is None:
         return jnp.mean((out - y) ** 2)
-    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[:, None], axis=-1))
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[..., None], axis=-1))
 
 
 def update(workload: Workload, state: State, x: Any, y: Any, rows: Any) -> State:

@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload, count_of
 from clearprop.bench.images import ImageWorkload
+from clearprop.bench.sequences import GATES, SequenceWorkload
 from clearprop.bench.workloads import RATE, Array
 from peers.torch_images import image_network
+from peers.torch_sequences import sequence_loss, sequence_network
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 Tensors = list[torch.Tensor]
@@ -31,6 +33,8 @@ def network(workload: Workload) -> torch.nn.Sequential:
     torch.manual_seed(0)
     if isinstance(workload, ImageWorkload):
         return image_network(workload)
+    if isinstance(workload, SequenceWorkload):
+        return sequence_network(workload)
     activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[workload.activation]
     *hidden, last = itertools.pairwise(workload.sizes)
     layers: list[torch.nn.Module] = []
@@ -42,6 +46,8 @@ def network(workload: Workload) -> torch.nn.Sequential:
 
 def loss_of(workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return the workload's loss."""
+    if isinstance(workload, SequenceWorkload):
+        return sequence_loss
     return functional.mse_loss if workload.classes is None else functional.cross_entropy
 
 
@@ -116,6 +122,8 @@ class Compiled(Torch):
     name = "torch.compile"
 
     def step(self, workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], object]:
+        if isinstance(workload, SequenceWorkload) and workload.cell in GATES:
+            raise Unavailable("torch.compile writes all time steps out: minutes to compile, and slower than eager")
         torch._dynamo.reset()
         model, loss = network(workload), loss_of(workload)
         names = [name for name, _ in model.named_parameters()]

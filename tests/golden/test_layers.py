@@ -1,4 +1,4 @@
-"""Convolution, pooling, upsampling and normalisation against PyTorch's figures, in float64: values and gradients."""
+"""Convolution, pooling, normalisation and transformers against PyTorch's figures, in float64: values and gradients."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Parallel": ((nn.Dense(3), nn.Dense(3)), {"join": "add", "name": "p"}),
     "Residual": ((nn.Dense(3),), {"shortcut": nn.Dense(3)}),
     "SimpleRNN": ((3,), {"activation": "relu", "memory": 2}),
+    "TransformerBlock": ((2, 8), {"activation": "gelu", "causal": True, "norm": "post", "dropout": 0.1}),
     "LSTM": ((3,), {"outputs": "all", "start": "learnt", "weights": nn.Uniform(0.1)}),
     "GRU": ((3,), {"reset": "before", "reverse": True, "checkpoint": 4}),
     "Embedding": ((10, 3), {"padding": 0}),

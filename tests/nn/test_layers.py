@@ -13,7 +13,7 @@ import pytest
 import scipy.special
 import window_loops as loops
 from recurrent_table import ALL as RECURRENT
-from recurrent_table import FEATURES, TIMES, drawn
+from recurrent_table import FEATURES, TIMES, below, drawn
 
 from clearprop import nn, ops
 from clearprop.randomness import Key
@@ -211,6 +211,26 @@ CASES[nn.MultiHeadAttention] = [
 CASES[nn.PositionEncoding] = [
     Case(nn.PositionEncoding(), lambda p, x: x + waves(5, 3), (5, 3)),
     Case(nn.PositionEncoding("learnt"), lambda p, x: x + p["P"], (5, 3), {"P": RNG.normal(size=(5, 3))}),
+]
+
+
+def transformer(norm: str, causal: bool) -> Callable[[Params, Array], Array]:
+    """Both halves of a block with two heads."""
+
+    def function(p: Params, x: Array) -> Array:
+        def half(x: Array, number: int, inner: Callable[[Array], Array]) -> Array:
+            own = below(p, f"norm{number}")
+            return x + inner(standardised(own, x, 2)) if norm == "pre" else standardised(own, x + inner(x), 2)
+
+        x = half(x, 1, lambda x: attention(2, causal)(below(p, "attention.heads"), x))
+        return half(x, 2, lambda x: dense(p, np.tanh(dense(p, x, "forward.hidden.")), "forward.out."))
+
+    return function
+
+
+CASES[nn.TransformerBlock] = [
+    Case(nn.TransformerBlock(2, 3, "tanh", causal, norm, dropout=0.5), transformer(norm, causal), (5, 4))
+    for norm, causal in (("pre", True), ("post", False))
 ]
 
 for recurrent, meaning in RECURRENT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,22 @@ STEP = "step"
 
 COST, CHECKED = "cost", ("objective", "health")
 """The outputs that a stepper reads: what is summed, and what must be finite."""
+
+
+_BY_INDEX = ("take", "scatter_add", "scan")
+"""Primitives that use indices of the data, or may have a body that does."""
+
+
+def may_stop(program: Program) -> bool:
+    """Whether a training step may go wrong: it takes indices, or what must be finite is not a constant that is."""
+    made = {value: node for node in program.nodes for value in node.outputs}
+    checked = [made.get(program.output(name)) for name in CHECKED]
+    finite = all(node is not None and node.op == "constant" and _is_finite(node.attrs["value"]) for node in checked)
+    return not finite or any(node.op in _BY_INDEX for node in program.nodes)
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, (int, float)) and math.isfinite(number)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,18 @@ neither, so that a process can measure one side alone.
 from clearprop.bench.images import IMAGES, ImageWorkload
 from clearprop.bench.machine import cores, count_of, cpu_name
 from clearprop.bench.rounds import seconds_a_step
+from clearprop.bench.sequences import SEQUENCES, SequenceWorkload
 from clearprop.bench.sides import Predict, Side, Train, Unavailable
 from clearprop.bench.workloads import WORKLOADS, Data, Workload
 
 __all__ = [
     "IMAGES",
+    "SEQUENCES",
     "WORKLOADS",
     "Data",
     "ImageWorkload",
     "Predict",
+    "SequenceWorkload",
     "Side",
     "Train",
     "Unavailable",

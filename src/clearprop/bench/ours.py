@@ -9,23 +9,32 @@ from collections.abc import Iterator
 from clearprop.backends.native.threads import VARIABLE
 from clearprop.bench.images import Conv, ImageWorkload, Mean, Pool, Residual, Stage, after
 from clearprop.bench.machine import count_of
+from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.sides import Predict, Train
 from clearprop.bench.workloads import RATE, Data, Workload
 from clearprop.compile import DEFAULT_BACKEND
 from clearprop.model import Model
 from clearprop.nn import (
+    GRU,
+    LSTM,
     BatchNorm,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePool,
     Layer,
+    LayerNorm,
     MaxPool2D,
+    Normal,
     Parallel,
+    PositionEncoding,
     ReLU,
     Sequential,
+    SimpleRNN,
+    TransformerBlock,
 )
 from clearprop.nn import Residual as Skip
 from clearprop.optim import Adam
@@ -46,14 +55,7 @@ class Clearprop:
         self.form = "" if threads is None else count_of(threads)
 
     def _model(self, workload: Workload) -> Model:
-        layers: list[Layer] = []
-        if isinstance(workload, ImageWorkload):
-            return Model(image_layers(workload), workload.loss, Adam(RATE), backend=self.backend)
-        for units in workload.sizes[1:-1]:
-            layers.append(Dense(units, workload.activation))
-            layers += [Dropout(workload.dropout)] if workload.dropout else []
-        network = [*layers, Dense(workload.sizes[-1])]
-        return Model(network, workload.loss, Adam(RATE), backend=self.backend)
+        return Model(_layers(workload), workload.loss, Adam(RATE), backend=self.backend)
 
     def prepare(self, workload: Workload, data: Data) -> Train:
         """Return a fit of so many steps."""
@@ -87,6 +89,29 @@ class Clearprop:
             if self.threads is not None:
                 os.environ.pop(VARIABLE)
                 os.environ |= {} if before is None else {VARIABLE: before}
+
+
+def _layers(workload: Workload) -> list[Layer]:
+    if isinstance(workload, ImageWorkload):
+        return image_layers(workload)
+    if isinstance(workload, SequenceWorkload):
+        return sequence_layers(workload)
+    layers: list[Layer] = []
+    for units in workload.sizes[1:-1]:
+        layers.append(Dense(units, workload.activation))
+        layers += [Dropout(workload.dropout)] if workload.dropout else []
+    return [*layers, Dense(workload.sizes[-1])]
+
+
+def sequence_layers(workload: SequenceWorkload) -> list[Layer]:
+    """Return the layers of a network of sequences."""
+    embedding, units, last = workload.sizes
+    first, outputs = Embedding(workload.tokens, embedding, weights=Normal(1.0)), "all" if workload.each else "last"
+    if workload.cell == "transformer":
+        block = TransformerBlock(workload.heads, workload.hidden, causal=True)
+        return [first, PositionEncoding("learnt"), block, LayerNorm(), Dense(last)]
+    cell = {"rnn": SimpleRNN, "gru": GRU, "lstm": LSTM}[workload.cell]
+    return [first, cell(units, outputs=outputs), Dense(last)]
 
 
 def image_layers(workload: ImageWorkload) -> list[Layer]:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from clearprop.bench.images import ImageWorkload
 from clearprop.bench.machine import count_of
+from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.sides import Predict, Train, Unavailable
 from clearprop.bench.workloads import RATE, Data, Workload
 
@@ -31,6 +32,8 @@ class ScikitLearn:
     def _estimator(self, workload: Workload, epochs: int) -> MLPClassifier | MLPRegressor:
         if isinstance(workload, ImageWorkload):
             raise Unavailable("scikit-learn has no convolution")
+        if isinstance(workload, SequenceWorkload):
+            raise Unavailable("scikit-learn has no layers of sequences")
         if workload.dropout:
             raise Unavailable("scikit-learn has no dropout")
         kind = MLPRegressor if workload.classes is None else MLPClassifier

@@ -32,7 +32,7 @@ def command(seconds: float, rounds: int) -> None:
     """Measure how fast this machine trains small networks, beside scikit-learn.
 
     A step is a batch forth and back and one update by Adam, in float32. The peak is that of fused multiply-adds,
-    measured here and now; only matrix products count towards it.
+    measured here and now; only matrix products count towards it. scikit-learn has no layers of sequences.
     """
     count = cores()
     note(f"{cpu_name()}, {count} core{'s' * (count > 1)}")
@@ -66,9 +66,9 @@ def _row(summary: Summary, peak: float) -> tuple[str, ...]:
         f"{100 * summary.rate / peak:.2g} %",
         _microseconds(summary.one_thread),
         _microseconds(summary.sklearn),
-        f"{summary.ratio:.1f}",
+        "-" if summary.ratio is None else f"{summary.ratio:.1f}",
     )
 
 
-def _microseconds(seconds: float) -> str:
-    return number(1e6 * seconds)
+def _microseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else number(1e6 * seconds)

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
-from clearprop.data import LEVELS, Dataset, ImageForm, ImageSettings, Text, bundled_names, load, read_text
+from clearprop.data import (
+    LEVELS,
+    Dataset,
+    ImageForm,
+    ImageSettings,
+    Series,
+    Text,
+    bundled_names,
+    load,
+    read_text,
+    series_of,
+)
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.image_features import SCALINGS
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
-from clearprop.errors import DataError, FileFormatError
-from clearprop.losses import LOSSES, CrossEntropy, DistributionLoss, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.errors import DataError, FileFormatError, SettingsError
+from clearprop.losses import (
+    LOSSES,
+    CrossEntropy,
+    DistributionLoss,
+    Focal,
+    MultiLabelMargin,
+    MultiMargin,
+    OutputLoss,
+    Poisson,
+)
 from clearprop.model import Run
 from clearprop.nn import ACTIVATIONS, ARCHITECTURES, AUGMENTATIONS, GRU, INITIALIZERS, LSTM, Layer, SimpleRNN
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
@@ -23,6 +43,8 @@ from clearprop.train import PARAMETERS
 
 _SECTION = "command"
 _TEXT_FILES = (".txt", ".txt.gz")
+TRANSFORMER = "transformer"
+"""What a text may be learnt with in the place of recurrent layers."""
 CELLS: dict[str, Callable[..., Layer]] = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 """The recurrent layers by the names of the option."""
 
@@ -60,9 +82,29 @@ class Source:
         as_table = self.target is not None or self.delimiter is not None or self.no_header
         return task == "text" or (task == "auto" and named and not as_table)
 
+    def has_samples(self, choices: Choices) -> bool:
+        """Tell whether the data are to be learnt as samples, neither as a text nor as series."""
+        return not choices.forecast and choices.task != "series" and not self.is_text(choices.task)
+
+    def load_for(self, choices: Choices) -> Dataset | Text | Series:
+        """Read the data as what is to be learnt: a text, series, or samples.
+
+        Raises:
+            SettingsError: options of series are given, and no column to forecast.
+        """
+        if choices.forecast:
+            return self.load_series((*choices.forecast, *choices.covariates), choices.time)
+        if choices.task == "series":
+            raise SettingsError("--task series needs the columns to tell: --forecast NAME[,NAME]")
+        return self.load_text() if self.is_text(choices.task) else self.load()
+
     def load_text(self) -> Text:
         """Read the data as text."""
         return read_text(self.data, self.encoding)
+
+    def load_series(self, columns: Sequence[str], time: str | None) -> Series:
+        """Read columns of the data as series."""
+        return series_of(self.load(require_target=False), columns, time)
 
     @property
     def header(self) -> bool | None:
@@ -164,9 +206,10 @@ _AUGMENT = Allowed(
 TABLE_LOSSES = tuple(
     name
     for name, kind in LOSSES.items()
-    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, DistributionLoss)) and kind is not Poisson
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, MultiLabelMargin, DistributionLoss))
+    and kind is not Poisson
 )
-"""The losses that fit one output a class, or a standardised target, which is what the command builds."""
+"""The losses that fit one output a class or answer, or a standardised target, which is what the command builds."""
 _OF_BIASES = ("class_prior", "target_mean")
 """The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 
@@ -182,19 +225,21 @@ class Choices:
     arch: str = field(word("auto", DENSE, *ARCHITECTURES), "auto")
     network: tuple[dict[str, Any], ...] | None = field(_LAYERS.or_else(None), None)
     layers: tuple[int, ...] | None = field(_WIDTHS.or_else(None), None)
-    activation: str = field(word(*ACTIVATIONS), "relu")
+    activation: str | None = field(word(*ACTIVATIONS).or_else(None), None)
     weights: str = field(word("auto", *(name for name in INITIALIZERS if name not in _OF_BIASES)), "auto")
     output_bias: str = field(word("zeros", "class_prior"), "zeros")
+    class_weight: str = field(word("none", "balanced"), "none")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
     lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
     epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
     batch_size: int | None = field(PARAMETERS["batch_size"].or_else(None), None)
+    clip_norm: float | None = field(number("(0, inf)").or_else(None), None)
     dropout: float = field(PARAMETERS["dropout"], 0.0)
     l2: float | None = field(PARAMETERS["penalty"].or_else(None), None)
     l1: float = field(PARAMETERS["penalty"], 0.0)
     schedule: str | None = field(word(*SCHEDULES).or_else(None), None)
     loss: str = field(word("auto", *TABLE_LOSSES), "auto")
-    task: str = field(word("auto", "classification", "regression", "text"), "auto")
+    task: str = field(word("auto", "classification", "regression", "multilabel", "text", "series"), "auto")
     validation: float | None = field(PARAMETERS["validation_fraction"].or_else(None), None)
     test: float = field(PARAMETERS["test_fraction"], 0.2)
     patience: int | None = field(PARAMETERS["patience"].or_else(None), None)
@@ -206,12 +251,18 @@ class Choices:
     scaling: str = field(word("auto", *SCALINGS), "auto")
     epsilon: float = field(number("(0, inf)"), 0.01)
     augment: tuple[str, ...] = field(_AUGMENT, ())
-    cell: str | None = field(word(*CELLS).or_else(None), None)
+    cell: str | None = field(word(*CELLS, TRANSFORMER).or_else(None), None)
     units: int | None = field(PARAMETERS["width"].or_else(None), None)
     depth: int | None = field(whole_number(1).or_else(None), None)
     window: int | None = field(whole_number(1).or_else(None), None)
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
+    stateful: bool = flag(False)
+    forecast: tuple[str, ...] = field(_NAMES, ())
+    covariates: tuple[str, ...] = field(_NAMES, ())
+    time: str | None = field(_TEXT.or_else(None), None)
+    horizon: int | None = field(whole_number(1).or_else(None), None)
+    season: int | None = field(whole_number(1).or_else(None), None)
     start_from: str | None = field(_TEXT.or_else(None), None)
     new_head: bool = flag(False)
     freeze: tuple[str, ...] = field(_NAMES, ())
@@ -261,7 +312,7 @@ class Recipe:
         choices = _read(content["choices"], Choices, where, _UNWRITTEN)
         return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
-    def load(self, data: str | None = None) -> Dataset | Text:
+    def load(self, data: str | None = None) -> Dataset | Text | Series:
         """Read the run's data, from where it was or from where it is now.
 
         Raises:
@@ -273,7 +324,7 @@ class Recipe:
                 "name its new place: clearprop train DATA --resume RUN)"
             )
         source = self.source if data is None else replace(self.source, data=data)
-        dataset = source.load_text() if self.choices.task == "text" else source.load()
+        dataset = source.load_for(self.choices)
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{dataset.name} has changed since the run was trained: its content is not the same. "
@@ -283,9 +334,22 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
+_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
+_OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
 _OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
-_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_TEXT, *_OF_TRANSFER)
+_OF_SEQUENCES = (*_OF_TEXT, *_OF_SERIES)
+_LATER = (
+    "network",
+    "scaling",
+    "epsilon",
+    "augment",
+    "weights",
+    "output_bias",
+    "class_weight",
+    "clip_norm",
+    *_OF_SEQUENCES,
+    *_OF_TRANSFER,
+)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 

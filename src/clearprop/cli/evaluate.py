@@ -10,6 +10,7 @@ import click
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import measured, metrics_for, report
 from clearprop.cli.options import (
     RUN,
@@ -19,11 +20,12 @@ from clearprop.cli.options import (
     setting_option,
     text_file_options,
 )
-from clearprop.cli.output import figures, note, result, width_of
+from clearprop.cli.output import note, result, width_of
 from clearprop.cli.preparing import Part
-from clearprop.cli.tasks import divide_any
-from clearprop.cli.text import measured_text, text_part
-from clearprop.data import Encoding, TextEncoding, printable
+from clearprop.cli.series import series_part
+from clearprop.cli.tasks import divide_any, measured_any, reported_any
+from clearprop.cli.text import text_part
+from clearprop.data import Encoding, SeriesEncoding, TextEncoding, printable
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, Run, load
 
@@ -51,8 +53,8 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
     model.backend = backend
     if model.encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data with a target: use Python")
-    if isinstance(model.encoding, TextEncoding):
-        _evaluate_text(model, model.encoding, run, data, metrics, reading)
+    if not isinstance(model.encoding, Encoding):
+        _evaluate_sequence(model, model.encoding, run, data, metrics, reading)
         return
     check_metrics(metrics, model.encoding.task)
     if data is None:
@@ -63,19 +65,33 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
     _print(model, part, wanted, title)
 
 
-def _evaluate_text(
-    model: Model, encoding: TextEncoding, run: Path, data: str | None, metrics: tuple[str, ...], reading: dict[str, Any]
+def _evaluate_sequence(
+    model: Model,
+    encoding: TextEncoding | SeriesEncoding,
+    run: Path,
+    data: str | None,
+    metrics: tuple[str, ...],
+    reading: dict[str, Any],
 ) -> None:
+    """Measure a model of text or of series, which have figures of their own."""
     if metrics:
-        raise SettingsError(
-            "--metrics: a text has its own figures, loss, perplexity and bits a character: leave it out"
-        )
+        raise SettingsError(f"--metrics: {encoding.form} has its own figures, which are always given: leave it out")
     if data is None:
         part, title = test_part(run)
     else:
-        text = Source(data, **reading).load_text()
-        part, title = text_part(encoding, text.text, (model.sample_shape or (1,))[0]), text.name
-    result(figures(measured_text(model, part), f"{title} ({len(part)} windows)", width_of()))
+        part, title = _given_sequence(Source(data, **reading), encoding, (model.sample_shape or (1,))[0])
+    result(reported_any(measured_any(model, part), encoding, title, len(part), width_of()))
+
+
+def _given_sequence(source: Source, encoding: TextEncoding | SeriesEncoding, window: int) -> tuple[Part, str]:
+    """Return all windows of a source, and what it is called."""
+    if isinstance(encoding, TextEncoding):
+        text = source.load_text()
+        refuse_idle(text, source, Choices(), None)
+        return text_part(encoding, text.text, window), text.name
+    series = source.load_series(encoding.columns, encoding.time)
+    refuse_idle(series, source, Choices(), None)
+    return series_part(encoding, series), printable(series.name)
 
 
 def _print(model: Model, part: Part, metrics: tuple[str, ...], title: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from clearprop.cli.choices import DENSE, Choices
+from clearprop.cli.choices import CELLS, DENSE, Choices
 from clearprop.cli.network_file import layers_of
 from clearprop.cli.transfer import Origin
 from clearprop.data import Encoding, Table
@@ -54,11 +55,11 @@ def network(encoding: Encoding, choices: Choices, train: Table | Array, origin: 
         SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
     loss = LOSSES[choices.loss]
-    units = 1 if issubclass(loss, BinaryLoss) else loss().outputs_for(encoding.n_outputs)
+    one_question = issubclass(loss, BinaryLoss) and encoding.task != "multilabel"
+    units = 1 if one_question else encoding.n_outputs if loss.answers else loss().outputs_for(encoding.n_outputs)
     head = Dense(units, weights=choices.weights, biases=choices.output_bias)
     layers = [*_hidden(encoding, choices), head] if origin is None else origin.layers(head)
-    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
-    return [*_augmentation(encoding, choices, train), *(_penalised(layer, penalty) for layer in layers)]
+    return [*_augmentation(encoding, choices, train), *penalised(layers, choices)]
 
 
 def _hidden(encoding: Encoding, choices: Choices) -> list[Layer]:
@@ -99,6 +100,41 @@ def _convolutional(encoding: Encoding, choices: Choices) -> list[Layer]:
     return [*hidden, *([Dropout(choices.dropout)] if choices.dropout else [])]
 
 
+def recurrent(first: Sequence[Layer], choices: Choices, *, outputs: str, units: int) -> list[Layer]:
+    """Return a network of recurrent layers one after another, with dropout after each, and a dense one at the end.
+
+    Args:
+        first: what comes before them.
+        choices: how to train, complete.
+        outputs: what the last recurrent layer gives: "last" or "all".
+        units: of the dense layer.
+
+    Raises:
+        SettingsError: the choices ask for other layers.
+    """
+    if choices.cell not in CELLS:
+        raise SettingsError(f"--cell {choices.cell} learns texts: choose one of {', '.join(CELLS)}")
+    settings: dict[str, Any] = {} if choices.weights == "auto" else {"weights": choices.weights}
+    if choices.activation is not None:
+        settings["activation"] = choices.activation
+    layers = list(first)
+    for layer in range(depth := choices.depth or 1):
+        cell = CELLS[choices.cell]
+        layers.append(cell(choices.units, outputs=outputs if layer == depth - 1 else "all", **settings))
+        if choices.dropout:
+            layers.append(Dropout(choices.dropout))
+    return penalised([*layers, Dense(units, weights=choices.weights)], choices)
+
+
+_PENALTIES = ("penalty", "recurrent_penalty")
+
+
+def penalised(layers: Iterable[Layer], choices: Choices) -> list[Layer]:
+    """Return layers with the penalties of the choices."""
+    penalty = tuple(kind(factor) for kind, factor in ((L1, choices.l1), (L2, choices.l2 or 0.0)) if factor)
+    return [_penalised(layer, penalty) for layer in layers]
+
+
 def _penalised(layer: Any, penalty: tuple[Penalty, ...]) -> Any:
     """Return a layer with a penalty in every layer in it that can have one and has none."""
     if isinstance(layer, tuple):
@@ -107,8 +143,7 @@ def _penalised(layer: Any, penalty: tuple[Penalty, ...]) -> Any:
         return layer
     values = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
     changed = {name: _penalised(value, penalty) for name, value in values.items()}
-    if changed.get("penalty") == ():
-        changed["penalty"] = penalty
+    changed |= {name: penalty for name in _PENALTIES if changed.get(name) == ()}
     different = {name: value for name, value in changed.items() if value is not values[name]}
     return dataclasses.replace(layer, **different) if different else layer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import IO, Any
 import click
 import numpy as np
 
-from clearprop.cli.choices import Source
+from clearprop.cli.choices import Choices, Source
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
-from clearprop.data import Encoding, Table, TextEncoding, iter_tables, printable
+from clearprop.cli.series import next_values
+from clearprop.data import Encoding, SeriesEncoding, Table, TextEncoding, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
 from clearprop.files import replacing
@@ -56,7 +58,8 @@ class _Piece:
 @bad_images_option
 def command(run: Path, data: str, output: Path | None, probabilities: bool, backend: str, **reading: Any) -> None:
     """Predict each row of DATA with RUN (its folder, or a model file) and write CSV: the column "prediction", on
-    request a column for each class, and where the loss gives them quantiles or the standard deviation.
+    request a column for each class, and where the loss gives them quantiles or the standard deviation. Of series it is
+    the time steps after the last row, with their times.
 
     DATA may also be an image, or a folder with images anywhere in it: the column "file" then comes first. Columns of
     tables are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
@@ -70,13 +73,17 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         raise SettingsError(f"{run} was trained on text: `clearprop generate {run}` writes some")
     if encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
-    if probabilities and encoding.classes is None:
+    if probabilities and encoding.task == "regression":
         raise SettingsError("--probabilities needs classes, and this model predicts numbers: leave it out")
     if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
         raise SettingsError(f"{output} is the data itself: choose another --output")
-    parts = _parts(Source(data, **reading), encoding)
+    if isinstance(encoding, SeriesEncoding):
+        rows = _forecast(model, Source(data, **reading), encoding)
+    else:
+        rows = _predictions(model, encoding, _parts(Source(data, **reading), encoding), probabilities)
     with _opened(output) as file:
-        _write(file, model, encoding, parts, probabilities)
+        clean = printable if file.isatty() else str
+        csv.writer(file, lineterminator="\n").writerows([clean(value) for value in row] for row in rows)
 
 
 def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
@@ -98,21 +105,35 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
-def _write(file: IO[str], model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    clean = printable if file.isatty() else str
+def _forecast(model: Model, source: Source, encoding: SeriesEncoding) -> Iterator[Sequence[str]]:
+    """Yield the heading, and a row for each time step after the end of the series."""
+    series = source.load_series(encoding.columns, encoding.time)
+    refuse_idle(series, source, Choices(), None)
+    times, values = next_values(model, series)
+    told = encoding.columns[: encoding.told]
+    names = [f"prediction_{name}" for name in told] if len(told) > 1 else ["prediction"]
+    yield [encoding.time or "step", *names]
+    yield from ([time, *map(_number, row)] for time, row in zip(times, values.tolist(), strict=True))
+
+
+def _predictions(
+    model: Model, encoding: Encoding, parts: Iterator[_Piece], probabilities: bool
+) -> Iterator[Sequence[str]]:
+    """Yield the heading, and a row for each sample."""
     told: set[str] = set()
     for i, piece in enumerate(parts):
         _tell(encoding.inspect(piece.features), told)
         prediction = model.predict(piece.features)
-        if encoding.classes is None:
+        if encoding.task == "multilabel":
+            header, rows = _answers(prediction, encoding, probabilities)
+        elif encoding.classes is None:
             header, rows = _numbers(prediction, model.loss, encoding)
         else:
             header, rows = _labels(prediction, encoding, encoding.classes, probabilities)
         names = ([file] for file in piece.files) if piece.files else itertools.repeat(list[str]())
         if i == 0:  # not before the first part is known to be right
-            writer.writerow([clean(name) for name in [*(["file"] if piece.files else []), *header]])
-        writer.writerows([clean(value) for value in (*name, *row)] for name, row in zip(names, rows, strict=False))
+            yield [*(["file"] if piece.files else []), *header]
+        yield from ([*name, *row] for name, row in zip(names, rows, strict=False))
 
 
 def _tell(notes: Iterable[str], told: set[str]) -> None:
@@ -127,11 +148,24 @@ def _numbers(prediction: Array, loss: Loss, encoding: Encoding) -> tuple[list[st
     blocks = {"prediction": loss.point(prediction)}
     if isinstance(loss, DistributionLoss):
         blocks |= loss.spread(prediction)
-    targets = encoding.target_name
-    numbered = targets if isinstance(targets, tuple) else range(1, encoding.n_outputs + 1)
-    ends = [f"_{name}" for name in numbered] if encoding.n_outputs > 1 else [""]
+    ends = _ends(encoding)
     values = np.hstack([np.reshape(block, (len(prediction), -1)) for block in blocks.values()])
     return [f"{block}{end}" for block in blocks for end in ends], ([*map(_number, row)] for row in values.tolist())
+
+
+def _ends(encoding: Encoding) -> list[str]:
+    """Return what ends the name of each target's column."""
+    targets = encoding.target_name
+    numbered = targets if isinstance(targets, tuple) else range(1, encoding.n_outputs + 1)
+    return [f"_{name}" for name in numbered] if encoding.n_outputs > 1 else [""]
+
+
+def _answers(prediction: Array, encoding: Encoding, probabilities: bool) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names and rows of the answer to each question, and on request of its probability (or score)."""
+    ends = _ends(encoding)
+    names = [f"{block}{end}" for block in ("prediction", "probability")[: 1 + probabilities] for end in ends]
+    pairs = zip(encoding.decode(prediction).tolist(), prediction.tolist(), strict=True)
+    return names, ([*map(str, row), *(map(_number, likely) if probabilities else ())] for row, likely in pairs)
 
 
 def _labels(

@@ -28,8 +28,8 @@ from clearprop.cli.training import go_on, start
 
 _HELP = """\
 Train a network on DATA: a CSV, Parquet, .npz, .npy or IDX file, a folder of images by class (DATA/CLASS/*.png, or
-DATA/train/CLASS/*.png with test beside train), a text (.txt) to learn to write, or one of the bundled sets iris,
-wine, breast-cancer, digits, diabetes and fashion-mnist.
+DATA/train/CLASS/*.png with test beside train), a text (.txt) to learn to write, series in the columns of a table
+(--forecast), or one of the bundled sets iris, wine, breast-cancer, digits, diabetes and fashion-mnist.
 
 The test part is held out before anything is learned from the data, and measured once, at the end. Early
 stopping keeps the weights of the best epoch, where a validation part is held out (from 1000 rows on). Ctrl-C writes
@@ -44,6 +44,7 @@ Examples:
   clearprop train fashion-mnist --arch resnet-small --epochs 5
   clearprop train few-photos --start-from runs/photos-1 --new-head --freeze "conv2d1.*"
   clearprop train novel.txt --cell gru --epochs 5
+  clearprop train weather.csv --forecast temperature,wind --window 48 --horizon 6
   clearprop train --resume runs/houses-1
 """
 _WITH_RESUME = ("data", "resume", "progress")
@@ -62,19 +63,23 @@ def _sizes() -> str:
 
 @click.command(help=_HELP + _sizes(), epilog=_EPILOG)
 @click.argument("data", required=False)
-@click.option("--target", metavar="NAME", help="The column to learn (of .npy and IDX: the file of the labels).")
+@click.option(
+    "--target", metavar="NAME", help="The column to learn, or several: A,B (of .npy and IDX: the file of the labels)."
+)
 @_option("--arch", help="auto is a convolutional network for images of 10 x 10 pixels or more, and else mlp.")
 @_option("--network", NetworkFile(), metavar="FILE", help="A TOML file that describes the hidden layers instead.")
 @_option("--start-from", Trained(), metavar="RUN", help="Go on from the network of a run or model file, on new data.")
 @click.option("--new-head", is_flag=True, help="With --start-from: a new last layer.")
 @_option("--freeze", metavar="A,B", help="Parameters that stay as they are, by patterns such as conv2d*.")
 @_option("--layers", Widths(), metavar="N,N", help='Widths of the layers of mlp, or "none".  [default: by size]')
-@_option("--activation")
+@_option("--activation", help="Of dense layers, relu by default; of rnn cells, tanh.")
 @_option("--weights", help="How weights start; auto suits the activation, lsuv looks at the data.")
 @_option("--output-bias", help="How the output's biases start; class_prior from how frequent each class is.")
+@_option("--class-weight", help="balanced: every class counts as much in training, however rare.")
 @_option("--optimizer", help="The last five take all samples at once, and find their own steps.")
 @_option("--lr", metavar="X", help="The learning rate.  [default: by size and optimiser]")
 @_option("--rates", metavar="A=X,B=Y", help="Learning rates of parameters by patterns, such as conv2d*=0.0001.")
+@_option("--clip-norm", metavar="X", help="Scale gradients down whose norm, of all together, is above X.")
 @_option("--epochs", metavar="N", help="At most so many epochs.  [default: by size]")
 @_option("--batch-size", metavar="N", help="Samples a step.  [default: by size]")
 @_option("--dropout", metavar="R", help="After each hidden layer.")
@@ -92,10 +97,16 @@ def _sizes() -> str:
 @_option("--metrics", metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
 @_option("--dtype")
 @_option("--seed", metavar="N", help="Decides every random number.")
-@_option("--cell", help="Of a text: the recurrent layers.  [default: lstm]")
-@_option("--units", metavar="N", help="Of a text: the width of the layers.  [default: 128]")
-@_option("--depth", metavar="N", help="Of a text: how many recurrent layers.  [default: 1]")
-@_option("--window", metavar="N", help="Of a text: tokens a sample.  [default: 64]")
+@_option("--cell", help="Of texts and series: the layers; transformer for texts.  [default: lstm; of series gru]")
+@_option("--units", metavar="N", help="Of texts and series: the width of the layers.  [default: 128; of series 32]")
+@_option("--depth", metavar="N", help="Of texts and series: how many such layers.  [default: 1]")
+@_option("--window", metavar="N", help="Of texts and series: time steps a sample.  [default: 64; of series 24]")
+@click.option("--stateful", is_flag=True, help="Of a text: windows go on where those before them ended.")
+@_option("--forecast", metavar="A,B", help="Columns to tell the next values of: learns series, split in time.")
+@_option("--covariates", metavar="A,B", help="Of series: further columns to tell them from.")
+@_option("--time", metavar="NAME", help="Of series: the column to sort by.  [default: the column of dates]")
+@_option("--horizon", metavar="N", help="Of series: how many time steps to tell.  [default: 1]")
+@_option("--season", metavar="N", help="Of series: its length, for the forecast beside.  [default: found; 1 for none]")
 @_option("--level", help="Of a text: what a token is.  [default: char]")
 @_option("--vocabulary", metavar="N", help="Of a text: tokens to know.  [default: all characters, or 20000 words]")
 @backend_option

@@ -13,13 +13,14 @@ import click
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared
 from clearprop.cli.signals import check
-from clearprop.cli.tasks import measured_any, prepare_any, recognised_any
+from clearprop.cli.tasks import measured_any, prepare_any, recognised_any, reported_any, task_of
 from clearprop.cli.transfer import Origin
-from clearprop.data import TextEncoding, printable
+from clearprop.data import printable
 from clearprop.errors import DivergedError, SettingsError
 from clearprop.files import write_json
 from clearprop.model import Run, load
@@ -34,10 +35,10 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
-    is_text = source.is_text(choices.task)
-    origin = None if is_text else Origin.of(choices)
-    source = source if origin is None else origin.formed(source)
-    dataset = source.load_text() if is_text else source.load()
+    origin = Origin.of(choices) if source.has_samples(choices) else None
+    given, source = source, source if origin is None else origin.formed(source)
+    dataset = source.load_for(choices)
+    refuse_idle(dataset, given, choices, show_batch)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
@@ -47,7 +48,7 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     check()
     with claimed(out, dataset.name) as run:
         recipe = Recipe(source.located(), prepared.choices, dataset.name, dataset.fingerprint)
-        recipe.save(run, {"task": _task(prepared), "samples": _sizes(prepared)})
+        recipe.save(run, {"task": task_of(prepared.encoding), "samples": _sizes(prepared)})
         history = _fit(prepared, run, progress, resume=False)
     _conclude(prepared, run, history, progress)
 
@@ -88,10 +89,12 @@ def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> H
             batch_size=choices.batch_size or 1,
             validation_data=None if held_out is None else (held_out.features, held_out.target),
             metrics=choices.metrics,
+            class_weight=None if choices.class_weight == "none" else choices.class_weight,
             early_stopping=None if choices.patience is None else EarlyStopping("val_loss", choices.patience),
             progress=progress,
             run=run,
             resume=resume,
+            stateful=choices.stateful,
             checkpoint_steps=choices.checkpoint_every,
         )
     except DivergedError:
@@ -114,20 +117,20 @@ def _conclude(prepared: Prepared[Any], run: Run, history: History, progress: str
     write_json(run.results, {"samples": _sizes(prepared), "validation": validation, "test": tested})
     width = width_of()
     if tested is not None and prepared.parts.test is not None:
-        result(figures(tested, f"test ({len(prepared.parts.test)} {_unit(prepared)})", width))
+        result(reported_any(tested, prepared.encoding, "test", len(prepared.parts.test), width))
     elif validation:
         result(figures(validation, "validation", width))
     best = f", best epoch {history.best_epoch}" if history.best_epoch else ""
     result(f"run: {_shown(run)} ({len(history)} epochs{best}, {sum(history.seconds):.1f} s)")
     if progress != "quiet":
-        _next(run, isinstance(prepared.model.optimizer, WholeBatch), _task(prepared) == "text")
+        _next(run, isinstance(prepared.model.optimizer, WholeBatch), task_of(prepared.encoding))
 
 
 def _tested(prepared: Prepared[Any]) -> dict[str, float] | None:
     part: Part | None = prepared.parts.test
     if part is None:
         return None
-    return measured_any(prepared.model, part, prepared.choices, prepared.encoding.task)
+    return measured_any(prepared.model, part, prepared.choices.metrics)
 
 
 def _at_best(history: History) -> dict[str, float]:
@@ -144,20 +147,16 @@ def _sizes(prepared: Prepared[Any]) -> dict[str, int]:
     return {name: 0 if part is None else len(part) for name, part in named}
 
 
-def _task(prepared: Prepared[Any]) -> str:
-    return "text" if isinstance(prepared.encoding, TextEncoding) else prepared.encoding.task
+_USES = {"text": "generate {}", "series": "predict {} DATA"}
+"""What a run is for, where it does not predict rows of a table."""
 
 
-def _unit(prepared: Prepared[Any]) -> str:
-    return "windows" if _task(prepared) == "text" else "rows"
-
-
-def _next(run: Run, without_step: bool, text: bool) -> None:
+def _next(run: Run, without_step: bool, task: str) -> None:
     folder = _quoted(run)
     command = _command()
     note("\nnext:")
     note(f"  {command} evaluate {folder}")
-    note(f"  {command} generate {folder}" if text else f"  {command} predict {folder} DATA -o predictions.csv")
+    note(f"  {command} {_USES.get(task, 'predict {} DATA -o predictions.csv').format(folder)}")
     if not without_step:
         note(f"  {command} source {folder}")
     note(f"  {command} check {folder} --gradients")

@@ -12,7 +12,9 @@ from clearprop.data.encodings import AnyEncoding, encoding_from_dict
 from clearprop.data.image_settings import ImageForm, ImageSettings
 from clearprop.data.loading import iter_tables, load
 from clearprop.data.printable import printable
-from clearprop.data.series import naive_forecast, series_windows
+from clearprop.data.series import find_season, naive_forecast, series_windows
+from clearprop.data.series_encoding import SeriesEncoding
+from clearprop.data.series_table import Series, series_of
 from clearprop.data.splitting import batch_order, split
 from clearprop.data.table import Table
 from clearprop.data.text import Text, next_token_windows, read_text, split_by_position, text_figures
@@ -26,18 +28,22 @@ __all__ = [
     "Encoding",
     "ImageForm",
     "ImageSettings",
+    "Series",
+    "SeriesEncoding",
     "Table",
     "Text",
     "TextEncoding",
     "batch_order",
     "bundled_names",
     "encoding_from_dict",
+    "find_season",
     "iter_tables",
     "load",
     "naive_forecast",
     "next_token_windows",
     "printable",
     "read_text",
+    "series_of",
     "series_windows",
     "split",
     "split_by_position",

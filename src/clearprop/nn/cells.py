@@ -56,9 +56,9 @@ class SimpleRNN(Recurrent):
         params["U"] = np.concatenate([params["U"], *older]) / np.sqrt(self.memory)
         return params
 
-    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor], seen: Sequence[Tensor]) -> list[Tensor]:
         """Return f(z + h U), and the states but the oldest."""
-        z = ops.label(z + ops.concat(state, axis=1) @ params["U"], "z")
+        z = ops.label(z + ops.concat(seen, axis=1) @ params["U"], "z")
         return [activation(self.activation).apply({}, z), *state[:-1]]
 
 
@@ -93,10 +93,10 @@ class LSTM(Recurrent):
         params["b"][self.units : 2 * self.units] += self.forget
         return params
 
-    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor], seen: Sequence[Tensor]) -> list[Tensor]:
         """Return h and c."""
-        h, c = state
-        z = ops.label(z + h @ params["U"], "z")
+        _, c = state
+        z = ops.label(z + seen[0] @ params["U"], "z")
         write, forget, new, read = ops.split(z, 4, axis=1)
         c = ops.label(ops.sigmoid(forget) * c + ops.sigmoid(write) * ops.tanh(new), "c")
         return [ops.label(ops.sigmoid(read) * ops.tanh(c), "h"), c]
@@ -132,19 +132,19 @@ class GRU(Recurrent):
             params["c"] = initializer(self.biases)(key.child("c"), (self.units,), self.units, self.units)
         return params
 
-    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor], seen: Sequence[Tensor]) -> list[Tensor]:
         """Return h."""
-        (h,), U = state, params["U"]
+        (h,), (past,), U = state, seen, params["U"]
         if self.reset == "after":
-            product = ops.split(h @ U, 3, axis=1)
+            product = ops.split(past @ U, 3, axis=1)
             reset, update, new = ops.split(z, 3, axis=1)
             reset, update = ops.sigmoid(reset + product[0]), ops.sigmoid(update + product[1])
             new = ops.tanh(new + reset * (product[2] + params["c"]))
         else:
             gates, last = U[:, : 2 * self.units], U[:, 2 * self.units :]
             reset, update, new = ops.split(z, 3, axis=1)
-            first, second = ops.split(h @ gates, 2, axis=1)
+            first, second = ops.split(past @ gates, 2, axis=1)
             reset, update = ops.sigmoid(reset + first), ops.sigmoid(update + second)
-            new = ops.tanh(new + (reset * h) @ last)
+            new = ops.tanh(new + (reset * past) @ last)
         new = ops.label(new, "new")
         return [ops.label(new + update * (h - new), "h")]

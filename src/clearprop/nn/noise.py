@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.description import choose
 from clearprop.errors import ShapeError
 from clearprop.ir import Shape
 from clearprop.nn.activations.rectifiers import SELU_ALPHA, SELU_SCALE
@@ -41,10 +42,10 @@ class Dropout(Noise):
 
     def disturbed(self, x: Tensor) -> Tensor:
         """Return x / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
-        return ops.label(x * _mask(x.shape, self.rate, x.dtype), "a")
+        return ops.label(x * dropout_mask(x.shape, self.rate, x.dtype), "a")
 
 
-def _mask(shape: Shape, rate: float, dtype: str) -> Tensor:
+def dropout_mask(shape: Shape, rate: float, dtype: str) -> Tensor:
     """1 / (1 - rate) where a uniform draw reaches the rate, and 0 elsewhere."""
     dropped = hyper("rate", rate)
     u = ops.name(random_uniform(shape), "u")
@@ -68,7 +69,7 @@ class SpatialDropout(Noise):
         if x.rank < 2:
             raise ShapeError(f"SpatialDropout takes channels, (n, *lengths, channels), received {show(x.shape)}")
         shape = (x.shape[0], *(1,) * (x.rank - 2), x.shape[-1])
-        return ops.label(x * _mask(shape, self.rate, x.dtype), "a")
+        return ops.label(x * dropout_mask(shape, self.rate, x.dtype), "a")
 
 
 @dataclass(frozen=True)
@@ -173,3 +174,8 @@ NOISE: dict[str, type[Noise]] = {
     "mixup": Mixup,
 }
 """The layers that are random in training, by name; `Dense(weight_noise=Dropout(...))` is DropConnect."""
+
+
+def noise(choice: str | Layer) -> Layer:
+    """Return the noise of a name, or a layer as it is."""
+    return choose(choice, Layer, NOISE, "noise")

@@ -11,13 +11,17 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
-from clearprop.ir import Shape, Type
-from clearprop.nn.context import carried_states, carry_on, present_times
+from clearprop.ir import Shape
+from clearprop.nn.constraints import Constraint
+from clearprop.nn.context import carried_states, carry_on, is_training, present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Array, Arrays, Layer, Tensors, inside, part
+from clearprop.nn.noise import dropout_mask
+from clearprop.nn.penalties import Penalty
+from clearprop.nn.regularisation import check_regularisation, regularise
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
-from clearprop.settings import choice, flag, whole
+from clearprop.settings import choice, flag, real, whole
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Recurrent(Layer):
         weights: how W starts, gate by gate.
         recurrent: how U starts, gate by gate.
         biases: how b starts.
+        penalty, recurrent_penalty: added to the objective for W and for U: `L1`, `L2`, or a tuple of them.
+        constraint, recurrent_constraint: kept by W and by U after each update: `MaxNorm` ..., or a tuple of them.
+        recurrent_dropout: in training, the part of the state that the product with U does not see: drawn once for each
+            sequence, the same at all of its time steps (Gal and Ghahramani, 2016), and the rest divided by 1 - rate.
         checkpoint: keep only every so many states for the derivative, see `clearprop.ops.scan`; 0 keeps all.
         name: what the layer is called.
     """
@@ -47,6 +55,11 @@ class Recurrent(Layer):
     weights: str | Initializer = "xavier"
     recurrent: str | Initializer = "orthogonal"
     biases: str | Initializer = "zeros"
+    penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    recurrent_penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    recurrent_constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    recurrent_dropout: float = real(0.0, "[0, 1)")
     checkpoint: int = whole(0, 0)
     name: str | None = None
 
@@ -55,6 +68,8 @@ class Recurrent(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_regularisation(self)
+        check_regularisation(self, "recurrent_")
         for start in (self.weights, self.recurrent, self.biases):
             if isinstance(initializer(start), DataDriven):
                 raise SettingsError(
@@ -67,8 +82,11 @@ class Recurrent(Layer):
         return 1
 
     @abstractmethod
-    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
-        """Write one time step: from z = x_t W + b and the states to the new states."""
+    def cell(self, params: Tensors, z: Tensor, state: Sequence[Tensor], seen: Sequence[Tensor]) -> list[Tensor]:
+        """Write one time step: from z = x_t W + b and the states to the new states.
+
+        The product with U takes the states as in `seen`, which in training `recurrent_dropout` may have thinned.
+        """
 
     def init(self, key: Key, shapes: Shape) -> Arrays:
         """Return W and U, gate by gate side by side, b, and start where it is learnt."""
@@ -88,7 +106,7 @@ class Recurrent(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the last state, or all of them."""
-        start = carried_states(self.states, Type(x.dtype, (*x.shape[:1], self.units)))
+        start = carried_states(self.first_states(params, x), self.reverse)
         states, outputs = self.walk(params, x, start, present_times(x))
         carry_on(states)
         with ops.current_builder().at(quantity="a"):
@@ -109,17 +127,24 @@ class Recurrent(Layer):
             The states after the last step, and with outputs="all" those given out, (n, T, units).
         """
         W, builder = params["W"], ops.current_builder()
+        regularise("W", W, self.penalty, self.constraint)
+        regularise("U", params["U"], self.recurrent_penalty, self.recurrent_constraint)
         if x.rank != 3 or x.shape[-1] != W.shape[0]:
             raise ShapeError(f"expected sequences (n, T, {W.shape[0]}), received {show(x.shape)}")
         with builder.at(quantity="z"):
-            z = ops.label(x @ W + params["b"], "z")
-        sequences = [ops.permute_dims(z, (1, 0, 2))]
+            z = ops.label(ops.permute_dims(x, (1, 0, 2)) @ W + params["b"], "z")
+        sequences = [z]
         if present is not None:
             sequences.append(ops.reshape(ops.permute_dims(present), (*present.shape[::-1], 1)))
 
+        mask = None
+        if self.recurrent_dropout and is_training():
+            mask = dropout_mask((x.shape[0], self.units), self.recurrent_dropout, x.dtype)
+
         def step(*given: Tensor) -> tuple[list[Tensor], list[Tensor]]:
             old = given[: self.states]
-            new = self.cell(params, given[self.states], old)
+            seen = old if mask is None else [state * mask for state in old]
+            new = self.cell(params, given[self.states], old, seen)
             if present is not None:
                 new = [ops.where(given[-1], a, b) for a, b in zip(new, old, strict=True)]
             return new, new[:1] if self.outputs == "all" else []

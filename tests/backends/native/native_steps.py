@@ -71,6 +71,15 @@ CASES: dict[str, tuple[nn.Layer, Loss, Optimizer, int | tuple[int, ...]]] = {
         SGD(),
         (5, 3),
     ),
+    "transformer": (
+        nn.Sequential(
+            *(nn.PositionEncoding("learnt"), nn.TransformerBlock(2, 9, "gelu", causal=True, dropout=0.1)),
+            *(nn.Masking(), nn.TransformerBlock(4, 5, norm="post"), nn.Dense(3)),
+        ),
+        SquaredError(),
+        SGD(),
+        (6, 4),
+    ),
     "binary": (nn.Sequential(nn.Dense(8, "leaky_relu"), nn.Dense(1)), BinaryCrossEntropy(), Adam(), 2),
 }
 

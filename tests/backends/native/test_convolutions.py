@@ -80,6 +80,8 @@ NETWORKS: dict[str, tuple[nn.Layer, ...]] = {
     "depthwise": separable(),
     "depthwise with steps": separable(stride=2),
     "depthwise with gaps": separable(dilation=2),
+    "depthwise that tiles": (nn.ReLU(), nn.DepthwiseConv2D(2, stride=2), nn.Conv2D(3, 1)),
+    "beside a pooling": (nn.Conv2D(4, 1, "relu"), nn.Parallel(nn.DepthwiseConv2D(2, stride=2), nn.MaxPool2D(2))),
     "two filters a channel": (nn.DepthwiseConv2D(3, 2, padding="same"), nn.GlobalAveragePool()),
     "groups": (nn.Conv2D(6, 3, "relu", groups=3, padding=1), nn.MaxPool2D(2)),
     "around a residual": (
@@ -145,3 +147,12 @@ def test_a_depthwise_convolution_keeps_no_windows() -> None:
     text = outline(network_case(nn.DepthwiseConv2D(3, padding="same")), Native().target)
     assert text.count("= contraction(") == 3
     assert "overlap_add" not in text
+
+
+def test_a_sum_over_windows_of_what_is_computed_from_its_index() -> None:
+    def write(w: Tensor) -> Tensor:
+        places = ops.broadcast_to(ops.arange(5, dtype="float64"), (7, 5))
+        seen = ops.windows(places, (0,), (3,), (2,))  # (3, 5, 3)
+        return ops.sum(seen * ops.broadcast_to(ops.permute_dims(w), seen.shape), 2)
+
+    assert check_program(ops.trace(write, {"w": Type("float64", (3, 5))}), Native())

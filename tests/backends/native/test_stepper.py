@@ -19,8 +19,9 @@ from clearprop.backends.native import Native
 from clearprop.backends.native import stepper as native_stepper
 from clearprop.backends.protocol import CompiledStep, Stepper, Stretch
 from clearprop.backends.reference import Reference
-from clearprop.backends.stepping import PlainStep
+from clearprop.backends.stepping import PlainStep, may_stop
 from clearprop.errors import ProgramError, ShapeError
+from clearprop.estimators.programs import Perceptron
 from clearprop.ir import Batch, Program, Type, resolve_shape
 from clearprop.randomness import shuffled
 
@@ -255,30 +256,30 @@ def test_an_infinite_objective_is_noticed_though_the_state_is_finite(kind):
     assert stepper.state["b"] == 1.5
 
 
-@pytest.mark.parametrize("target", TARGETS_HERE)
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("columns", [1, 3, 31, 32, 33, 100, 255, 256, 257, 900])
-def test_rows_of_any_length_are_gathered(columns, threads, target):
-    """In pieces, in one copy, and by several threads: b adds up the rows, each times the place that it has."""
-    with ops.tracing("gathering") as builder:
-        x = ops.placeholder("x", Type("float32", (Batch(), columns)))
-        place, b = (
-            ops.placeholder("place", Type("float32", (Batch(),))),
-            ops.placeholder("b", Type("float32", (columns,))),
-        )
-        cost = ops.sum(x)
-        new = b * 3.0 + ops.sum(x * ops.reshape(place, (Batch(), 1)), axis=0)
-        outputs = {"objective": cost, "cost": cost, "b": new, "health": cost * 0.0}
+def test_only_steps_that_may_go_wrong_are_kept_for_a_way_back():
+    perceptron = Perceptron((3, 4, 2), "relu", "softmax", "float64")
+    sure = perceptron.step(False, "adam").program
+    assert not may_stop(sure)
+    assert may_stop(MLP)
+    assert may_stop(taking())
+    stepper = Native().compile_step(sure).start(first_inputs(sure), 5, KEY)
+    stepper.run(0, 9, {}, 0.0)
+    assert not stepper._since
+    unsure = Native().compile_step(MLP).start(first_inputs(MLP), 5, KEY)
+    unsure.run(0, 1, {}, 0.0)
+    assert len(unsure._since) <= 1
+    assert unsure._snapshot.shape == unsure._block.shape
+
+
+def test_a_constant_that_is_not_finite_stops_a_step():
+    with ops.tracing("never") as builder:
+        x = ops.placeholder("x", Type("float64", (Batch(),)))
+        outputs = {"objective": ops.constant(float("nan"), "float64"), "cost": ops.sum(x)}
+        outputs["health"] = ops.constant(0.0, "float64")
         program = builder.finish((name, tensor.value) for name, tensor in outputs.items())
-    rows, rng = 301, np.random.default_rng(columns)
-    x = rng.integers(-3, 4, (rows, columns)).astype("f4")
-    inputs = {"x": x, "place": np.arange(rows, dtype="f4"), "b": np.zeros(columns, "f4")}
-    backend = Native(target, threads)
-    backend.team.threshold = 1
-    native = backend.compile_step(program).start(inputs, 130, KEY)
-    oracle = Reference().compile_step(program).start(inputs, 130, KEY)
-    assert native.run(0, 7, {}, 0.0) == oracle.run(0, 7, {}, 0.0)
-    np.testing.assert_array_equal(native.state["b"], oracle.state["b"])
+    assert may_stop(program)
+    stepper = Native().compile_step(program).start({"x": np.ones(4)}, 2)
+    assert stepper.run(0, 1, {}, 0.0).diverged
 
 
 @functools.cache

@@ -12,12 +12,14 @@ import clearprop.backends.native as package
 from clearprop import ops
 from clearprop.backends.native import Native
 from clearprop.backends.native.arena import Interval, lay_out, plan
+from clearprop.backends.native.cuts import cut_product
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Nest, Product
 from clearprop.backends.native.lowering import HOLES, Grouping
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.preparation import prepare
 from clearprop.backends.native.targets import TARGETS
+from clearprop.backends.native.views import full_index
 from clearprop.ir import Batch, Type
 
 N = Batch()
@@ -108,6 +110,38 @@ def test_updates_of_equal_shape_stay_apart() -> None:
     assert text.count("  call void @kernel1(") == 3
 
 
+def update_with_a_penalty(x: ops.Tensor, d: ops.Tensor, W: ops.Tensor, v: ops.Tensor) -> dict[str, ops.Tensor]:
+    gradient = ops.permute_dims(x) @ d + 0.1 * W
+    v = 0.9 * v + gradient
+    return {"W": W - v, "v": v}
+
+
+WITH_A_PENALTY = {
+    "x": Type("float32", (N, 9)),
+    "d": Type("float32", (N, 7)),
+    **dict.fromkeys("Wv", Type("float32", (9, 7))),
+}
+
+
+def test_what_one_update_alone_reads_is_no_kernel_of_its_own() -> None:
+    kernels = Grouping(prepare(ops.trace(update_with_a_penalty, WITH_A_PENALTY))).kernels
+    at_work = [kernel for kernel in kernels if not isinstance(kernel, Nest) or kernel.nodes]
+    assert [type(kernel) for kernel in at_work] == [Product, Nest]
+
+
+def test_what_two_kernels_read_stays_where_it_is() -> None:
+    def write(x: ops.Tensor, W: ops.Tensor) -> dict[str, ops.Tensor]:
+        h = ops.tanh(x)
+        return {"product": h @ W, "twice": 2.0 * h, "sums": ops.sum(h + 1.0, axis=1)}
+
+    program = ops.trace(write, {"x": Type("float32", (N, 9)), "W": Type("float32", (9, 9))})
+    groups = Grouping(prepare(program))
+    (tanh,) = (node for node in program.nodes if node.op == "tanh")
+    assert groups.home[tanh.outputs[0]] < min(
+        place for place, kernel in enumerate(groups.kernels) if isinstance(kernel, Product)
+    )
+
+
 def test_text_is_the_same_every_time() -> None:
     program = programs("dropout", "float32")["step"]
     assert write_module(program, TARGETS["avx512"]).text == write_module(program, TARGETS["avx512"]).text
@@ -117,6 +151,23 @@ def test_text_for_every_target_can_be_written_anywhere() -> None:
     program = programs("mlp", "float32")["step"]
     for target in TARGETS.values():
         assert "define void @program" in write_module(program, target).text
+
+
+def test_a_single_vector_left_over_shares_its_panel_with_the_one_before() -> None:
+    def cut(columns: int, target: str) -> tuple[int, int, int | None]:
+        types = {"x": Type("float64", (N, 64)), "W": Type("float64", (64, columns))}
+        (node,) = ops.trace(lambda x, W: x @ W, types).nodes
+        first, second = ((value, full_index(value)) for value in node.inputs)
+        plan = cut_product(node, (first, second), TARGETS[target])
+        return plan.columns.size.coefficient, plan.extra, plan.rest
+
+    assert cut(100, "avx512") == (96, 4, 36)
+    assert cut(104, "avx512") == (96, 8, 40)
+    assert cut(96, "avx512") == (96, 0, 0)
+    assert cut(116, "avx512") == (116, 0, 20)
+    assert cut(4, "avx512") == (4, 0, 4)
+    assert cut(16, "avx2") == (12, 4, 16)
+    assert cut(100, "baseline") == (100, 0, 4)
 
 
 def test_arrays_of_whole_pages_lie_apart_in_the_cache() -> None:

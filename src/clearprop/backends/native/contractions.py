@@ -127,7 +127,9 @@ def _product_loops(node: Node, a: Access, b: Access) -> tuple[list[Axis], list[A
     sizes, kept = [extent(dim) for dim in node.inputs[0].type.shape], numbers(node, "kept")
     steps = dict(zip(kept, contiguous(node.outputs[0].type.shape), strict=True))
     axes = [Axis(size, a.strides[i], b.strides[i], steps.get(i, ZERO)) for i, size in enumerate(sizes)]
-    return [axes[i] for i in kept[:-1]], [axes[i] for i in numbers(node, "axis")], axes[kept[-1]]
+    columns = axes[kept[-1]]
+    assert columns.a == columns.b == ONE, "the lanes of a contraction run along elements that lie next to each other"
+    return [axes[i] for i in kept[:-1]], [axes[i] for i in numbers(node, "axis")], columns
 
 
 def _merged(axes: Sequence[Axis]) -> tuple[Axis, ...]:

@@ -37,8 +37,15 @@ _TERMS, _TERMS_PACKED = 512, 256
 _ROWS = 528
 """The most rows in a part whose first factor is packed: a multiple of every tile's height."""
 
-_NARROW = 512
-"""Bytes: lines of the second factor that are no longer, and aligned, are read in place."""
+_WHOLE_LINES = 3
+"""The most vectors of a tile whose rows lie next to each other in float64: it is eight high then, which is a line."""
+
+_NARROW, _LONG, _LITTLE = 512, 1024, 1 << 18
+"""Bytes: the second factor is read in place if its lines are as short as the first, and aligned, or shorter than the
+second, and all of it no larger than the third."""
+
+_WIDEST = 8
+"""How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Cut:
         depth: how many terms an element has.
         block: how many of them are added in one go.
         rows, columns: the parts.
+        extra: how many columns the last part has beyond its share: where panels as wide as a tile leave a single
+            vector, it and the panel before make two panels of more even width.
         packs: whether the first and the second factor are packed.
         height, width: of a register tile, in elements.
     """
@@ -61,6 +70,7 @@ class Cut:
     block: int
     rows: Parts
     columns: Parts
+    extra: int
     packs: tuple[bool, bool]
     height: int
     width: int
@@ -69,6 +79,18 @@ class Cut:
     def panel(self) -> int:
         """How many elements the packed panels of the second factor take: two where one is copied while one is read."""
         return self.block * self.width * (self.packs[1] + self.copies)
+
+    @property
+    def across(self) -> Extent:
+        """How many columns there are."""
+        return Extent(self.columns.size.coefficient + self.extra) if self.extra else self.columns.size
+
+    @property
+    def rest(self) -> int | None:
+        """How many columns come after the panels as wide as a tile, where that is known."""
+        if not self.across.fixed:
+            return None
+        return self.across.coefficient % self.width + self.width * (self.extra > 0)
 
     @property
     def by_rows(self) -> bool:
@@ -100,18 +122,42 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     rows, columns = extent(type_.shape[-2]), extent(type_.shape[-1])
     depth = extent(node.inputs[0].type.shape[-1])
     lanes = target.lanes(size)
-    vectors = len(target.tile_rows)
-    if columns.fixed:
-        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
-    height, width = target.tile_rows[vectors - 1], vectors * lanes
+    in_lines = size == 8 and first.strides[-2] == ONE != first.strides[-1]
+    height, vectors = _tile(rows, columns, lanes, target.tile_rows[: _WHOLE_LINES if in_lines else None])
+    width = vectors * lanes
     packs = (
         _packs_first(first, rows, columns, height, width, target.masks),
-        _packs_second(second, rows, columns, size, lanes),
+        _packs_second(second, (rows, columns, depth), size, lanes),
     )
-    down, across = _parts((rows, columns, depth), packs[0], height, width)
+    extra = _extra(columns, vectors, lanes) if target.masks else 0
+    shared = Extent(columns.coefficient - extra) if extra else columns
+    down, across = _parts((rows, shared, depth), packs[0], height, width)
     block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
     stack = tuple(extent(dim) for dim in type_.shape[:-2])
-    return Cut((first, second), stack, depth, block, Parts(rows, down), Parts(columns, across), packs, height, width)
+    parts = Parts(rows, down), Parts(shared, across)
+    return Cut((first, second), stack, depth, block, *parts, extra, packs, height, width)
+
+
+def _extra(columns: Extent, vectors: int, lanes: int) -> int:
+    """Return how many columns a single vector holds that is left over by panels of three or more."""
+    rest = columns.coefficient % (vectors * lanes)
+    return rest if columns.fixed and vectors > 2 and rest <= lanes and columns.coefficient > rest else 0
+
+
+def _tile(rows: Extent, columns: Extent, lanes: int, heights: tuple[int, ...]) -> tuple[int, int]:
+    """Return the height of a register tile and its vectors: as wide as C, as far as the registers go.
+
+    Args:
+        rows, columns: of C.
+        lanes: of a vector.
+        heights: of a tile of one, two ... vectors.
+    """
+    one = rows.fixed and rows.coefficient == 1
+    vectors = _WIDEST if one else len(heights)
+    if columns.fixed:
+        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
+    height = 1 if one else heights[vectors - 1]
+    return (min(height, max(rows.coefficient, 1)) if rows.fixed else height), vectors
 
 
 def _block(depth: Extent, most: int) -> int:
@@ -148,12 +194,14 @@ def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, widt
     return whole and rows.at(_BATCH) >= 128 and columns.at(_BATCH) >= 4 * width
 
 
-def _packs_second(second: Access, rows: Extent, columns: Extent, size: int, lanes: int) -> bool:
+def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int) -> bool:
     """Whether its columns do not lie next to each other, or its lines are long or not aligned and are read often."""
+    rows, columns, depth = (item.at(_BATCH) for item in sizes)
     if second.strides[-1] != ONE:
-        return columns.at(_BATCH) > 1
+        return columns > 1
     line = second.strides[-2].at(_BATCH) * size
-    return rows.at(_BATCH) >= 16 and columns.at(_BATCH) > lanes and (line > _NARROW or line % 64 != 0)
+    in_place = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
+    return rows >= 16 and columns > lanes and not in_place
 
 
 def _up(number: int, step: int) -> int:

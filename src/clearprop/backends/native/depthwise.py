@@ -79,9 +79,15 @@ class _Contractor(Rewriter):
         source, index = resolve(self.made, value, full_index(value))
         return access(source, index, value.type.rank)
 
+    def _is_generated(self, value: Value) -> bool:
+        node = self.made.get(resolve(self.made, value, full_index(value))[0])
+        return node is not None and node.op == "arange"
+
     def _contract(self, target: Value, factors: tuple[Value, Value], axes: tuple[int, ...]) -> bool:
         """Write the sum over axes of a product, if lanes can run along one axis."""
         shape = factors[0].type.shape
+        if any(self._is_generated(value) for value in factors):
+            return False  # what is computed from its index would be copied, in the order of the view
         first, second = (self._strides(value).strides for value in factors)
         lanes = [i for i, dim in enumerate(shape) if i not in axes and dim != 1 and first[i] == second[i] == ONE]
         if not lanes or not target.type.dtype.startswith("float"):

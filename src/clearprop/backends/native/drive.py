@@ -6,11 +6,12 @@ varies, calls the program, checks that objective and health are finite, and adds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.calls import write_share
 from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter
 from clearprop.backends.native.extents import count
+from clearprop.backends.native.regions import READ, WRITTEN
 from clearprop.backends.stepping import CHECKED, COST, STEP, Roles
 from clearprop.ir import Value
 
@@ -42,8 +43,14 @@ _PART = 1 << 15
 _PICOSECONDS = 100
 """What a byte costs that comes from memory."""
 
-_PIECE, _SHORT = 128, 1024
-"""A copy of so many bytes is a few moves of vectors on every target; a row up to this long is made of such copies."""
+_PIECE, _BLOCK = 128, 512
+"""A copy of so many bytes is a few moves of vectors on every target; and how many bytes of such copies a loop holds."""
+
+_LINE = 64
+"""Bytes: what a cache brings at once."""
+
+_AHEAD = 2048
+"""About how many bytes before they are copied rows are asked for: they come from anywhere in memory."""
 
 
 def write_drive(roles: Roles, places: Places) -> tuple[str, set[str]]:
@@ -166,21 +173,42 @@ class _DriveWriter:
         return out.function(head), out.declares
 
     def _rows(self, length: int, source: str, target: str, picked: str, span: tuple[str, str]) -> None:
-        out = self.out
-        piece = _PIECE if length <= _SHORT else length
+        """Copy rows; meanwhile the whole lines of a row to come are asked for, and the memory that it goes to."""
+        out, further = self.out, str(-(-_AHEAD // max(length, 1)))
+        last = out.subtract("%n", "1")
 
-        def one(row: str) -> None:
-            index = out.get(f"load i64, ptr {out.get(f'getelementptr i64, ptr {picked}, i64 {row}')}")
-            start, to = (
-                out.get(f"getelementptr i8, ptr {base}, i64 {out.multiply(at, str(length))}")
-                for base, at in ((source, index), (target, row))
-            )
-            for begin in range(0, length, piece):
-                here, there = (out.get(f"getelementptr i8, ptr {base}, i64 {begin}") for base in (start, to))
-                arguments = [f"ptr {there}", f"ptr {here}", f"i64 {min(piece, length - begin)}", "i1 false"]
-                out.call("void", "llvm.memcpy.p0.p0.i64", arguments)
+        def row(base: str, number: str) -> str:
+            return out.get(f"getelementptr i8, ptr {base}, i64 {out.multiply(number, str(length))}")
+
+        def wanted(place: str) -> str:
+            number = out.get(f"load i64, ptr {out.get(f'getelementptr i64, ptr {picked}, i64 {place}')}")
+            return row(source, number)
+
+        def one(place: str) -> None:
+            to, later = row(target, place), wanted(out.least(out.add(place, further), last))
+            self._row(length, (wanted(place), to, later, out.after(to, str(_AHEAD))))
 
         out.loop(*span, 1, one)
+
+    def _row(self, length: int, places: Sequence[str]) -> None:
+        """Copy one row from the first place to the second, and ask for the third, to read, and the fourth, to write."""
+        whole = length // _BLOCK * _BLOCK
+        if whole > _BLOCK:
+            self.out.loop("0", str(whole), _BLOCK, lambda at: self._block(places, at, _BLOCK))
+        elif whole:
+            self._block(places, "0", _BLOCK)
+        self._block(places, str(whole), length - whole)
+
+    def _block(self, places: Sequence[str], start: str, size: int) -> None:
+        out, (source, target, later, below) = self.out, places
+        for line in range(0, size // _LINE * _LINE, _LINE):
+            at = out.add(start, str(line))
+            for base, how in ((later, READ), (below, WRITTEN)):
+                out.call("void", "llvm.prefetch.p0", [f"ptr {out.after(base, at)}", *how])
+        for begin in range(0, size, _PIECE):
+            here, there = (out.after(base, out.add(start, str(begin))) for base in (source, target))
+            arguments = [f"ptr {there}", f"ptr {here}", f"i64 {min(_PIECE, size - begin)}", "i1 false"]
+            out.call("void", "llvm.memcpy.p0.p0.i64", arguments)
 
     def _vary(self, step: str) -> None:
         """Set the inputs that differ from step to step."""

@@ -47,6 +47,7 @@ class Grouping:
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
+        self._join_later()
 
     def _place(self, node: Node) -> None:
         target = node.outputs[0]
@@ -205,6 +206,37 @@ class Grouping:
         if source not in self.level or (level == 0 and self.level[source] == 1):
             return False
         return index == identity(source.type.shape)
+
+    def _join_later(self) -> None:
+        """Move the work of a nest into the one other nest that reads it, at the same places: no memory is needed."""
+        readers = self._readers()
+        for place, nest in enumerate(self.kernels):
+            if not isinstance(nest, Nest) or not nest.space or nest.split is not None:
+                continue
+            later = {reader for node in nest.nodes for reader in readers.get(node.outputs[0], ())} - {place}
+            target = self.kernels[later.pop()] if len(later) == 1 and -1 not in later else None
+            if not isinstance(target, Nest) or target.split is not None or target.space != nest.space:
+                continue
+            if any(node.op == "random_bits" or is_placing(node) for node in nest.nodes):
+                continue
+            target.nodes[:0] = nest.nodes
+            home = self.kernels.index(target)
+            self.home.update({value: home for node in nest.nodes for value in node.outputs})
+            nest.space, nest.nodes = (), []
+
+    def _readers(self) -> dict[Value, set[int]]:
+        """For each value the kernels that read it; -1 stands for the caller, and for reads at other places."""
+        readers: dict[Value, set[int]] = {}
+        for value in (*self.alias.values(), *(value for _, value in self.program.outputs)):
+            readers.setdefault(origin(self.made, value), set()).add(-1)
+        for place, kernel in enumerate(self.kernels):
+            nodes = kernel.nodes if isinstance(kernel, Nest) else [kernel.node]
+            chain = kernel.chain if isinstance(kernel, Columns) else []
+            for value in (value for node in (*chain, *nodes) for value in node.inputs):
+                source, index = resolve(self.made, value, identity(value.type.shape))
+                same = isinstance(kernel, Nest) and index == identity(source.type.shape)
+                readers.setdefault(source, set()).add(place if same else -1)
+        return readers
 
     def _enter(self, node: Node, place: int, level: int) -> None:
         for value in node.outputs:

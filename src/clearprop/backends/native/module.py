@@ -192,7 +192,8 @@ class _Writer:
         call.name = self.names.setdefault(text, f"kernel{len(self.names)}")
         call.buffers = list(kernel.buffers)
         self.functions[call.name] = f"define internal void @{call.name}{text}"
-        self.functions |= kernel.out.helpers
+        for name, helper in kernel.out.helpers.items():
+            assert self.functions.setdefault(name, helper) == helper, f"two functions are called {name}"
         self.declares |= kernel.out.declares
         self.uses |= kernel.out.uses
 

@@ -25,6 +25,9 @@ from clearprop.ir import Node, Type, Value
 _MOST_PLACES = 64
 """Of windows; each lane of a vector works on one window."""
 
+_SHORT = 16
+"""Elements: rows that are no longer are worked on several at once, with one element of each in a vector."""
+
 Place = tuple[tuple[str, ...], Lanes]
 """Where a vector of elements is: the loops' variables, and its lanes."""
 
@@ -141,7 +144,11 @@ class NestWriter:
         if self.phases.nest.split in (None, 0) or any(node.op == "random_bits" for node in self.phases.nest.nodes):
             return False
         length = product(axes.extents[axes.outer :])
-        most = _MOST_PLACES if any(node.op == "overlap_add" for node in self.phases.nest.nodes) else self.lanes
+        most = (
+            _MOST_PLACES
+            if any(node.op == "overlap_add" for node in self.phases.nest.nodes)
+            else max(self.lanes, _SHORT)
+        )
         return axes.outer > 0 and length.fixed and 0 < length.coefficient <= most
 
     def _accesses(self) -> list[Access]:

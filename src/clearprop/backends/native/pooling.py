@@ -11,7 +11,7 @@ compute again what is cheap instead of keeping it in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from clearprop.backends.native.elementwise import CHEAP
@@ -91,6 +91,16 @@ class _Mover(Rewriter):
         self.uses: dict[Value, int] = {}
         for value in [value for node in program.nodes for value in node.inputs] + [v for _, v in program.outputs]:
             self.uses[value] = self.uses.get(value, 0) + 1
+        self.made_before = {value: node for node in program.nodes for value in node.outputs}
+        contractions = [node for node in program.nodes if node.op == "contraction"]
+        self.kept = {seen for node in contractions for value in node.inputs for seen in self._seen(value)}
+
+    def _seen(self, value: Value) -> Iterator[Value]:
+        """Yield a value and those that it is a view of: a contraction is written for how these lie in memory."""
+        yield value
+        node = self.made_before.get(value)
+        if node is not None and is_view(node):
+            yield from self._seen(node.inputs[0])
 
     def program(self) -> Program:
         for original in self.source.nodes:
@@ -98,7 +108,7 @@ class _Mover(Rewriter):
             target = node.outputs[0]
             if node.op == "windows" and is_tiling(node):
                 self.append(node)
-                moved = self._windows(node.inputs[0], node)
+                moved = None if target in self.kept else self._windows(node.inputs[0], node)
                 if moved is not None:
                     self.new[target] = moved
             elif node.op in CHEAP and (place := self._added(original, node)) is not None:

@@ -22,7 +22,7 @@ from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.tiles import Tile, define_tile
 
-_ZEROS = "@zeros = private constant [256 x i8] zeroinitializer, align 64\n"
+_ZEROS = "@zeros = private constant [512 x i8] zeroinitializer, align 64\n"
 """Where the sums of a panel start: as many zeros as the widest tile is wide."""
 
 
@@ -114,14 +114,18 @@ class ProductWriter:
             outer = out.divide("%part", count)
             rest = out.subtract("%part", out.multiply(outer, count))
             row, column = (outer, rest) if self.cut.by_rows else (rest, outer)
-        return self._range(row, down), self._range(column, across)
+        return self._range(row, down), self._range(column, across, self.cut.extra)
 
-    def _range(self, place: str, parts: Parts) -> tuple[str, str]:
-        stop = self.kernel.extent(parts.size)
+    def _range(self, place: str, parts: Parts, extra: int = 0) -> tuple[str, str]:
+        out, stop = self.out, self.kernel.extent(parts.size)
         if parts.alone:
-            return "0", stop
-        start = self.out.multiply(place, str(parts.width))
-        return start, self.out.least(self.out.add(start, str(parts.width)), stop)
+            return "0", out.add(stop, str(extra))
+        start = out.multiply(place, str(parts.width))
+        end = out.add(start, str(parts.width))
+        if not extra:
+            return start, out.least(end, stop)
+        last = out.get(f"icmp sge i64 {end}, {stop}")
+        return start, out.get(f"select i1 {last}, i64 {out.add(stop, str(extra))}, i64 {end}")
 
     def _part(self, lead: Sequence[str], rows: tuple[str, str], columns: tuple[str, str]) -> None:
         """Compute a part of one matrix. What works on it while it is in the cache can follow its blocks."""
@@ -165,10 +169,9 @@ class ProductWriter:
     def _in_panels(self, columns: tuple[str, str], body: Callable[[Panel], None]) -> None:
         """Walk over columns: panels as wide as a tile, then what is left."""
         (start, stop), width, lanes = columns, self.cut.width, self.lanes
-        size = self.cut.columns.size
-        rest = size.coefficient % width if size.fixed else None
-        end = self._whole(start, stop, width)
-        if not size.fixed or size.coefficient >= width:
+        size, rest = self.cut.across, self.cut.rest
+        end = self._whole(start, stop, width) if rest is None else self.out.least(stop, str(size.coefficient - rest))
+        if rest is None or size.coefficient > rest:
             self._loop(start, end, width, lambda j: body(Panel(j, width // lanes, lanes, str(lanes))))
         if rest == 0:
             return
@@ -180,12 +183,10 @@ class ProductWriter:
         self._loop(middle, stop, 1, lambda j: body(Panel(j, 1, 1, "1")))
 
     def _masked_rest(self, start: str, stop: str, rest: int | None, body: Callable[[Panel], None]) -> None:
-        """Write one panel of as many vectors as are left, the last of them in part."""
+        """Write one panel of as many vectors as are left, or two even ones, the last vector in part."""
         left, lanes = self.out.subtract(stop, start), self.lanes
         if rest is not None:
-            vectors = -(-rest // lanes)
-            panel = Panel(start, vectors, lanes, str(rest - (vectors - 1) * lanes))
-            self._when(left, "0", lambda: body(panel))
+            self._when(left, "0", lambda: self._known_rest(start, rest, body))
             return
 
         def some(vectors: int) -> None:
@@ -194,6 +195,14 @@ class ProductWriter:
         wanted = self.out.divide(self.out.add(left, str(lanes - 1)), str(lanes))
         for vectors in range(1, self.cut.width // lanes + 1):
             self.out.when(self.out.get(f"icmp eq i64 {wanted}, {vectors}"), functools.partial(some, vectors))
+
+    def _known_rest(self, start: str, rest: int, body: Callable[[Panel], None]) -> None:
+        lanes, vectors = self.lanes, -(-rest // self.lanes)
+        if self.cut.extra:
+            first = -(-vectors // 2)
+            body(Panel(start, first, lanes, str(lanes)))
+            start, vectors, rest = self.out.add(start, str(first * lanes)), vectors - first, rest - first * lanes
+        body(Panel(start, vectors, lanes, str(rest - (vectors - 1) * lanes)))
 
     def _whole(self, start: str, stop: str, step: int) -> str:
         """Return where the last whole step ends."""
@@ -269,8 +278,7 @@ class ProductWriter:
     @property
     def _partial(self) -> bool:
         """Whether a panel may be packed that is narrower than the others."""
-        columns = self.cut.columns.size
-        return self.target.masks and not (columns.fixed and columns.coefficient % self.cut.width == 0)
+        return self.target.masks and self.cut.rest != 0
 
     def _first_panel(self, part: Part) -> tuple[str, str]:
         """Pack the first panel of a part, and return where the places of this panel and of the next are kept.
@@ -305,7 +313,7 @@ class ProductWriter:
         current, other = out.get(f"load ptr, ptr {here}"), out.get(f"load ptr, ptr {there}")
         out.do(f"store ptr {other}, ptr {here}")
         out.do(f"store ptr {current}, ptr {there}")
-        start, k = out.add(panel.start, str(self.cut.width)), out.add(block.k, block.depth)
+        start, k = out.add(panel.start, str(panel.vectors * self.lanes)), out.add(block.k, block.depth)
         stop = columns[1] if self.target.masks else self._whole(*columns, self.cut.width)
         ends = out.get(f"icmp sge i64 {start}, {stop}")
         k, start = self._choose(ends, (k, columns[0]), (block.k, start))

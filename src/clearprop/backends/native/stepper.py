@@ -18,7 +18,7 @@ from clearprop.backends.native.module import Module
 from clearprop.backends.native.shuffle import stream_numbers
 from clearprop.backends.native.threads import Team
 from clearprop.backends.protocol import Array, Arrays, Stretch
-from clearprop.backends.stepping import Given
+from clearprop.backends.stepping import Given, may_stop
 from clearprop.ir import Program
 
 SNAPSHOT_SHARE = 0.01
@@ -52,11 +52,12 @@ class NativeStep:
         text: the LLVM text it was compiled from.
         team: the threads that share its large kernels.
         shuffle: the function that makes the orders of epochs.
+        stops: whether a step may go wrong, so that steppers must be able to go back.
     """
 
     def __init__(self, program: Program, module: Module, code: MachineCode, team: Team, shuffle: MachineCode) -> None:
         self.program, self.text, self.code, self.module, self.team = program, module.text, code, module, team
-        self.shuffle = shuffle
+        self.shuffle, self.stops = shuffle, may_stop(program)
         self.drive = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.drive)
 
     def start(self, inputs: Arrays, batch_size: int, shuffle: Array | None = None) -> NativeStepper:
@@ -68,7 +69,8 @@ class NativeStepper:
     """A stepper whose steps replace the state in place, without Python in between.
 
     From time to time it keeps a copy of the state, and what it has been asked for since then; when a step is not
-    finite it goes back to the copy and does the steps before that one again, which gives the same bits.
+    finite it goes back to the copy and does the steps before that one again, which gives the same bits. A step that
+    cannot go wrong needs no copies.
     """
 
     def __init__(self, code: NativeStep, given: Given) -> None:
@@ -78,10 +80,11 @@ class NativeStepper:
         for name, array in given.state.items():
             np.copyto(self.state[name], array)
         self._memory = _Memory(code, given, self.state)
-        self._snapshot = np.empty_like(self._block)
         self._since: list[Run] = []
         self._seconds, self._copy_seconds = 0.0, math.inf
-        self._copy()
+        if code.stops:
+            self._snapshot = np.empty_like(self._block)
+            self._copy()
 
     def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:
         """Run steps; see `Stepper.run`."""
@@ -91,7 +94,8 @@ class NativeStepper:
         outcome, steps, losses = self._drive(run, loss_sum)
         self._seconds += time.perf_counter() - started
         if outcome == DONE:
-            self._keep(run)
+            if self._code.stops:
+                self._keep(run)
             return Stretch(steps, losses, False)
         self._go_back(run, steps)
         if outcome == DIVERGED:

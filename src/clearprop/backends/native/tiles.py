@@ -40,7 +40,8 @@ class Tile:
     @property
     def name(self) -> str:
         """The name of its micro-kernel."""
-        kind = "m" * self.masked + f"c{self.copies}" * (self.copies > 0) + "a" * self.announces
+        copies = f"c{self.copies}" + "m" * self.masks if self.copies else ""
+        kind = "m" * self.masked + copies + "a" * self.announces
         return f"tile{self.rows}x{self.vectors}x{self.lanes}{kind}.{self.dtype}"
 
 

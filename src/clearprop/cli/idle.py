@@ -1,0 +1,51 @@
+"""Options that have no use with what is learnt: they are refused, never passed over in silence."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from clearprop.cli.choices import Choices, Source
+from clearprop.data import Dataset, Series, Table, Text
+from clearprop.errors import SettingsError
+
+_IMAGES = ("size", "resize", "color", "bad_images", "memory", "layout", "scaling", "epsilon", "augment", "show_batch")
+_TRANSFER = ("start_from", "new_head")
+_SAMPLES = ("target", "data_dir", "arch", "network", "layers", "output_bias", "class_weight", "metrics", *_TRANSFER)
+_RECURRENT = ("cell", "units", "depth", "window")
+_TEXT = ("level", "vocabulary", "stateful")
+_SERIES = ("forecast", "covariates", "time", "horizon", "season")
+_COLUMNS = ("delimiter", "no_header")
+
+_IDLE = {
+    "a text": (*_IMAGES, *_SAMPLES, *_SERIES, *_COLUMNS),
+    "series": (*_IMAGES, *_SAMPLES, *_TEXT),
+    "a table": (*_IMAGES, *_RECURRENT, *_TEXT, *_SERIES),
+    "arrays": (*_RECURRENT, *_TEXT, *_SERIES),
+}
+"""The options that have no use with each kind of data."""
+
+
+def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices, show_batch: Path | None) -> None:
+    """Raise `SettingsError` if an option was given that does nothing for this kind of data."""
+    kind = _kind(data)
+    given = _changed(source) | _changed(choices) | ({"show_batch"} if show_batch is not None else set())
+    odd = [name for name in _IDLE[kind] if name in given]
+    if odd:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
+        raise SettingsError(f"{data.name} is learnt as {kind}, which has no use for some options: leave out {flags}")
+
+
+def _kind(data: Dataset | Text | Series) -> str:
+    if isinstance(data, Text):
+        return "a text"
+    if isinstance(data, Series):
+        return "series"
+    return "a table" if isinstance(data.features, Table) else "arrays"
+
+
+def _changed(record: Any) -> set[str]:
+    """The fields of a record that are not as they are by default."""
+    items = dataclasses.fields(record)
+    return {item.name for item in items if getattr(record, item.name) != item.default}
