@@ -135,7 +135,7 @@ def test_one_large_image_is_work_for_several_threads(training: bool) -> None:
 def test_what_follows_a_convolution_is_one_pass_each_way() -> None:
     layers = (nn.Conv2D(32, 3, "relu"), nn.MaxPool2D(2), nn.Conv2D(8, 3, "relu", padding="same"))
     text = outline(network_case(*layers, sample=(10, 10, 3)), Native().target)
-    assert "rows moved" not in text
+    assert not any("rows moved" in kernel and "[n," in kernel for kernel in text.split("kernel "))
     assert text.count("overlap_add") == 1
     pooled = [kernel for kernel in text.split("kernel ") if "= max(" in kernel]
     assert len(pooled) == 1
