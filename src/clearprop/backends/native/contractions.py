@@ -28,6 +28,9 @@ _BATCH = 64
 _SMALL, _SHARE = 1_000_000, 1_500_000
 """A convolution of fewer operations stays in one part; about how many a part has."""
 
+_BIG_IMAGE, _BAND = 24_000_000, 12_000_000
+"""An image of more operations is cut into bands of rows of about so many: one image is work for several threads."""
+
 _TERMS = 1024
 """A part that leaves partial sums adds at least so many terms to each, so that adding these up costs little."""
 
@@ -63,6 +66,7 @@ class Contraction:
         vectors: how many vectors of columns it is wide.
         block: how many steps of the first depth loop are added in registers, before the sums go to memory; 0 for all.
         parts: how the work is cut: along the first row loop, or with `partial` along the first depth loop.
+        bands: how each image is cut besides, along the second row loop.
         partial: whether the parts leave sums that are added up afterwards.
     """
 
@@ -75,6 +79,7 @@ class Contraction:
     vectors: int
     block: int = 0
     parts: Parts = WHOLE
+    bands: Parts = WHOLE
     partial: bool = False
 
 
@@ -165,8 +170,9 @@ def _in_parts(plan: Contraction) -> Contraction:
         return replace(plan, parts=Parts(first.size))
     if not first.size.fixed:
         width = max(1, round(_SHARE / (each * rows * terms / first.size.at(_BATCH))))
-        return replace(plan, parts=Parts(first.size, _up(width, plan.box[0])))
-    if plan.block and rows * plan.columns.size.at(_BATCH) <= _LARGE:
+        return _in_bands(replace(plan, parts=Parts(first.size, _up(width, plan.box[0]))), each * rows * terms)
+    big_image = bool(plan.depth) and not plan.depth[0].size.fixed and each * rows * _terms(plan.depth[1:]) > _BIG_IMAGE
+    if plan.block and not big_image and rows * plan.columns.size.at(_BATCH) <= _LARGE:
         inner = _terms(plan.depth[1:])
         width = max(-(-_TERMS // inner), -(-_SHARE // (each * rows * inner)))
         return replace(plan, parts=Parts(plan.depth[0].size, _up(width, plan.block)), partial=True)
@@ -175,6 +181,18 @@ def _in_parts(plan: Contraction) -> Contraction:
     rows_, box = tuple(plan.rows[i] for i in order), tuple(plan.box[i] for i in order)
     share = max(1, round(4 * _SHARE / (each * rows * terms / rows_[0].size.coefficient)))
     return replace(plan, rows=rows_, box=box, parts=Parts(rows_[0].size, _up(share, box[0])))
+
+
+def _in_bands(plan: Contraction, operations: int) -> Contraction:
+    """Cut large images along the longest of their row loops, which becomes the second."""
+    image, inner = operations / _BATCH, range(1, len(plan.rows))
+    if image <= _BIG_IMAGE or not inner or not all(plan.rows[i].size.fixed for i in inner):
+        return plan
+    place = max(inner, key=lambda i: plan.rows[i].size.coefficient)
+    order = [0, place, *(i for i in inner if i != place)]
+    rows, box = tuple(plan.rows[i] for i in order), tuple(plan.box[i] for i in order)
+    width = max(1, round(_BAND / (image / rows[1].size.coefficient)))
+    return replace(plan, rows=rows, box=box, bands=Parts(rows[1].size, _up(width, box[1])))
 
 
 # -- the register tile -----------------------------------------------------------------------------------------

@@ -78,12 +78,16 @@ class ConvolutionWriter:
         if self.partial is not None:
             target = part_target(kernel, self.partial, self.result, plan.parts)
         places = Places(self._first(plan.a), self._first(plan.b), target)
-        cut, whole = span(kernel, plan.parts), ("0", self._count(plan.depth[0].size) if plan.depth else "1")
+        bands = plan.bands.at(0)
+        part = self.out.divide("%part", str(bands))
+        cut, whole = span(kernel, plan.parts, part=part), ("0", self._count(plan.depth[0].size) if plan.depth else "1")
         if plan.partial:
             self._blocks(places, plan.rows, plan.box, cut)
         elif plan.rows and not plan.rows[0].size.fixed:
             first, rows, box = plan.rows[0], plan.rows[1:], plan.box[1:]
-            self.out.loop(*cut, 1, lambda i: self._blocks(self._along(places, first, i), rows, box, whole))
+            place = self.out.subtract("%part", self.out.multiply(part, str(bands)))
+            band = None if plan.bands.alone else span(kernel, plan.bands, part=place)
+            self.out.loop(*cut, 1, lambda i: self._blocks(self._along(places, first, i), rows, box, whole, band))
         else:
             self._blocks(places, plan.rows, plan.box, whole, cut)
 

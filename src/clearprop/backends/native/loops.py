@@ -59,13 +59,13 @@ def merge(space: Sequence[Extent], split: int, accesses: Sequence[Access]) -> Ax
     return Axes(tuple(extents), tuple(last), outer)
 
 
-def span(kernel: Kernel, parts: Parts, size: str = "") -> tuple[str, str]:
-    """Return the range of a loop that belongs to the part %part; `size` is the loop's length if it is a parameter."""
+def span(kernel: Kernel, parts: Parts, size: str = "", part: str = "%part") -> tuple[str, str]:
+    """Return the range of a loop that belongs to a part; `size` is the loop's length if it is a parameter."""
     stop = size or kernel.extent(parts.size)
     if not parts.width or (parts.alone and not size):
         return "0", stop
     out = kernel.out
-    start = out.get(f"mul i64 %part, {parts.width}")
+    start = out.get(f"mul i64 {part}, {parts.width}")
     end = out.add(start, str(parts.width))
     inside = out.get(f"icmp slt i64 {end}, {stop}")
     return start, out.get(f"select i1 {inside}, i64 {end}, i64 {stop}")

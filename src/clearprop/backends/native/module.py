@@ -243,7 +243,7 @@ class _Writer:
         plan = contraction_of(work.node, (x, w), self.target)
         writer = ConvolutionWriter(kernel, work, plan, self.target)
         writer.write()
-        call.parts = (plan.parts,)
+        call.parts = (plan.parts, plan.bands)
         if writer.partial is not None:
             self._own(place, (writer.partial,), plan.parts)
             last = Kernel(self.groups.alias)

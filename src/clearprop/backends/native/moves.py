@@ -19,7 +19,7 @@ from clearprop.backends.native.placing import pad_index
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access as access_of
-from clearprop.backends.native.views import add_extents, identity, into_windows, loop_axes, resolve, space_of
+from clearprop.backends.native.views import add_extents, identity, into_windows, loop_axes, numbers, resolve, space_of
 from clearprop.ir import Batch, Node, Type, Value
 
 STATUS = Value("status", Type("int64"))
@@ -149,29 +149,39 @@ class MoveWriter:
         reads, writes = (
             replace(item, strides=tuple(item.strides[place] for place in order)) for item in (reads, writes)
         )
-        self._clear()
         sizes = [extent(shape[loops[place]]) for place in order]
+        # images do not overlap: a part takes some of them
+        images = order[:1] == [0] and len(order) > 1 and loops[0] == 0 and 0 not in numbers(self.node, "axes")
+        parts = self._chunks(sizes[0], count(shape[1:])) if images else WHOLE
+        cut = span(self.kernel, parts) if images else None
+        self._clear(cut)
 
         def part(variables: tuple[str, ...], lanes: Lanes) -> None:
             added = self.kernel.load(reads, variables, lanes)
             total = Arithmetic(self.out).add(self.kernel.load(writes, variables, lanes), added)
             self.kernel.store(total, writes, variables, lanes)
 
-        self._loops(sizes, part)
-        return WHOLE
+        self._loops(sizes, part, cut)
+        return parts
 
-    def _loops(self, sizes: Sequence[Extent], part: Callable[[tuple[str, ...], Lanes], None]) -> None:
-        """Write loops of these sizes, the last one in vectors."""
+    def _loops(
+        self,
+        sizes: Sequence[Extent],
+        part: Callable[[tuple[str, ...], Lanes], None],
+        cut: tuple[str, str] | None = None,
+    ) -> None:
+        """Write loops of these sizes, the last one in vectors; `cut` is the range of the first one."""
         if not sizes:
             part((), Lanes(1))
             return
         out, target = self.out, self.target
         stops = [self.kernel.extent(size) for size in sizes]
+        first, stops[0] = cut or ("0", stops[0])
 
         def line(outer: tuple[str, ...]) -> None:
             vectors(out, target, sizes[-1], stops[-1], self.lanes, lambda i, lanes: part((*outer, i), lanes))
 
-        nested(out, stops[:-1], line)
+        nested(out, stops[:-1], line, first)
 
     def _chunks(self, rows: Extent, length: Extent) -> Parts:
         return Parts(rows) if is_small(self.move) else chunks(rows, length)
@@ -185,7 +195,13 @@ class MoveWriter:
         arguments = [f"ptr {target}", f"ptr {source}", f"i64 {size}", "i1 false"]
         self.out.call("void", "llvm.memcpy.p0.p0.i64", arguments)
 
-    def _clear(self) -> None:
-        size = self._times(str(BYTES[self.dtype]), count(self.result.type.shape))
-        arguments = [f"ptr {self.kernel.pointer(self.result)}", "i8 0", f"i64 {size}", "i1 false"]
+    def _clear(self, cut: tuple[str, str] | None = None) -> None:
+        """Put zeros into the result, or into a range of its first axis."""
+        shape, start = self.result.type.shape, "0"
+        length = self.kernel.extent(count(shape))
+        if cut is not None:
+            start, stop = (self._times(end, count(shape[1:])) for end in cut)
+            length = self.out.subtract(stop, start)
+        size = self.out.multiply(length, str(BYTES[self.dtype]))
+        arguments = [f"ptr {self.kernel.address(self.result, start)}", "i8 0", f"i64 {size}", "i1 false"]
         self.out.call("void", "llvm.memset.p0.i64", arguments)

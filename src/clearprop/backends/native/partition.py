@@ -54,8 +54,9 @@ def cost(work: Kernel) -> Extent:
         return _product_cost(work.node)
     if isinstance(work, Convolution):
         return _convolution_cost(work.node)
-    read = work.node.inputs[0] if isinstance(work, Columns) else work.node.outputs[0]
-    return count(read.type.shape) * Extent(_SIMPLE if isinstance(work, Columns) else _MOVED)
+    if isinstance(work, Columns) or work.node.op == "overlap_add":
+        return count(work.node.inputs[0].type.shape) * Extent(_SIMPLE)
+    return count(work.node.outputs[0].type.shape) * Extent(_MOVED)
 
 
 def _nest_cost(nest: Nest) -> Extent:
