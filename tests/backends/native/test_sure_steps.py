@@ -1,10 +1,14 @@
-"""Steps that cannot go wrong: no copies of their state are kept."""
+"""What a stepper holds: no copies of the state of steps that cannot go wrong, and not the first state."""
+
+import weakref
 
 import numpy as np
+import pytest
 from test_stepper import KEY, MLP, first_inputs, taking
 
 from clearprop import ops
 from clearprop.backends.native import Native
+from clearprop.backends.reference import Reference
 from clearprop.backends.stepping import may_stop
 from clearprop.estimators.programs import Perceptron
 from clearprop.ir import Batch, Type
@@ -34,3 +38,13 @@ def test_a_constant_that_is_not_finite_stops_a_step():
     assert may_stop(program)
     stepper = Native().compile_step(program).start({"x": np.ones(4)}, 2)
     assert stepper.run(0, 1, {}, 0.0).diverged
+
+
+@pytest.mark.parametrize("backend", [Native(), Reference()], ids=["native", "reference"])
+def test_the_first_state_is_not_held(backend):
+    inputs = first_inputs(MLP)
+    first = weakref.ref(inputs["dense1.W"])
+    stepper = backend.compile_step(MLP).start(inputs, 5, KEY)
+    inputs.clear()
+    assert first() is None
+    assert stepper.run(0, 1, {}, 0.0).steps == 1
