@@ -14,7 +14,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test coverage check lint types layers imports sizes docs format bench results kills size clean
+.PHONY: help demo test coverage check lint types layers imports sizes docs format bench results learning kills size clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,11 @@ bench: $(DEV)  ## measure speed beside PyTorch, JAX and scikit-learn, into docs/
 
 results: $(DEV)  ## measure accuracy beside scikit-learn, into docs/results.md
 	$(RUN) bench/accuracy.py $(ARGS)
+
+learning: $(DEV)  ## measure accuracy and time beside PyTorch on images and text, into docs/learning.md; hours
+	@$(RUN) -c 'import torch' 2>/dev/null || \
+	  $(RUN) -m pip install --quiet --extra-index-url https://download.pytorch.org/whl/cpu -e '.[bench]'
+	$(RUN) bench/learning.py $(ARGS)
 
 kills: $(DEV)  ## kill training at random moments, resume it, compare the bits
 	$(RUN) tools/kill_and_resume.py $(ARGS)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from convolutions import Rates
 from fresh import First
 from peers import OURS, PEERS
 from steps import Measured
@@ -37,7 +38,7 @@ Machine: {machine}. Versions: {versions}.
 Microseconds; the ratio is the fastest peer's time over clearprop's.
 
 {steps}
-{speed}{fresh}{whole}{latency}{notes}"""
+{speed}{convolutions}{fresh}{whole}{latency}{writing}{notes}"""
 
 
 @dataclass
@@ -47,19 +48,23 @@ class Findings:
     Attributes:
         steps: the time of a step, a workload each.
         peaks: the machine's GFLOP/s by the number of threads.
+        convolutions: which part of the peak each convolution reaches.
         imports: seconds of an import by side.
         first: the first step by side and workload.
         whole: the whole process on digits by side.
         latency: seconds of a one-row prediction by side and workload.
+        writing: seconds of a character that a network writes, by its cell.
         notes: who is missing and why.
     """
 
     steps: list[Measured] = field(default_factory=list)
     peaks: dict[int, float] = field(default_factory=dict)
+    convolutions: list[Rates] = field(default_factory=list)
     imports: dict[str, float] = field(default_factory=dict)
     first: dict[tuple[str, str], First] = field(default_factory=dict)
     whole: dict[str, Whole] = field(default_factory=dict)
     latency: dict[tuple[str, str], float] = field(default_factory=dict)
+    writing: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -75,14 +80,26 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
         peak=f"Measured peak of fused multiply-adds, float32: {peaks}.\n" if peaks else "",
         steps=steps_table(findings.steps),
         speed=section("Of the machine's peak", SPEED, speed_table(findings.steps, findings.peaks)),
+        convolutions=section(
+            "Convolutions of the machine's peak",
+            CONVOLUTIONS,
+            convolutions_table(findings.convolutions),
+        ),
         fresh=section("Start and memory", FRESH, fresh_table(findings.imports, findings.first)),
         whole=section("From the command to 97 % on digits", WHOLE, whole_table(findings.whole)),
         latency=section("Predicting one row", LATENCY, latency_table(findings.latency)),
+        writing=section("Writing a character", WRITING, writing_table(findings.writing)),
         notes=section("Left out", "", "\n".join(f"- {note}" for note in dict.fromkeys(notes))),
     )
 
 
-SPEED = """clearprop's matrix products alone count as operations; the rest of a step is time without any.
+SPEED = """clearprop's matrix products alone count as operations, as many as the layers say; the rest of a step is time
+without any. Networks of tokens need fewer: a small embedding goes through the layer after it once a token.
+"""
+CONVOLUTIONS = """Each convolution of the image workloads alone, forward and its derivatives in the filters and in the
+input: which part it reaches of the peak of as many threads, measured at the same time. Images and cotangents come
+padded, as what is before them leaves them in a step. Operations are those of the formula; what is added to fill
+vectors does not count. `python bench/run.py --convolutions` prints this table.
 """
 FRESH = """Seconds, each in a fresh process: importing what a fit needs; from the model to the end of its first step,
 with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the
@@ -93,6 +110,9 @@ from the same rows, and reaches at least 97 % on the rest. The scripts are in `b
 divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
 """
 LATENCY = """Microseconds from a NumPy row to a NumPy row of probabilities.
+"""
+WRITING = """Microseconds of clearprop: an embedding and a layer of 128 units; the character is drawn, and read with the
+states kept, so that every one costs the same.
 """
 
 
@@ -167,6 +187,18 @@ def speed_table(steps: Sequence[Measured], peaks: Mapping[int, float]) -> str:
     return markdown(heading, rows)
 
 
+def convolutions_table(found: Sequence[Rates]) -> str:
+    """Return the table of the parts of the peak that convolutions reach."""
+    keys = list(dict.fromkeys(key for item in found for key in item.parts))
+    keys.sort(key=lambda key: key[1])
+    rows = []
+    for item in found:
+        parts = [f"{100 * item.parts[key]:.0f} %" if key in item.parts else "-" for key in keys]
+        rows.append([item.convolution.workload, item.convolution.name, f"{1e-6 * item.convolution.flops:.3g}", *parts])
+    heading = ["workload", "convolution", "MFLOP", *(f"{name}, {count_of(threads)}" for name, threads in keys)]
+    return markdown(heading, rows)
+
+
 def fresh_table(imports: Mapping[str, float], first: Mapping[tuple[str, str], First]) -> str:
     """Return the table of imports, first steps and memory."""
     workloads = list(dict.fromkeys(workload for _, workload in first))
@@ -199,3 +231,8 @@ def latency_table(latency: Mapping[tuple[str, str], float]) -> str:
     names = dict.fromkeys(name for name, _ in latency)
     rows = [[name, *(microseconds(latency.get((name, of))) for of in workloads)] for name in names]
     return markdown(["side", *workloads], rows)
+
+
+def writing_table(writing: Mapping[str, float]) -> str:
+    """Return the table of characters written."""
+    return markdown(["cell", "a character"], [[cell, microseconds(seconds)] for cell, seconds in writing.items()])

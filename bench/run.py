@@ -2,6 +2,7 @@
 
     python bench/run.py                          everything
     python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
+    python bench/run.py --convolutions           convolutions alone, in parts of the peak; printed, not written
     python bench/run.py --isolate                each side in a process of its own
     python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the tests' pass
 
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import fresh
 import whole
-from latency import latency
+from convolutions import measure_convolutions
+from latency import CELLS, latency, writing
 from peers import OURS, PEERS, installed, sides_of
-from report import Findings, page
+from report import Findings, convolutions_table, page
 from steps import Plan, measure
 
 from clearprop.backends.native.peak import measure_peak
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a few short rounds beside scikit-learn alone, printed")
     parser.add_argument("--isolate", action="store_true", help="each side in a process of its own")
     parser.add_argument("--workloads", nargs="*", metavar="NAME", help="the steps of these alone, printed")
+    parser.add_argument("--convolutions", action="store_true", help="each convolution of the image workloads, printed")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each side in a round (default 0.5)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
     parser.add_argument(
@@ -45,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     findings = Findings()
+    if options.convolutions:
+        print(convolutions(findings, [w for w in IMAGES if not options.workloads or w.name in options.workloads], 0.1))
+        return
     if options.quick:
         names = ["scikit-learn"]
         chosen = [workload for workload in WORKLOADS if workload.name in ("xor", "digits")]
@@ -73,8 +79,20 @@ def fill(
         findings.steps.append(measure(workload, [OURS, *names], plan))
         say(f"  {found(findings)}")
     if everything:
+        convolutions(findings, workloads, 0.01 if quick else 0.3)
         starts(findings, names, plan.backend, quick)
         predictions(findings, [OURS, *names], plan.backend, quick)
+        for cell in ("gru",) if quick else CELLS:
+            say(f"a character by {cell}")
+            findings.writing[cell] = writing(cell, 0.05 if quick else 2.0)
+
+
+def convolutions(findings: Findings, workloads: Sequence[Workload], seconds: float) -> str:
+    """Measure each convolution; return the table."""
+    for rates in measure_convolutions(workloads, sorted({1, cores()}), seconds):
+        say(f"{rates.convolution.workload}: {rates.convolution.name}")
+        findings.convolutions.append(rates)
+    return convolutions_table(findings.convolutions)
 
 
 def starts(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:

@@ -38,6 +38,8 @@ FREE = {
     "metric": "checked against what the fit records",
     "MultiStep.epochs": "checked by MultiStep",
     "recurrent": "chosen by name",
+    "recurrent_penalty": "checked by each layer, in `tests/nn`",
+    "recurrent_constraint": "checked by each layer, in `tests/nn`",
     "encoder": "checked by EncoderDecoder",
     "decoder": "checked by EncoderDecoder",
     "Embedding.padding": "checked by Embedding",

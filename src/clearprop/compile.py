@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from clearprop.backends.source import print_source
 from clearprop.errors import BackendError, BackendNote, SettingsError
 from clearprop.grad import derive
 from clearprop.ir import Program, to_text, verify_batch
-from clearprop.passes import optimize, unroll
+from clearprop.passes import optimize, pick_late, precompute, unroll
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"reference": Reference, "native": Native}
 """Every backend by name."""
@@ -127,6 +127,20 @@ def source_of(program: Program, function: str, title: str) -> str:
 def without_loops(program: Program) -> Program:
     """Write every loop over time out, so that each time step has nodes of its own."""
     return unroll(program)
+
+
+def for_one_step(program: Program, parameters: Collection[str], most: int) -> tuple[Program, Program]:
+    """Divide a program that is run many times with the same parameters: what they alone decide, and the rest.
+
+    Args:
+        program: with every loop written out.
+        parameters: the names of the inputs that stay.
+        most: tables of so many rows go whole through the product that their rows are picked for.
+
+    Returns:
+        What to run once, and what to run each time, with the outputs of the first for inputs.
+    """
+    return precompute(pick_late(program, most), parameters)
 
 
 def explain(

@@ -7,12 +7,16 @@ that the reader names are ever made from one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from clearprop.errors import FileFormatError, SettingsError
 
 T = TypeVar("T")
+
+_VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def describe(thing: Any) -> Any:
@@ -54,9 +58,22 @@ def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:
         return known[name]
     fields = {key: build(value, known) for key, value in description.items() if key != "type"}
     try:
+        _check_names(name, known[name], fields)
         return known[name](**fields)
     except (TypeError, AttributeError, SettingsError) as error:
         raise FileFormatError(f"the file's description of {name} does not fit: {error}") from error
+
+
+def _check_names(name: str, kind: Callable[..., Any], fields: Mapping[str, Any]) -> None:
+    """Raise a SettingsError for settings that a class does not have, or needs and did not get."""
+    parameters = [item for item in inspect.signature(kind).parameters.values() if item.kind not in _VARIOUS]
+    known = [item.name for item in parameters]
+    for field in fields:
+        if field not in known:
+            raise SettingsError(f"there is no setting {field!r}; there are {', '.join(known) or 'none'}")
+    missing = [item.name for item in parameters if item.default is item.empty and item.name not in fields]
+    if missing:
+        raise SettingsError(f"{', '.join(missing)} must be given")
 
 
 def brief(thing: Any) -> str:
@@ -82,10 +99,20 @@ def choose(choice: str | T, kind: type[Any], known: Mapping[str, Callable[[], T]
     """Return the thing of a name, with its defaults, or one of its kind as it is.
 
     Raises:
-        SettingsError: there is no such name; the message lists those there are.
+        SettingsError: there is no such name; the message gives the nearest, and lists those there are.
     """
+    if isinstance(choice, str) and choice in known:
+        return known[choice]()
     if not isinstance(choice, str) and isinstance(choice, kind):
         return choice
-    if not isinstance(choice, str) or choice not in known:
-        raise SettingsError(f"there is no {what} {choice!r}; choose one of {', '.join(known)}")
-    return known[choice]()
+    if isinstance(choice, type) and issubclass(choice, kind):
+        raise SettingsError(f"the {what} is the class {choice.__name__}: make one of it, {choice.__name__}(...)")
+    near = nearest(choice, known) if isinstance(choice, str) else ""
+    names = f"{near} There are" if near else "; choose one of"
+    raise SettingsError(f"there is no {what} {choice!r}{names} {', '.join(known)}, or give a {kind.__name__}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that asks for the known name nearest to one that is not; empty if none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

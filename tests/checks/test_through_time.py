@@ -17,17 +17,33 @@ def sequences(times: int, features: int = 2, n: int = 3) -> tuple[np.ndarray, np
     return rng.normal(size=(n, times, features)), rng.normal(size=(n, 1))
 
 
-def test_the_certificate_of_an_lstm_over_fifty_steps():
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_the_certificate_of_an_lstm_over_fifty_steps(backend):
     model = cp.Model([nn.LSTM(4), nn.Dense(1)], loss="squared_error", seed=1)
-    report = check_gradients(model, *sequences(50), backend="reference")
+    report = check_gradients(model, *sequences(50), backend=backend)
     report.raise_if_wrong()
     assert {tensor.name for tensor in report.tensors} >= {"lstm1.W", "lstm1.U", "lstm1.b", "dense1.W", "dense1.b"}
     assert {tensor.verdict for tensor in report.tensors} == {"right"}
 
 
-def test_the_kinks_of_every_time_step_are_seen():
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_the_kinks_of_every_time_step_are_seen(backend):
     model = cp.Model([nn.SimpleRNN(6, activation="relu"), nn.Dense(1)], loss="squared_error", seed=1)
-    check_gradients(model, *sequences(8), backend="reference").raise_if_wrong()
+    check_gradients(model, *sequences(8), backend=backend).raise_if_wrong()
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_the_certificate_of_every_kind_of_layer(backend):
+    layers = [
+        nn.SimpleRNN(3, outputs="all", memory=2, start="learnt", recurrent_penalty=nn.L2(0.1)),
+        nn.GRU(3, outputs="all", reset="before", checkpoint=3, recurrent_dropout=0.3),
+        nn.GRU(3, outputs="all", reverse=True),
+        nn.Bidirectional(nn.LSTM(2)),
+    ]
+    x, y = sequences(5)
+    x[1, 3:], x[2] = 0.0, 0.0  # padding, and a sequence of no time steps
+    model = cp.Model([nn.Masking(), *layers, nn.Dense(1)], loss="squared_error", seed=1)
+    check_gradients(model, x, y, backend=backend).raise_if_wrong()
 
 
 def test_a_wrong_derivative_inside_of_a_loop_is_named(monkeypatch):

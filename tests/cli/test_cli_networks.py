@@ -56,6 +56,7 @@ def kinds(layers: tuple[Layer, ...]) -> list[type]:
 def test_images_get_a_convolutional_network(call, images):
     text = call("train", images, "--epochs", "12", "--out", "run", "--progress", "plain").stderr
     assert "network: 16x16-cnn-2," in text
+    assert text.count("up to 12 epochs, l2 0.001\n") == 1
     assert kinds(hidden()) == kinds(ARCHITECTURES["cnn"](2).layers)
     choices = Recipe.of(Run("run")).choices
     assert (choices.arch, choices.layers, choices.batch_size) == ("cnn", None, 32)
@@ -149,7 +150,8 @@ def test_a_described_network_of_a_table(call, tmp_path):
         ('[[layer]]\ntype = "Adam"\n', "layer 1: a layer is a table with its type"),
         ("[[layer]]\ntype = 3\n", "layer 1: there is no 3"),
         ('[[layer]]\ntype = "Dense"\nunits = 0\n', "layer 1: "),
-        ('[[layer]]\ntype = "Dense"\nunit = 3\n', "unexpected keyword argument 'unit'"),
+        ('[[layer]]\ntype = "Dense"\nunit = 3\n', "there is no setting 'unit'; there are units, activation,"),
+        ('[[layer]]\ntype = "Conv2D"\nfilters = 3\n', "of Conv2D does not fit: kernel must be given"),
         ('[[layer]]\ntype = "Residual"\nlayer = {type = "Dens", units = 3}\n', "layer 1: there is no 'Dens'; did you"),
     ],
 )

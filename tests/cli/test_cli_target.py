@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -26,3 +27,27 @@ def test_one_class_or_one_row_a_class(tmp_path, labels, words):
     for word in words:
         assert word in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv"]
+
+
+def test_several_answers_a_row(call, tmp_path):
+    x = np.random.default_rng(0).normal(size=(120, 2))
+    rows = [f"{a:.3f},{b:.3f},{int(a > 0)},{'wet' if b > 0 else 'dry'}" for a, b in x]
+    (tmp_path / "days.csv").write_text("\n".join(["a,b,warm,ground", *rows]), encoding="utf-8")
+    fast = ("--epochs", "20", "--layers", "none", "--lr", "0.1")
+    made = call("train", "days.csv", "--target", "warm,ground", *fast, "--out", "run")
+    assert "multilabel: there are 2 targets of two values" in made.stderr
+    assert "target warm, ground: 2 answers, each of two values" in made.stderr
+    assert "accuracy" in made.stdout
+    header, first, *_ = call("predict", "run", "days.csv", "--probabilities").stdout.splitlines()
+    assert header == "prediction_warm,prediction_ground,probability_warm,probability_ground"
+    warm, ground, *likely = first.split(",")
+    assert [warm == "1", ground == "wet"] == [float(number) > 0.5 for number in likely]
+    assert "f1 macro" in call("evaluate", "run", "days.csv").stdout
+    for option, words in (
+        (("--loss", "cross_entropy"), "does not fit multilabel: leave it out, or choose binary_cross_entropy"),
+        (("--metrics", "log_loss"), "'log_loss' does not fit multilabel"),
+        (("--class-weight", "balanced"), "multilabel has none"),
+    ):
+        assert words in call("train", "days.csv", "--target", "warm,ground", *option, status=2).stderr
+    refused = call("train", "days.csv", "--target", "warm", "--loss", "multi_label_margin", status=2)
+    assert "does not fit classification" in refused.stderr

@@ -18,7 +18,7 @@ def text_file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "transformer"])
 def test_train_and_generate(call, text_file, cell):
     trained = call("train", text_file, *QUICK, "--cell", cell, "--depth", "2", "--dropout", "0.1", "--out", "run")
     assert "bits per character" in trained.stdout
@@ -28,6 +28,12 @@ def test_train_and_generate(call, text_file, cell):
     assert len(written) == len("the ") + 30 + 1
     assert call("generate", "run", "--prompt", "the ", "--length", "30", "--seed", "4").stdout == written
     assert call("generate", "run", "--length", "30", "--temperature", "0", "--top-k", "3").exit_code == 0
+
+
+@pytest.mark.parametrize("option", [("--l2", "0.1"), ("--weights", "normal")])
+def test_transformers_take_no_penalties_and_no_initialisers(call, text_file, option):
+    answer = call("train", text_file, *QUICK, "--cell", "transformer", *option, "--out", "run", status=2)
+    assert f"no use for {option[0]}" in answer.stderr
 
 
 def test_evaluate_repeats_the_figures(call, text_file, tmp_path):
@@ -83,6 +89,20 @@ def test_no_use_with_text(call, text_file, odd):
 def test_without_a_validation_part(call, text_file):
     call("train", text_file, *QUICK, "--validation", "0", "--out", "run")
     assert load("run").parameters
+
+
+def test_states_are_kept_from_window_to_window(call, text_file):
+    options = ("--units", "6", "--window", "8", "--progress", "plain", "--batch-size", "4", "--checkpoint-every", "1")
+    trained = call("train", text_file, *options, "--stateful", "--epochs", "2", "--out", "run")
+    assert "in 4 lanes, which keep their states" in trained.stderr
+    assert load("run").lanes.count == 4
+    assert call("evaluate", "run").stdout.splitlines() == trained.stdout.splitlines()[:4]
+    assert "ended already" in call("train", "--resume", "run").stderr
+    assert call("generate", "run", "--length", "5").exit_code == 0
+    call("train", text_file, *options, "--epochs", "2", "--out", "other")
+    assert (load("run").parameters["lstm1.W"] != load("other").parameters["lstm1.W"]).any()
+    message = call("train", text_file, *options, "--stateful", "--batch-size", "64", status=2).stderr
+    assert "make no 64 lanes" in message
 
 
 def test_too_short(call, text_file):

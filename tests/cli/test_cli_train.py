@@ -10,7 +10,7 @@ from clearprop.cli.defaults import complete
 from clearprop.data import load as load_data
 from clearprop.model import load
 from clearprop.nn import ACTIVATIONS
-from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
+from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH, Adam, ClipByNorm, ParameterGroups
 
 SETS = ("iris", "wine", "breast-cancer", "digits", "diabetes")
 
@@ -192,6 +192,34 @@ def test_initialisers_of_the_catalogue_see_the_training_part(call, tmp_path):
     np.testing.assert_allclose(model.parameters["dense2.b"], np.log(counts / counts.sum()), rtol=1e-5)
     refused = call("train", "diabetes", *still, "--output-bias", "class_prior", status=2)
     assert "--output-bias class_prior" in refused.stderr
+
+
+def test_rare_classes_count_as_much_as_frequent_ones(call, tmp_path):
+    """Of two classes that overlap, the one of a sample in ten is found more often."""
+    rng = np.random.default_rng(0)
+    rare = np.arange(600) % 10 == 0
+    x = rng.normal(size=600) + 1.5 * rare
+    rows = [f"{number:.4f},{'yes' if each else 'no'}" for number, each in zip(x, rare, strict=True)]
+    (tmp_path / "rare.csv").write_text("\n".join(["x,class", *rows]), encoding="utf-8")
+    found = []
+    for weight in ("none", "balanced"):
+        call("train", "rare.csv", "--layers", "none", "--epochs", "30", "--class-weight", weight, "--out", weight)
+        model = load(tmp_path / weight)
+        found.append((model.predict_classes({"x": x})[rare] == "yes").mean())
+    assert found[0] < 0.4
+    assert found[1] > 0.6
+    refused = call("train", "diabetes", "--class-weight", "balanced", status=2)
+    assert "--class-weight balanced goes by how frequent each class is, and regression has none" in refused.stderr
+
+
+def test_gradients_are_clipped(call, tmp_path, quick):
+    call("train", "iris", *quick, "--clip-norm", "0.25", "--lr", "0.5", "--rates", "*.b=0.1", "--out", "run")
+    groups = ParameterGroups(Adam(0.5), (("*.b", Adam(0.1)),))
+    assert load(tmp_path / "run").optimizer == ClipByNorm(groups, 0.25)
+    refused = call("train", "iris", "--clip-norm", "0.25", "--optimizer", "lbfgs", status=2)
+    assert "leave out --clip-norm" in refused.stderr
+    refused = call("train", "iris", "--clip-norm", "0.25", "--rates", "*.c=0.1", status=2)
+    assert "the group '*.c' matches none" in refused.stderr
 
 
 @pytest.mark.parametrize(

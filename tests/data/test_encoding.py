@@ -263,7 +263,7 @@ BAD_FITS = [
     ({"target": ["a", "b"]}, "4 rows of features and a target of shape"),
     ({"target": ["a", "b", "c", "b"], "task": "regression"}, "row 1: 'a' is not a number"),
     ({"target": np.arange(4).astype("datetime64[D]")}, "dates"),
-    ({"target": np.ones((4, 2)), "task": "classification"}, "one label a row"),
+    ({"target": np.ones((4, 2)), "task": "classification"}, "target 1: all 4 rows have the one class"),
 ]
 
 

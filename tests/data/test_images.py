@@ -82,6 +82,15 @@ class TestFolders:
         (note,) = [note for note in load(folder).notes if note.startswith("not used")]
         assert note == "not used: 3 other files ('cats/thumbs.db', 'loose.png', 'readme.txt')"
 
+    @pytest.mark.parametrize("start", ["", "train"])
+    def test_a_class_without_images_is_told(self, tmp_path, start):
+        for label in ("a", "b"):
+            write(tmp_path / start / label / "x.png", GREY)
+        (tmp_path / start / "c" / "deep").mkdir(parents=True)
+        found = load(tmp_path)
+        assert found.target.tolist() == ["a", "b"]
+        assert f"no images of the classes '{(start + '/').lstrip('/')}c', which are left out" in found.notes
+
     def test_classes_may_have_folders_in_them(self, folder):
         write(folder / "cats" / "more" / "deep.png", GREY)
         assert load(folder).files[3] == "cats/more/deep.png"
@@ -302,6 +311,14 @@ class TestBadImages:
             load(folder)
         assert reason in str(error.value)
         assert "bad_images='skip'" in str(error.value)
+
+    def test_those_that_cannot_be_read_and_those_of_another_size_are_named_at_once(self, folder):
+        (folder / "cats" / "bad.png").write_bytes(b"hello")
+        write(folder / "dogs" / "large.png", np.zeros((3, 9), np.uint8))
+        with pytest.raises(DataError, match="2 images cannot be used") as error:
+            load(folder)
+        assert "cats/bad.png: it is no image" in str(error.value)
+        assert "dogs/large.png: it has 3 x 9 pixels" in str(error.value)
 
     @pytest.mark.parametrize("kind", damaged())
     def test_skip_leaves_them_out_and_says_so(self, folder, kind):

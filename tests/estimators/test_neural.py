@@ -10,7 +10,7 @@ from sklearn.model_selection import RandomizedSearchCV
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cp
-from clearprop import losses
+from clearprop import losses, optim
 from clearprop.errors import DataError, SettingsError
 from clearprop.estimators import load, save
 from clearprop.settings import limits
@@ -73,7 +73,7 @@ def test_every_loss_of_classes(loss, labels):
 
 
 LABELS = np.stack([KINDS == 0, KINDS > 0, IRIS[:, 0] > 0], axis=1).astype(int)
-SEVERAL = [name for name in CLASSIFYING if issubclass(losses.LOSSES[name], losses.BinaryLoss)] + ["multi_label_margin"]
+SEVERAL = [name for name in CLASSIFYING if losses.LOSSES[name].answers]
 
 
 class TestSeveralLabels:
@@ -116,10 +116,6 @@ class TestSeveralLabels:
             cp.NeuralClassifier().fit(IRIS, LABELS + 1)
         with pytest.raises(DataError, match=r"\(n, 3\)"):
             cp.NeuralClassifier(epochs=1).fit(IRIS, LABELS, X_val=IRIS, y_val=LABELS[:, :2])
-
-    def test_one_label_by_a_margin_between_labels(self):
-        fitted = cp.NeuralClassifier(loss="multi_label_margin", **TRAINED).fit(IRIS, NAMES)
-        assert fitted.score(IRIS, NAMES) > 0.9
 
 
 def test_log_probabilities_are_those_of_cross_entropy():
@@ -258,6 +254,24 @@ def test_a_validation_set_may_have_weights():
     )
     error = np.square(fitted.predict(X[300:]) - Y[300:])
     assert fitted.history_["val_loss"][-1] == pytest.approx(np.average(error, weights=weight))
+
+
+@pytest.mark.parametrize("given", [{"X_val": X}, {"y_val": Y}])
+def test_half_a_validation_set_is_refused(given):
+    with pytest.raises(SettingsError, match="give both X_val and y_val, or neither"):
+        cp.NeuralRegressor(epochs=1).fit(X, Y, **given)
+
+
+def test_a_learning_rate_goes_to_the_optimiser_inside():
+    wrapped = optim.ClipByNorm(optim.Lookahead(cp.Adam(0.5)))
+    one = cp.NeuralRegressor(optimizer=wrapped, learning_rate=0.01, epochs=2, random_state=0).fit(X, Y)
+    other = cp.NeuralRegressor(
+        optimizer=optim.ClipByNorm(optim.Lookahead(cp.Adam(0.01))), epochs=2, random_state=0
+    ).fit(X, Y)
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    assert optim.ParameterGroups(cp.SGD(), [("*.b", cp.SGD(0.1))]).with_learning_rate(2.0) == optim.ParameterGroups(
+        cp.SGD(2.0), [("*.b", cp.SGD(0.1))]
+    )
 
 
 def test_what_a_scorer_raises_is_raised():

@@ -358,3 +358,10 @@ class TestShapesOfTheCatalogue:
     def test_what_a_function_must_return(self, function, error, words):
         with pytest.raises(error, match=words):
             run(losses.FunctionLoss(function), LOGITS, VALUES)
+
+
+@pytest.mark.parametrize(
+    "given", [[0.25, 0.5, 0.75], np.array([0.25, 0.5, 0.75], np.float32), np.linspace(0.25, 0.75, 3)]
+)
+def test_quantiles_may_be_any_sequence(given):
+    assert losses.Quantile(given) == losses.Quantile((0.25, 0.5, 0.75))

@@ -69,6 +69,24 @@ class TestClasses:
         z = X @ model.parameters["dense1.W"] + model.parameters["dense1.b"]
         np.testing.assert_allclose(model.predict(X), (z + 1) / 2, rtol=1e-12)
 
+    @pytest.mark.parametrize("loss", [name for name, kind in losses.LOSSES.items() if kind.answers])
+    @pytest.mark.parametrize("labels", [2, 3])
+    def test_several_answers(self, loss, labels):
+        """Two labels of which one holds are not two classes: their answers are counted one by one."""
+        y = np.column_stack([SIDE, 1 - SIDE, SIDE])[:, :labels]
+        model = trained([nn.Dense(labels)], loss, X, y)
+        answers = model.predict_classes(X)
+        assert (answers == y).mean() > 0.9
+        accuracy = model.evaluate(X, y, metrics=["accuracy"])["accuracy"]
+        assert accuracy == pytest.approx((answers == y).all(axis=1).mean())
+
+    def test_a_margin_between_labels_predicts_those_above_the_mean(self):
+        model = trained([nn.Dense(3)], "multi_label_margin", X, (X > 0).astype(int), epochs=2)
+        z = X @ model.parameters["dense1.W"] + model.parameters["dense1.b"]
+        np.testing.assert_allclose(model.predict(X), z - z.mean(axis=1, keepdims=True) + 0.5, rtol=1e-12)
+        with pytest.raises(DataError, match=r"from 0 to 1.* is -1"):
+            trained([nn.Dense(3)], "multi_label_margin", X, np.sign(X), epochs=1)
+
     def test_values_have_no_classes(self):
         model = trained([nn.Dense(1)], "huber", X, X[:, 0], epochs=1)
         with pytest.raises(SettingsError, match=r"Huber\(.*predicts values, not classes"):
@@ -119,7 +137,8 @@ class TestTables:
 
     def test_counts(self):
         counts = RNG.poisson(np.exp(0.5 + X[:, 0]))
-        model = trained([nn.Dense(1, biases=nn.TargetMean())], "poisson", X, counts, epochs=150)
+        start = nn.Fill(float(np.log(counts.mean())))
+        model = trained([nn.Dense(1, biases=start)], "poisson", X, counts, epochs=150)
         np.testing.assert_allclose(model.parameters["dense1.W"][:, 0], [1.0, 0.0, 0.0], atol=0.25)
         assert (model.predict(X) > 0).all()
 

@@ -70,6 +70,9 @@ class TestHoldingOut:
     def test_bad_settings(self):
         with pytest.raises(SettingsError, match="not both"):
             make().fit(X, Y, validation_split=0.2, validation_data=(X, Y), progress=False)
+        for wrong in (X, (X,), (X, Y, None, None)):
+            with pytest.raises(SettingsError, match=r"validation_data holds features and target.*\(X_val, y_val\)"):
+                make().fit(X, Y, validation_data=wrong, progress=False)
         for fraction in (1.0, -0.1, float("nan")):
             with pytest.raises(SettingsError, match="validation_split lies in"):
                 make().fit(X, Y, validation_split=fraction, progress=False)

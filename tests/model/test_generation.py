@@ -42,6 +42,25 @@ def test_step_by_step_is_as_at_once(layers, backend):
         np.testing.assert_allclose(generator.read([token]), expected[place], rtol=2e-5, atol=1e-6)
 
 
+BLOCK = (nn.PositionEncoding("learnt"), nn.TransformerBlock(2, 6, causal=True))
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_attention_reads_a_window_again(backend):
+    model = model_of(*BLOCK, backend=backend)
+    expected = model.predict([TEXT])[0]
+    generator = TextGenerator(model)
+    tokens = model.encoding.tokens(TEXT)
+    for place, token in enumerate(tokens):
+        np.testing.assert_allclose(generator.read([token]), expected[place], rtol=2e-5, atol=1e-6)
+    later = model.predict([TEXT[2:] + TEXT[:2]])[0, -1].astype(np.float64)
+    np.testing.assert_allclose(generator.read(tokens[:2]), later, rtol=2e-5, atol=1e-6)
+    cold = TextGenerator(model)
+    cold.read(tokens)
+    np.testing.assert_allclose(cold.read(tokens[:2], 0.5), later**2 / (later**2).sum(), rtol=1e-4)
+    assert len("".join(generate(model, "na", 12, top_k=3, seed=1))) == 12
+
+
 def test_temperature():
     model = model_of(CELLS[2])
     usual = TextGenerator(model).read([1, 2]).astype(np.float64)
@@ -111,6 +130,7 @@ def test_the_last_letter():
         (nn.Bidirectional(nn.GRU(5, outputs="all")),),
         (nn.GRU(5, outputs="all", reverse=True),),
         (nn.EncoderDecoder(nn.GRU(5), nn.GRU(5), 3),),
+        (nn.TransformerBlock(2, 6),),
     ],
     ids=repr,
 )

@@ -136,3 +136,17 @@ def test_a_loss_of_ones_own_leaves_the_task_to_the_target():
     model = Model([nn.Dense(1)], Mine())
     model.fit(COLUMNS, PRICE, epochs=1, progress=False)
     assert model.encoding.task == "regression"
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "multi_label_margin"])
+def test_several_answers_of_a_table(tmp_path, loss):
+    """They are learnt by a loss of answers, and come back as the table had them."""
+    x = np.random.default_rng(0).normal(size=(120, 2))
+    table, words = {"a": x[:, 0], "b": x[:, 1]}, np.where(x > 0, "yes", "no")
+    words[:, 1] = np.where(x[:, 0] > 0, "no", "yes")
+    model = Model([nn.Dense(2)], loss, optim.Adam(0.1), backend="reference")
+    model.fit(table, words, epochs=20, progress=False)
+    assert (model.predict_classes(table) == words).mean() > 0.95
+    assert model.evaluate(table, words, metrics=["accuracy"])["accuracy"] > 0.9
+    model.save(tmp_path / "answers.model")
+    np.testing.assert_array_equal(load(tmp_path / "answers.model").predict_classes(table), model.predict_classes(table))

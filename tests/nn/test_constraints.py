@@ -92,8 +92,13 @@ def test_averages_keep_it_too(optimizer):
     np.testing.assert_allclose(np.linalg.norm(model.parameters["dense1.W"], axis=0), 1.0, rtol=1e-12)
 
 
-def test_several_are_applied_in_order():
-    both = (nn.NonNegative(), nn.UnitNorm())
+@pytest.mark.parametrize("name", nn.CONSTRAINTS)
+def test_a_name_is_the_constraint_with_its_defaults(name):
+    assert nn.constraint(name) == nn.CONSTRAINTS[name]()
+
+
+@pytest.mark.parametrize("both", [(nn.NonNegative(), nn.UnitNorm()), ["non_negative", "unit_norm"]])
+def test_several_are_applied_in_order(both):
     model = Model([nn.Dense(4, constraint=both)], optimizer=optim.SGD(0.1), dtype="float64", backend="reference")
     model.fit(X, np.abs(Y), epochs=3, progress=False)
     trained = model.parameters["dense1.W"]

@@ -176,7 +176,7 @@ def test_weights_take_penalties_constraints_and_noise(apply):
         (lambda: nn.Conv2D(4, 3, padding="full"), 'padding is "valid", "same"'),
         (lambda: nn.ConvTranspose2D(4, 3, stride=2, output_padding=2), "output_padding is less than the stride"),
         (lambda: nn.MaxPool2D(2, padding=2), "padding is less than the size"),
-        (lambda: nn.Conv2D(4, 3, penalty=0.1), "a penalty is a Penalty"),
+        (lambda: nn.Conv2D(4, 3, penalty=0.1), "no penalty 0.1"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):

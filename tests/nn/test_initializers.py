@@ -229,6 +229,11 @@ class TestFromData:
         with pytest.raises(SettingsError, match=rf"{type(start).__name__}: 3 outputs need as many targets, received 2"):
             start.adapt(np.zeros(3), np.zeros((5, 3)), np.zeros((5, 2)))
 
+    def test_a_mean_is_none_of_quantiles(self):
+        model = Model([nn.Dense(3, biases="target_mean")], "quantile", dtype="float64")
+        with pytest.raises(SettingsError, match="TargetMean: 3 outputs need as many targets, received 1"):
+            self.start(model, self.X, np.ones((200, 1)))
+
 
 def test_a_layer_does_not_depend_on_its_siblings():
     short = nn.Sequential(nn.Dense(3, name="first"), nn.Dense(2, name="last")).init(Key(0), (4,))

@@ -66,9 +66,14 @@ def test_values_are_named_after_layer_and_letter():
         (lambda: nn.Dense(2, "rellu"), ["'rellu'", "relu", "softmax"]),
         (lambda: nn.Dense(2, weights="glorot"), ["'glorot'", "xavier"]),
         (lambda: nn.Dense(2, biases="zero"), ["'zero'", "zeros"]),
-        (lambda: nn.Dense(2, penalty="l2"), ["'l2'", "L2("]),
-        (lambda: nn.Dense(2, penalty=[nn.L2()]), ["tuple"]),
-        (lambda: nn.Dense(2, constraint="unit_norm"), ["'unit_norm'", "MaxNorm("]),
+        (lambda: nn.Dense(2, "rellu"), ["; did you mean 'relu'? There are identity"]),
+        (lambda: nn.Dense(2, nn.ReLU), ["the activation is the class ReLU: make one of it, ReLU(...)"]),
+        (lambda: nn.Dense(2, 3), ["no activation 3; choose one of identity", "or give a Layer"]),
+        (lambda: nn.Dense(2, penalty="l3"), ["'l3'", "l1, l2, elastic_net"]),
+        (lambda: nn.Dense(2, penalty=0.1), ["0.1", "l1, l2, elastic_net, or give a Penalty"]),
+        (lambda: nn.Dense(2, penalty=("l2", 0.1)), ["no penalty 0.1"]),
+        (lambda: nn.Dense(2, constraint="unit"), ["'unit'", "max_norm, unit_norm", "or give a Constraint"]),
+        (lambda: nn.Dense(2, weight_noise="dropot"), ["no noise 'dropot'; did you mean 'dropout'?"]),
     ],
 )
 def test_bad_settings_are_refused_at_once(build, words):

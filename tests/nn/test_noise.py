@@ -202,8 +202,13 @@ class TestDropConnect:
         outputs = apply(layer, np.ones((2, 20)), training=True).outputs()
         assert outputs["penalty0"] == pytest.approx(600.0, rel=1e-12)
 
+    def test_by_name_it_is_the_noise_with_its_defaults(self, apply):
+        named, made = (nn.Dense(3, weights=nn.Fill(1.0), weight_noise=noise) for noise in ("dropout", nn.Dropout()))
+        results = [apply(layer, np.ones((2, 20)), training=True).outputs()["result"] for layer in (named, made)]
+        np.testing.assert_array_equal(*results)
+
     def test_what_is_no_layer_is_refused(self):
-        with pytest.raises(SettingsError, match=r"weight_noise is a layer such as Dropout\(0.5\), received 0.5"):
+        with pytest.raises(SettingsError, match=r"no noise 0.5; choose one of dropout, .* or give a Layer"):
             nn.Dense(3, weight_noise=0.5)
 
 

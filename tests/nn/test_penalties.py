@@ -62,6 +62,20 @@ def test_dense_adds_every_penalty_on_its_weights_only(apply):
     np.testing.assert_allclose(outputs["penalty1"], 0.125 * (W**2).sum(), rtol=1e-15)
 
 
+@pytest.mark.parametrize("name", nn.PENALTIES)
+def test_a_name_is_the_penalty_with_its_defaults(apply, name):
+    made = nn.PENALTIES[name]()
+    assert nn.penalty(name) == made
+    for named, other in (
+        (nn.Dense(3, penalty=[name, "l1"]), nn.Dense(3, penalty=(made, nn.L1()))),
+        (nn.ActivityPenalty(name), nn.ActivityPenalty(made)),
+    ):
+        one, two = (apply(layer, np.ones((4, 2)), training=True).outputs() for layer in (named, other))
+        assert {key: value.tolist() for key, value in one.items()} == {
+            key: value.tolist() for key, value in two.items()
+        }
+
+
 def test_two_penalties_of_a_kind_keep_their_own_factors(apply):
     layer = nn.Dense(3, penalty=(nn.L2(0.5), nn.L2(0.25)))
     outputs = apply(layer, np.ones((4, 2)), {"W": W, "b": np.zeros(3)}, training=True).outputs()
@@ -103,5 +117,5 @@ class TestActivity:
         assert (value < 1e-12) == (x[0, 0] == 0.2)
 
     def test_what_is_no_penalty_is_refused(self):
-        with pytest.raises(SettingsError, match=r"penalty is a Penalty such as L1\(1e-3\), received 'l1'"):
-            nn.ActivityPenalty("l1")
+        with pytest.raises(SettingsError, match="there is no penalty 'l3'; choose one of l1, l2"):
+            nn.ActivityPenalty("l3")

@@ -123,10 +123,10 @@ def test_they_are_kept_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"penalty": 0.1}, "a penalty is a Penalty"),
-        ({"recurrent_penalty": nn.MaxNorm(1.0)}, "a penalty is a Penalty"),
-        ({"constraint": nn.L2(0.1)}, "a constraint is a Constraint"),
-        ({"recurrent_constraint": (nn.UnitNorm(), 3)}, "a constraint is a Constraint"),
+        ({"penalty": 0.1}, "no penalty 0.1"),
+        ({"recurrent_penalty": nn.MaxNorm(1.0)}, "no penalty MaxNorm"),
+        ({"constraint": nn.L2(0.1)}, "no constraint L2"),
+        ({"recurrent_constraint": (nn.UnitNorm(), 3)}, "no constraint 3"),
         ({"recurrent_dropout": 1.0}, r"lies in \[0, 1\)"),
     ],
 )

@@ -179,7 +179,7 @@ def test_rates_of_averages_lie_below_1(kind):
         assert limits(kind)[name].words == "lies in [0, 1)"
 
 
-@pytest.mark.parametrize("groups", [["*.b"], [("*.b",)], [(optim.SGD(), "*.b")], [("*.b", "sgd")]])
+@pytest.mark.parametrize("groups", [["*.b"], [3], [("*.b",)], [(optim.SGD(), "*.b")], [("*.b", "sgd")]])
 def test_groups_that_are_none(groups):
     with pytest.raises(SettingsError, match="a pattern and an optimiser"):
         optim.ParameterGroups(optim.Adam(), groups)
@@ -215,7 +215,7 @@ def test_first_step_of_adam_is_the_rate():
 
 
 def test_names():
-    for name, kind in optim.OPTIMIZERS.items():
+    for name, kind in (optim.OPTIMIZERS | optim.WRAPPERS | optim.WHOLE_BATCH).items():
         assert optim.optimizer(name) == kind()
     assert optim.optimizer(optim.Adam(0.5)) == optim.Adam(0.5)
     with pytest.raises(SettingsError, match=r"'adamv'.*sgd, momentum, nesterov,.*adam, adamw"):

@@ -83,9 +83,11 @@ def test_names():
         assert optim.schedule(name) == kind()
     assert optim.schedule(Step(0.5, 3)) == Step(0.5, 3)
     assert optim.schedule(half_after_ten) == FunctionOfStep(half_after_ten)
-    for wrong in ("lineal", 3, Step, None):
+    for wrong in ("lineal", 3, None):
         with pytest.raises(SettingsError, match=r"there is no schedule .*cosine"):
             optim.schedule(wrong)
+    with pytest.raises(SettingsError, match=r"the schedule is the class Step: make one of it, Step\(...\)"):
+        optim.schedule(Step)
 
 
 def test_step_drops_once_every_so_many_epochs():
@@ -205,3 +207,9 @@ def test_settings_that_are_refused(kind, arguments):
 def test_a_function_must_give_a_factor(value):
     with pytest.raises(SettingsError, match="at step 7"):
         FunctionOfStep(lambda step: value)(at(7))
+
+
+@pytest.mark.parametrize("wrong", [[Step()], [("step", 3)], [(Step(), 3, 4)], []])
+def test_phases_are_pairs(wrong):
+    with pytest.raises(SettingsError, match="pairs of a schedule and its epochs"):
+        optim.Phases(wrong)

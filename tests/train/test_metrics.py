@@ -90,6 +90,13 @@ def test_several_binary_outputs():
     check(expected, target.astype(np.float32), prediction)
 
 
+def test_one_hot_targets_of_values_are_classes_unless_they_are_answers():
+    target, prediction = np.eye(3)[CLASSES], 2.0 * PROBABILITIES - 0.1
+    check({"accuracy": (LABELS == CLASSES).mean()}, target, prediction)
+    answers = compute(["accuracy"], target, prediction, answers=True)["accuracy"]
+    assert answers == ((prediction > 0.5) == target).all(axis=1).mean()
+
+
 def test_values():
     check(REGRESSION, VALUES, GUESSES)
     check(SINGLE, VALUES[:, :1], GUESSES[:, :1])

@@ -25,7 +25,16 @@ from clearprop.data.image_features import SCALINGS
 from clearprop.data.read_idx import is_idx
 from clearprop.data.source_file import head
 from clearprop.errors import DataError, FileFormatError, SettingsError
-from clearprop.losses import LOSSES, CrossEntropy, DistributionLoss, Focal, MultiMargin, OutputLoss, Poisson
+from clearprop.losses import (
+    LOSSES,
+    CrossEntropy,
+    DistributionLoss,
+    Focal,
+    MultiLabelMargin,
+    MultiMargin,
+    OutputLoss,
+    Poisson,
+)
 from clearprop.model import Run
 from clearprop.nn import ACTIVATIONS, ARCHITECTURES, AUGMENTATIONS, GRU, INITIALIZERS, LSTM, Layer, SimpleRNN
 from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
@@ -34,6 +43,8 @@ from clearprop.train import PARAMETERS
 
 _SECTION = "command"
 _TEXT_FILES = (".txt", ".txt.gz")
+TRANSFORMER = "transformer"
+"""What a text may be learnt with in the place of recurrent layers."""
 CELLS: dict[str, Callable[..., Layer]] = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 """The recurrent layers by the names of the option."""
 
@@ -195,9 +206,10 @@ _AUGMENT = Allowed(
 TABLE_LOSSES = tuple(
     name
     for name, kind in LOSSES.items()
-    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, DistributionLoss)) and kind is not Poisson
+    if issubclass(kind, (OutputLoss, CrossEntropy, Focal, MultiMargin, MultiLabelMargin, DistributionLoss))
+    and kind is not Poisson
 )
-"""The losses that fit one output a class, or a standardised target, which is what the command builds."""
+"""The losses that fit one output a class or answer, or a standardised target, which is what the command builds."""
 _OF_BIASES = ("class_prior", "target_mean")
 """The initialisers that make no weights. Of these the command offers the first: its targets are standardised."""
 
@@ -216,16 +228,18 @@ class Choices:
     activation: str | None = field(word(*ACTIVATIONS).or_else(None), None)
     weights: str = field(word("auto", *(name for name in INITIALIZERS if name not in _OF_BIASES)), "auto")
     output_bias: str = field(word("zeros", "class_prior"), "zeros")
+    class_weight: str = field(word("none", "balanced"), "none")
     optimizer: str = field(word(*OPTIMIZERS, *WHOLE_BATCH), "adam")
     lr: float | None = field(PARAMETERS["learning_rate"].or_else(None), None)
     epochs: int | None = field(PARAMETERS["epochs"].or_else(None), None)
     batch_size: int | None = field(PARAMETERS["batch_size"].or_else(None), None)
+    clip_norm: float | None = field(number("(0, inf)").or_else(None), None)
     dropout: float = field(PARAMETERS["dropout"], 0.0)
     l2: float | None = field(PARAMETERS["penalty"].or_else(None), None)
     l1: float = field(PARAMETERS["penalty"], 0.0)
     schedule: str | None = field(word(*SCHEDULES).or_else(None), None)
     loss: str = field(word("auto", *TABLE_LOSSES), "auto")
-    task: str = field(word("auto", "classification", "regression", "text", "series"), "auto")
+    task: str = field(word("auto", "classification", "regression", "multilabel", "text", "series"), "auto")
     validation: float | None = field(PARAMETERS["validation_fraction"].or_else(None), None)
     test: float = field(PARAMETERS["test_fraction"], 0.2)
     patience: int | None = field(PARAMETERS["patience"].or_else(None), None)
@@ -237,21 +251,22 @@ class Choices:
     scaling: str = field(word("auto", *SCALINGS), "auto")
     epsilon: float = field(number("(0, inf)"), 0.01)
     augment: tuple[str, ...] = field(_AUGMENT, ())
-    cell: str | None = field(word(*CELLS).or_else(None), None)
+    cell: str | None = field(word(*CELLS, TRANSFORMER).or_else(None), None)
     units: int | None = field(PARAMETERS["width"].or_else(None), None)
     depth: int | None = field(whole_number(1).or_else(None), None)
     window: int | None = field(whole_number(1).or_else(None), None)
     level: str | None = field(word(*LEVELS).or_else(None), None)
     vocabulary: int | None = field(whole_number(1).or_else(None), None)
-    start_from: str | None = field(_TEXT.or_else(None), None)
-    new_head: bool = flag(False)
-    freeze: tuple[str, ...] = field(_NAMES, ())
-    rates: tuple[str, ...] = field(_RATES, ())
+    stateful: bool = flag(False)
     forecast: tuple[str, ...] = field(_NAMES, ())
     covariates: tuple[str, ...] = field(_NAMES, ())
     time: str | None = field(_TEXT.or_else(None), None)
     horizon: int | None = field(whole_number(1).or_else(None), None)
     season: int | None = field(whole_number(1).or_else(None), None)
+    start_from: str | None = field(_TEXT.or_else(None), None)
+    new_head: bool = flag(False)
+    freeze: tuple[str, ...] = field(_NAMES, ())
+    rates: tuple[str, ...] = field(_RATES, ())
 
     @property
     def groups(self) -> list[tuple[str, float]]:
@@ -319,11 +334,22 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary")
-_OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
+_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
 _OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
-_OF_OTHERS = (*_OF_TEXT, *_OF_TRANSFER, *_OF_SERIES)
-_LATER = ("network", "scaling", "epsilon", "augment", "weights", "output_bias", *_OF_OTHERS)
+_OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
+_OF_SEQUENCES = (*_OF_TEXT, *_OF_SERIES)
+_LATER = (
+    "network",
+    "scaling",
+    "epsilon",
+    "augment",
+    "weights",
+    "output_bias",
+    "class_weight",
+    "clip_norm",
+    *_OF_SEQUENCES,
+    *_OF_TRANSFER,
+)
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}
 """What runs of earlier versions, which do not say it, were trained with."""
 

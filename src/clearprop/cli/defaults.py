@@ -9,17 +9,24 @@ from typing import Any
 from clearprop.cli.choices import DENSE, Choices
 from clearprop.compile import choose_backend
 from clearprop.errors import SettingsError
-from clearprop.losses import LOSSES
+from clearprop.losses import LOSSES, BinaryLoss, Loss
 from clearprop.optim import OPTIMIZERS, WHOLE_BATCH, Adam, LevenbergMarquardt
 from clearprop.train import METRICS
 
-USUAL_LOSS = {"classification": "cross_entropy", "regression": "squared_error"}
+USUAL_LOSS = {
+    "classification": "cross_entropy",
+    "regression": "squared_error",
+    "multilabel": "binary_cross_entropy",
+}
 TEST_METRICS = {
     "classification": ("accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("r2", "mean_absolute_error", "root_mean_squared_error"),
+    "multilabel": ("accuracy", "f1_macro"),
 }
 """What is measured on the test part."""
 _ACTIVATION = "relu"
+_OF_ONE_LABEL = ("balanced_accuracy", "matthews_corrcoef", "log_loss")
+"""The metrics of classes that scikit-learn does not take of several labels a sample."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,10 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
     Raises:
         SettingsError: the loss, a metric or an initialiser does not fit the task, or an option not the architecture.
     """
-    if choices.output_bias == "class_prior" and task != "classification":
-        raise SettingsError(f"--output-bias class_prior starts from how frequent each class is, and {task} has none")
+    if task != "classification":
+        given = [option for option, is_odd in _of_classes(choices).items() if is_odd]
+        if given:
+            raise SettingsError(f"{' and '.join(given)} goes by how frequent each class is, and {task} has none")
     arch = _arch(choices, suited)
     size = sized(samples, arch)
     names = (*(("layers",) if arch == DENSE else ()), "epochs", "batch_size", "l2", "lr", "validation", "schedule")
@@ -94,6 +103,14 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
         backend=choose_backend(choices.backend),
         metrics=choices.metrics or TEST_METRICS[task][:1],
     )
+
+
+def _of_classes(choices: Choices) -> dict[str, bool]:
+    """Return by name the options that look at classes, and whether each was given."""
+    return {
+        "--output-bias class_prior": choices.output_bias == "class_prior",
+        "--class-weight balanced": choices.class_weight == "balanced",
+    }
 
 
 def _arch(choices: Choices, suited: str) -> str:
@@ -133,6 +150,7 @@ def _of_whole_batches(choices: Choices) -> dict[str, Any]:
     """
     idle: dict[str, object] = {"--lr": choices.lr, "--batch-size": choices.batch_size, "--schedule": choices.schedule}
     idle |= {name: getattr(choices, name[2:]) or None for name in ("--dropout", "--augment", "--rates")}
+    idle |= {"--clip-norm": choices.clip_norm}
     squares = issubclass(WHOLE_BATCH[choices.optimizer], LevenbergMarquardt)
     if squares:
         idle |= {"--l1": choices.l1 or None, "--l2": choices.l2 or None}
@@ -153,16 +171,25 @@ def _loss(choices: Choices, task: str) -> str:
             f"--optimizer {choices.optimizer} makes a sum of squares small, as squared_error of numbers is, "
             f"and not {loss}: choose another"
         )
-    if LOSSES[loss].task != task:
+    if task not in _tasks(LOSSES[loss]):
         raise SettingsError(
             f"--loss {loss} does not fit {task}: leave it out, or choose {USUAL_LOSS[task]}, or change --task"
         )
     return loss
 
 
+def _tasks(loss: type[Loss]) -> tuple[str, ...]:
+    """Return the tasks that a loss fits."""
+    if issubclass(loss, BinaryLoss):
+        return "classification", "multilabel"
+    return ("multilabel",) if loss.answers else (loss.task,)
+
+
 def check_metrics(metrics: tuple[str, ...], task: str) -> None:
     """Raise `SettingsError` for a metric that is not known or does not fit the task."""
     fitting = [name for name, metric in METRICS.items() if (metric.takes == "values") == (task == "regression")]
+    if task == "multilabel":
+        fitting = [name for name in fitting if name not in _OF_ONE_LABEL]
     for name in metrics:
         if name not in fitting:
             why = "does not fit" if name in METRICS else "is not known; for"

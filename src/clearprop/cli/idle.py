@@ -11,9 +11,10 @@ from clearprop.data import Dataset, Series, Table, Text
 from clearprop.errors import SettingsError
 
 _IMAGES = ("size", "resize", "color", "bad_images", "memory", "layout", "scaling", "epsilon", "augment", "show_batch")
-_SAMPLES = ("target", "data_dir", "arch", "network", "layers", "output_bias", "metrics", "start_from", "new_head")
+_TRANSFER = ("start_from", "new_head")
+_SAMPLES = ("target", "data_dir", "arch", "network", "layers", "output_bias", "class_weight", "metrics", *_TRANSFER)
 _RECURRENT = ("cell", "units", "depth", "window")
-_TEXT = ("level", "vocabulary")
+_TEXT = ("level", "vocabulary", "stateful")
 _SERIES = ("forecast", "covariates", "time", "horizon", "season")
 _COLUMNS = ("delimiter", "no_header")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clearprop.description import build
+from clearprop.description import build, nearest
 from clearprop.errors import FileFormatError, SettingsError
 from clearprop.model.loading import known
 from clearprop.nn import Layer
@@ -54,8 +53,7 @@ def _check(entry: Any) -> None:
     layers = [name for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Layer)]
     for name in _types(entry):
         if name not in kinds:
-            near = difflib.get_close_matches(str(name), kinds, n=1)
-            raise SettingsError(f"there is no {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+            raise SettingsError(f"there is no {name!r}{nearest(str(name), kinds)}")
     if not isinstance(entry, dict) or entry.get("type") not in layers:
         raise SettingsError(f"a layer is a table with its type, such as 'Conv2D' or 'Dense', received {entry!r}")
     layers_of([entry])

@@ -55,7 +55,8 @@ def network(encoding: Encoding, choices: Choices, train: Table | Array, origin: 
         SettingsError: an architecture for images or augmentation is asked for where there are no images, or no colours.
     """
     loss = LOSSES[choices.loss]
-    units = 1 if issubclass(loss, BinaryLoss) else loss().outputs_for(encoding.n_outputs)
+    one_question = issubclass(loss, BinaryLoss) and encoding.task != "multilabel"
+    units = 1 if one_question else encoding.n_outputs if loss.answers else loss().outputs_for(encoding.n_outputs)
     head = Dense(units, weights=choices.weights, biases=choices.output_bias)
     layers = [*_hidden(encoding, choices), head] if origin is None else origin.layers(head)
     return [*_augmentation(encoding, choices, train), *penalised(layers, choices)]
@@ -107,13 +108,18 @@ def recurrent(first: Sequence[Layer], choices: Choices, *, outputs: str, units: 
         choices: how to train, complete.
         outputs: what the last recurrent layer gives: "last" or "all".
         units: of the dense layer.
+
+    Raises:
+        SettingsError: the choices ask for other layers.
     """
+    if choices.cell not in CELLS:
+        raise SettingsError(f"--cell {choices.cell} learns texts: choose one of {', '.join(CELLS)}")
     settings: dict[str, Any] = {} if choices.weights == "auto" else {"weights": choices.weights}
     if choices.activation is not None:
         settings["activation"] = choices.activation
     layers = list(first)
     for layer in range(depth := choices.depth or 1):
-        cell = CELLS[choices.cell or ""]
+        cell = CELLS[choices.cell]
         layers.append(cell(choices.units, outputs=outputs if layer == depth - 1 else "all", **settings))
         if choices.dropout:
             layers.append(Dropout(choices.dropout))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ import click
 from clearprop.cli.network_file import read_network
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import ImageSettings
+from clearprop.description import nearest
 from clearprop.errors import SettingsError
 from clearprop.settings import Allowed, limits
 
@@ -182,10 +182,8 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    if near:
-        return f"; did you mean {near[0].replace('_', '-')!r}?"
-    return f"; the options are {', '.join(sorted(name.replace('_', '-') for name in known))}"
+    options = sorted(option.replace("_", "-") for option in known)
+    return nearest(name.replace("_", "-"), options) or f"; the options are {', '.join(options)}"
 
 
 def _as_text(path: Path, key: str, value: Any) -> str:

@@ -73,7 +73,7 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         raise SettingsError(f"{run} was trained on text: `clearprop generate {run}` writes some")
     if encoding is None:
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
-    if probabilities and encoding.classes is None:
+    if probabilities and encoding.task == "regression":
         raise SettingsError("--probabilities needs classes, and this model predicts numbers: leave it out")
     if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
         raise SettingsError(f"{output} is the data itself: choose another --output")
@@ -124,7 +124,9 @@ def _predictions(
     for i, piece in enumerate(parts):
         _tell(encoding.inspect(piece.features), told)
         prediction = model.predict(piece.features)
-        if encoding.classes is None:
+        if encoding.task == "multilabel":
+            header, rows = _answers(prediction, encoding, probabilities)
+        elif encoding.classes is None:
             header, rows = _numbers(prediction, model.loss, encoding)
         else:
             header, rows = _labels(prediction, encoding, encoding.classes, probabilities)
@@ -146,11 +148,24 @@ def _numbers(prediction: Array, loss: Loss, encoding: Encoding) -> tuple[list[st
     blocks = {"prediction": loss.point(prediction)}
     if isinstance(loss, DistributionLoss):
         blocks |= loss.spread(prediction)
-    targets = encoding.target_name
-    numbered = targets if isinstance(targets, tuple) else range(1, encoding.n_outputs + 1)
-    ends = [f"_{name}" for name in numbered] if encoding.n_outputs > 1 else [""]
+    ends = _ends(encoding)
     values = np.hstack([np.reshape(block, (len(prediction), -1)) for block in blocks.values()])
     return [f"{block}{end}" for block in blocks for end in ends], ([*map(_number, row)] for row in values.tolist())
+
+
+def _ends(encoding: Encoding) -> list[str]:
+    """Return what ends the name of each target's column."""
+    targets = encoding.target_name
+    numbered = targets if isinstance(targets, tuple) else range(1, encoding.n_outputs + 1)
+    return [f"_{name}" for name in numbered] if encoding.n_outputs > 1 else [""]
+
+
+def _answers(prediction: Array, encoding: Encoding, probabilities: bool) -> tuple[list[str], Iterator[list[str]]]:
+    """Return names and rows of the answer to each question, and on request of its probability (or score)."""
+    ends = _ends(encoding)
+    names = [f"{block}{end}" for block in ("prediction", "probability")[: 1 + probabilities] for end in ends]
+    pairs = zip(encoding.decode(prediction).tolist(), prediction.tolist(), strict=True)
+    return names, ([*map(str, row), *(map(_number, likely) if probabilities else ())] for row, likely in pairs)
 
 
 def _labels(

@@ -22,6 +22,7 @@ from clearprop.nn import Layer
 from clearprop.optim import (
     OPTIMIZERS,
     WHOLE_BATCH,
+    ClipByNorm,
     Optimizer,
     ParameterGroups,
     ReduceOnPlateau,
@@ -167,8 +168,9 @@ def made(layers: list[Layer], encoding: AnyEncoding, shape: tuple[int, ...], cho
     )
     model.encoding = encoding
     model.init(shape)
-    if isinstance(model.optimizer, ParameterGroups):
-        model.optimizer.members(model.trainable)
+    groups = model.optimizer.optimizer if isinstance(model.optimizer, ClipByNorm) else model.optimizer
+    if isinstance(groups, ParameterGroups):
+        groups.members(model.trainable)
     return model
 
 
@@ -178,7 +180,8 @@ def _optimizer(choices: Choices) -> Optimizer | WholeBatch:
     kind: Callable[..., Optimizer] = OPTIMIZERS[choices.optimizer]
     groups = [(pattern, kind(learning_rate=rate)) for pattern, rate in choices.groups]
     rest = kind(learning_rate=choices.lr)
-    return ParameterGroups(rest, tuple(groups)) if groups else rest
+    steps = ParameterGroups(rest, tuple(groups)) if groups else rest
+    return steps if choices.clip_norm is None else ClipByNorm(steps, choices.clip_norm)
 
 
 def _schedule(choices: Choices) -> Schedule:

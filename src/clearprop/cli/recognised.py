@@ -51,6 +51,8 @@ def _target(dataset: Dataset, prepared: Prepared[Encoding]) -> str:
     classes = prepared.encoding.classes
     if classes is None:
         count = prepared.encoding.n_outputs
+        if prepared.encoding.task == "multilabel":
+            return f"target{called}: {count} answers, each of two values"
         return f"target{called}: {'a number' if count == 1 else f'{count} numbers'}, standardised"
     shown = ", ".join(printable(label, 20) for label in classes[:_SHOWN_CLASSES])
     more = f" and {len(classes) - _SHOWN_CLASSES} more" if len(classes) > _SHOWN_CLASSES else ""
@@ -76,7 +78,9 @@ def _network(prepared: Prepared[Encoding]) -> str:
     outputs = prepared.model.output_type().shape[-1]
     activation = f" ({choices.activation})" if hidden else ""
     network = f"network: {'-'.join([*sizes, str(outputs)])}{activation}, {count} parameters"
+    named = (("dropout", choices.dropout), ("l1", choices.l1), ("l2", choices.l2))
+    regularised = "".join(f", {name} {value:g}" for name, value in named if value)
     if choices.lr is None:
-        return f"{network}; {choices.optimizer} on all rows at once, up to {choices.epochs} epochs"
+        return f"{network}; {choices.optimizer} on all rows at once, up to {choices.epochs} epochs{regularised}"
     steps = f"lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, up to {choices.epochs} epochs"
-    return f"{network}; {choices.optimizer} {steps}"
+    return f"{network}; {choices.optimizer} {steps}{regularised}"

@@ -1,18 +1,19 @@
-"""Training on text: the parts by position, the vocabulary, the recurrent network, and the figures."""
+"""Training on text: the parts by position, the vocabulary, the network, and the figures."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
-from clearprop.cli.choices import Choices
+from clearprop.cli.choices import TRANSFORMER, Choices
 from clearprop.cli.networks import recurrent
 from clearprop.cli.preparing import Part, Parts, Prepared, about, made
 from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
 from clearprop.errors import SettingsError
 from clearprop.model import Model
-from clearprop.nn import Embedding, Layer, Normal
+from clearprop.nn import Dense, Embedding, Layer, LayerNorm, Normal, PositionEncoding, TransformerBlock
 
 _MOST_WORDS = 20_000
 _USUAL: dict[str, Any] = {
@@ -84,12 +85,33 @@ def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:
 
 def _network(encoding: TextEncoding, choices: Choices) -> list[Layer]:
     embedding = Embedding(encoding.n_outputs, choices.units or 1, weights=Normal(1.0))  # 0.05 learns more slowly
+    if choices.cell == TRANSFORMER:
+        return [embedding, *_blocks(choices), LayerNorm(), Dense(encoding.n_outputs)]
     return recurrent([embedding], choices, outputs="all", units=encoding.n_outputs)
 
 
+def _blocks(choices: Choices) -> list[Layer]:
+    """Return causal blocks, with four heads where the units can be shared out, after the place of each token.
+
+    Raises:
+        SettingsError: penalties or initialisers are asked for, which blocks do not take.
+    """
+    given = {"--l1": choices.l1, "--l2": choices.l2, "--weights": choices.weights != "auto"}
+    for option, value in given.items():
+        if value:
+            raise SettingsError(f"--cell {TRANSFORMER} has no use for {option}: leave it out")
+    units = choices.units or 1
+    settings: dict[str, Any] = {} if choices.activation is None else {"activation": choices.activation}
+    block = TransformerBlock(math.gcd(units, 4), 4 * units, causal=True, dropout=choices.dropout or 0.0, **settings)
+    return [PositionEncoding("learnt"), *[block] * (choices.depth or 1)]
+
+
 def measured_text(model: Model, part: Part) -> dict[str, float]:
-    """Return loss (nats a token), perplexity and bits a character of a model on windows of text."""
-    loss = model.evaluate(part.features, part.target)["loss"]
+    """Return loss (nats a token), perplexity and bits a character of a model on windows of text.
+
+    A model that was trained with states carried from window to window is measured so.
+    """
+    loss = model.evaluate(part.features, part.target, stateful=model.lanes is not None)["loss"]
     encoding = model.encoding
     if not isinstance(encoding, TextEncoding):
         raise SettingsError("the model was not trained on text")
@@ -107,7 +129,8 @@ def recognised_text(text: Text, prepared: Prepared[TextEncoding]) -> str:
         [
             f"{text.name}: {'; '.join(text.notes)}",
             f"tokens: {encoding.describe()}",
-            f"windows of {choices.window} tokens, in the order of the text: {sizes}",
+            f"windows of {choices.window} tokens, in the order of the text: {sizes}"
+            f"{f'; in {choices.batch_size} lanes, which keep their states' if choices.stateful else ''}",
             f"network: embedding {choices.units}, {choices.depth} x {choices.cell} {choices.units}, {count} parameters",
             f"steps: {choices.optimizer} lr {choices.lr:g} {choices.schedule}, batches of {choices.batch_size}, "
             f"up to {choices.epochs} epochs",

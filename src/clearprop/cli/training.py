@@ -36,9 +36,9 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     if out is not None:
         check_free(out)
     origin = Origin.of(choices) if source.has_samples(choices) else None
-    source = source if origin is None else origin.formed(source)
+    given, source = source, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices)
-    refuse_idle(dataset, source, choices, show_batch)
+    refuse_idle(dataset, given, choices, show_batch)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
@@ -89,10 +89,12 @@ def _fit(prepared: Prepared[Any], run: Run, progress: str, *, resume: bool) -> H
             batch_size=choices.batch_size or 1,
             validation_data=None if held_out is None else (held_out.features, held_out.target),
             metrics=choices.metrics,
+            class_weight=None if choices.class_weight == "none" else choices.class_weight,
             early_stopping=None if choices.patience is None else EarlyStopping("val_loss", choices.patience),
             progress=progress,
             run=run,
             resume=resume,
+            stateful=choices.stateful,
             checkpoint_steps=choices.checkpoint_every,
         )
     except DivergedError:

@@ -12,13 +12,13 @@ from clearprop.data.column_encoder import (
     Place,
     indicator_words,
     note_missing,
+    saved_column,
     with_indicator,
 )
 from clearprop.data.columns import Array, missing_mask, text_of
 from clearprop.data.dropped_column import DroppedColumn
 from clearprop.data.inference import parse_boolean
 from clearprop.data.printable import quoted
-from clearprop.data.saved_state import SavedState
 from clearprop.errors import DataError
 
 
@@ -79,5 +79,4 @@ class BooleanColumn:
     @classmethod
     def from_dict(cls, content: object) -> "BooleanColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
-        state = SavedState(content, "a column of booleans", ("kind", "name", "common", "indicator", "missing"))
-        return cls(state.text("name"), state.flag("common"), state.flag("indicator"), state.count("missing"))
+        return cls(**saved_column(content, "a column of booleans", cls).values(cls))

@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.data.column_encoder import ColumnEncoder, ColumnReport, Notes, Place, note_missing
+from clearprop.data.column_encoder import ColumnEncoder, ColumnReport, Notes, Place, note_missing, saved_column
 from clearprop.data.columns import Array, missing_mask, text_of
 from clearprop.data.dropped_column import DroppedColumn
 from clearprop.data.printable import listed, quoted
-from clearprop.data.saved_state import SavedState
 
 MOST_CATEGORIES = 100
 _FEW_DISTINCT = 10
@@ -94,8 +93,7 @@ class CategoryColumn:
     @classmethod
     def from_dict(cls, content: object) -> "CategoryColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
-        names = ("kind", "name", "categories", "common", "level", "missing")
-        state = SavedState(content, "a column of text", names)
+        state = saved_column(content, "a column of text", cls)
         categories, common = state.texts("categories"), state.text("common")
         state.require(list(categories) == sorted(set(categories)) and common in categories, "sorted categories")
-        return cls(state.text("name"), categories, common, state.flag("level"), state.count("missing"))
+        return cls(**state.values(cls))

@@ -1,7 +1,7 @@
 """What every encoder of a column is and gives; the helpers that several share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from clearprop.data.columns import Array
 from clearprop.data.inference import NONE, Decision, TextProfile, convert, is_missing, parse_date, parse_number
 from clearprop.data.printable import quoted
+from clearprop.data.saved_state import SavedState
 from clearprop.errors import DataError
 
 Place: TypeAlias = Callable[[int], str]
@@ -66,6 +67,11 @@ class ColumnEncoder(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoder as JSON."""
+
+
+def saved_column(content: object, what: str, kind: Any) -> SavedState:
+    """Return what the `to_dict` of an encoder, a dataclass, gave; raises FileFormatError for other fields than its."""
+    return SavedState(content, what, ("kind", *(field.name for field in fields(kind))))
 
 
 def with_indicator(encoded: Array, gaps: Array, indicator: bool) -> Array:

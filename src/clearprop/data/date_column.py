@@ -14,12 +14,12 @@ from clearprop.data.column_encoder import (
     converted,
     indicator_words,
     note_missing,
+    saved_column,
     with_indicator,
 )
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.dropped_column import DroppedColumn
 from clearprop.data.printable import quoted
-from clearprop.data.saved_state import SavedState
 from clearprop.data.statistics import statistics
 from clearprop.errors import DataError
 
@@ -88,19 +88,11 @@ class DateColumn:
     @classmethod
     def from_dict(cls, content: object) -> "DateColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
-        names = ("kind", "name", "mean", "scale", "circles", "indicator", "distinct", "missing")
-        state = SavedState(content, "a column of dates", names)
+        state = saved_column(content, "a column of dates", cls)
+        state.positive("scale")
         circles = state.texts("circles")
         state.require(list(circles) == [c for c in _CIRCLES if c in circles], f"circles among {', '.join(_CIRCLES)}")
-        return cls(
-            state.text("name"),
-            state.number("mean"),
-            state.positive("scale"),
-            circles,
-            state.flag("indicator"),
-            state.count("distinct"),
-            state.count("missing"),
-        )
+        return cls(**state.values(cls))
 
 
 def _as_dates(name: str, column: Array, place: Place) -> Array:

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.data.column_encoder import ColumnReport, Notes, Place
+from clearprop.data.column_encoder import ColumnReport, Notes, Place, saved_column
 from clearprop.data.columns import Array
-from clearprop.data.saved_state import SavedState
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,6 @@ class DroppedColumn:
     @classmethod
     def from_dict(cls, content: object) -> "DroppedColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
-        state = SavedState(content, "a dropped column", ("kind", "name", "raw_kind", "reason", "distinct", "missing"))
-        return cls(
-            state.text("name"),
-            state.choice("raw_kind", ("number", "boolean", "date", "text")),
-            state.text("reason"),
-            state.count("distinct"),
-            state.count("missing"),
-        )
+        state = saved_column(content, "a dropped column", cls)
+        state.choice("raw_kind", ("number", "boolean", "date", "text"))
+        return cls(**state.values(cls))

@@ -12,15 +12,19 @@ from clearprop.data.columns import Array
 from clearprop.data.dataset import Features
 from clearprop.data.image_features import SCALINGS, ImageFeatures
 from clearprop.data.image_settings import ImageForm
+from clearprop.data.labels_target import LabelsTarget
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.table import Table
 from clearprop.data.table_features import TableFeatures
-from clearprop.data.target_encoding import ClassTarget, NumberTarget, Task, guess_task, target_from_dict
+from clearprop.data.target_encoding import ClassTarget, NumberTarget, Task, guess_task
 from clearprop.errors import DataError, SettingsError
 
 FORMAT_VERSION = 1
-_TASKS = ("auto", "classification", "regression")
+_TARGETS: dict[str, type[ClassTarget | NumberTarget | LabelsTarget]] = {
+    target.task: target for target in (ClassTarget, NumberTarget, LabelsTarget)
+}
+_TASKS = ("auto", *_TARGETS)
 _DTYPES = ("float32", "float64")
 _AUTO = "auto"
 _EPSILON = 0.01
@@ -51,7 +55,7 @@ class Encoding:
     """
 
     inputs: Inputs
-    outputs: ClassTarget | NumberTarget
+    outputs: ClassTarget | NumberTarget | LabelsTarget
     target_name: str | tuple[str, ...] | None
     dtype: str
     notes: tuple[str, ...]
@@ -73,10 +77,11 @@ class Encoding:
 
         Args:
             features: a `Table`, or an array of numbers (n, ...).
-            target: labels or numbers, (n,), or (n, k) for several numeric targets.
+            target: labels or numbers, (n,), or (n, k) for several numbers or answers.
             target_name: what to call the target in messages and reports.
-            task: "classification", "regression", or "auto": text, booleans and few different whole numbers are classes
-                (`guess_task` holds the exact rule); the notes say what was chosen and why.
+            task: "classification", "regression", "multilabel" (several answers of two values each, as which
+                classification of several targets is taken too), or "auto": text, booleans and few different whole
+                numbers are classes (`guess_task` holds the exact rule); the notes say what was chosen and why.
             dtype: "float32" or "float64".
             scaling: how images are scaled: "pixels", "whole", "channel", "pixel", "pca" or "zca" (`ImageFeatures`);
                 "auto" is "pixels" for image files, and for other arrays what `ArrayFeatures` finds.
@@ -97,6 +102,7 @@ class Encoding:
             raise DataError("there are no rows to learn from")
         if values.ndim == 2 and values.shape[1] == 1 and task == "classification":
             values = values[:, 0]
+        task = "multilabel" if values.ndim == 2 and task == "classification" else task
         name = target_name if isinstance(target_name, str) or target_name is None else tuple(target_name)
         outputs, note = _fit_target(values, _where(name), task)
         inputs: Inputs
@@ -108,17 +114,17 @@ class Encoding:
 
     @property
     def task(self) -> Task:
-        """ "classification" or "regression"."""
+        """ "classification", "regression" or "multilabel"."""
         return self.outputs.task
 
     @property
     def classes(self) -> Array | None:
-        """The raw labels in the order of the outputs; None for regression."""
+        """The raw labels in the order of the outputs; None where these are numbers or answers."""
         return self.outputs.classes
 
     @property
     def n_outputs(self) -> int:
-        """The number of classes, or of numeric targets."""
+        """The number of classes, or of targets."""
         return self.outputs.n_outputs
 
     @property
@@ -150,8 +156,9 @@ class Encoding:
     def target(self, target: Array) -> Array:
         """Return a target encoded.
 
-        Classification: class indices, int64 (n,). Regression: (y - mean) / scale, (n, k), of the encoding's
-        dtype. Raises DataError for a label that is none of the classes, a missing value, a word for a number.
+        Classification: class indices, int64 (n,). Regression: (y - mean) / scale, (n, k), of the encoding's dtype;
+        answers: 0 and 1, alike. Raises DataError for a label that is none of the classes, a missing value, a word for
+        a number.
         """
         encoded = self.outputs.encode(np.asarray(target), _where(self.target_name))
         if self.task == "classification":
@@ -167,6 +174,7 @@ class Encoding:
         """Return outputs as labels or in the target's units.
 
         Classification: (n, classes) probabilities or scores -> (n,) labels, those of the highest score.
+        Answers: (n, k) probabilities -> (n, k) of each column's two values.
         Regression: (n, k) -> float64 y = z * scale + mean, of shape (n,) if the target was, else (n, k).
         """
         return self.outputs.decode(np.asarray(outputs))
@@ -199,7 +207,7 @@ class Encoding:
         name = state.raw("target_name")
         return cls(
             _inputs_from_dict(state.raw("inputs"), dict(arrays or {})),
-            target_from_dict(state.raw("outputs")),
+            _target_from_dict(state.raw("outputs")),
             None
             if name is None
             else state.text("target_name")
@@ -217,11 +225,16 @@ def _inputs_from_dict(content: object, arrays: dict[str, Array]) -> Inputs:
     return TableFeatures.from_dict(content) if form == TableFeatures.form else ArrayFeatures.from_dict(content)
 
 
-def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | NumberTarget, str]:
+def _target_from_dict(content: object) -> ClassTarget | NumberTarget | LabelsTarget:
+    task = content.get("task") if isinstance(content, dict) else None
+    return _TARGETS.get(str(task), ClassTarget).from_dict(content)
+
+
+def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | NumberTarget | LabelsTarget, str]:
     guess = guess_task(target)
     chosen: str = guess.task if task == "auto" else task
     note = f"task {guess.reason}" if task == "auto" else f"task {task}, as given"
-    return (ClassTarget if chosen == "classification" else NumberTarget).fit(target, where), note
+    return _TARGETS[chosen].fit(target, where), note
 
 
 def _where(name: str | tuple[str, ...] | None) -> str:

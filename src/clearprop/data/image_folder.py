@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def find_labelled(folder: Path) -> Found:
         part: tuple(ImageFile(folder.joinpath(*file), file[len(starts[part])]) for file in those)
         for part, those in used.items()
     }
-    return Found(parts, (f"not used: {unused}",) if unused else ())
+    notes = (f"not used: {unused}",) if unused else ()
+    return Found(parts, (*notes, *_empty_classes(folder, starts, used)))
 
 
 def find_all(folder: Path) -> Found:
@@ -111,6 +113,17 @@ def _starts(folder: Path, files: list[_Steps]) -> dict[str, _Steps]:
 
 def _is_part(folder: Path) -> bool:
     return folder.name.lower() in _PARTS and folder.is_dir()
+
+
+def _empty_classes(folder: Path, starts: dict[str, _Steps], used: dict[str, list[_Steps]]) -> Iterator[str]:
+    """Yield a note on the folders that stand where those of classes do and hold no images."""
+    empty = []
+    for part, start in starts.items():
+        full = {file[: len(start) + 1] for file in used[part]}
+        here = sorted((*start, other.name) for other in folder.joinpath(*start).iterdir() if other.is_dir())
+        empty += ["/".join(steps) for steps in here if steps not in full]
+    if empty:
+        yield f"no images of the classes {listed(empty, 5)}, which are left out"
 
 
 def _there(unused: str) -> str:

@@ -13,12 +13,12 @@ from clearprop.data.column_encoder import (
     converted,
     indicator_words,
     note_missing,
+    saved_column,
     with_indicator,
 )
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.dropped_column import DroppedColumn
 from clearprop.data.printable import quoted
-from clearprop.data.saved_state import SavedState
 from clearprop.data.statistics import statistics
 from clearprop.errors import DataError
 
@@ -79,16 +79,9 @@ class NumberColumn:
     @classmethod
     def from_dict(cls, content: object) -> "NumberColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
-        names = ("kind", "name", "mean", "scale", "indicator", "distinct", "missing")
-        state = SavedState(content, "a column of numbers", names)
-        return cls(
-            state.text("name"),
-            state.number("mean"),
-            state.positive("scale"),
-            state.flag("indicator"),
-            state.count("distinct"),
-            state.count("missing"),
-        )
+        state = saved_column(content, "a column of numbers", cls)
+        state.positive("scale")
+        return cls(**state.values(cls))
 
 
 def _as_numbers(name: str, column: Array, place: Place) -> Array:

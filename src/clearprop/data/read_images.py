@@ -79,7 +79,6 @@ def _read(name: str, folder: Path, found: Found, settings: ImageSettings) -> Dat
     pillow("Image")
     bad: list[_Bad] = []
     headers = _headers([file for files in found.parts.values() for file in files], bad)
-    _stop_if(bad, folder, settings)
     form = _form(headers, settings, bad)
     _stop_if(bad, folder, settings)
     odd = {other.file for other in bad}

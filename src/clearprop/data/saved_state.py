@@ -1,7 +1,8 @@
 """Reading back what an encoding wrote into a file: every field checked, nothing trusted."""
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clearprop.data.printable import listed, quoted
@@ -22,6 +23,10 @@ class SavedState:
             raise FileFormatError(f"{what}: the fields {listed(odd)} are missing or unknown; the file is damaged")
         self._content: Mapping[str, Any] = content
         self._what = what
+
+    def values(self, kind: Any) -> dict[str, Any]:
+        """Return every field of a dataclass, read as its type says: text, texts, a finite number, a count or a flag."""
+        return {field.name: _READERS[field.type](self, field.name) for field in dataclasses.fields(kind)}
 
     def raw(self, field: str) -> Any:
         """Return a field as it is."""
@@ -90,6 +95,15 @@ class SavedState:
                 f"{self._what}: the field {field} is {quoted(repr(value))}, expected {expected}; the file is damaged"
             )
         return value
+
+
+_READERS: dict[Any, Callable[[SavedState, str], Any]] = {
+    str: SavedState.text,
+    tuple[str, ...]: SavedState.texts,
+    float: SavedState.number,
+    int: SavedState.count,
+    bool: SavedState.flag,
+}
 
 
 def _is_count(value: object) -> bool:

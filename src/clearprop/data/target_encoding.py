@@ -14,7 +14,7 @@ from clearprop.data.table import Table
 from clearprop.data.targets import refuse_missing
 from clearprop.errors import DataError, FileFormatError
 
-Task: TypeAlias = Literal["classification", "regression"]
+Task: TypeAlias = Literal["classification", "regression", "multilabel"]
 ClassKind: TypeAlias = Literal["text", "integer", "float", "boolean"]
 
 MOST_CLASSES = 20
@@ -31,10 +31,13 @@ class TaskGuess:
 def guess_task(target: Array) -> TaskGuess:
     """Return whether a target of shape (n,) or (n, k) is classes or numbers.
 
-    Several targets, and numbers of which one is not whole, are regression. Text and booleans are classification. Whole
-    numbers are classification if there are at most 20 different ones and, on average, at least two rows of each (or
-    only two different ones), else regression.
+    Several targets are answers if all are 0 or 1, or text, or booleans, and else regression, as are numbers of which
+    one is not whole. Text and booleans are classification. Whole numbers are classification if there are at most 20
+    different ones and, on average, at least two rows of each (or only two different ones), else regression.
     """
+    if target.ndim > 1 and target.shape[1] > 1 and (target.dtype.kind not in "iuf" or np.isin(target, (0, 1)).all()):
+        reason = f"there are {target.shape[1]} targets of two values (give the task as regression to change that)"
+        return TaskGuess("multilabel", f"multilabel: {reason}")
     if target.ndim > 1:
         return TaskGuess("regression", f"regression: there are {target.shape[1]} targets")
     if target.dtype.kind not in "iuf":
@@ -98,7 +101,12 @@ class ClassTarget:
         return index.astype(np.int64)
 
     def decode(self, outputs: Array) -> Array:
-        """Return the label of the highest score of each row of (n, classes); the first of equal ones."""
+        """Return the label of the highest score of each row of (n, classes); the first of equal ones.
+
+        Of two classes (n, 1) may hold the probability of the second alone.
+        """
+        if outputs.ndim == 2 and outputs.shape[1] == 1 and len(self.classes) == 2:
+            return np.asarray(self.classes[(outputs[:, 0] > 0.5).astype(np.int64)])
         if outputs.ndim != 2 or outputs.shape[1] != len(self.classes):
             raise DataError(f"outputs of shape {outputs.shape}: expected (n, {len(self.classes)}), a score a class")
         return np.asarray(self.classes[np.argmax(outputs, axis=1)])
@@ -192,12 +200,6 @@ class NumberTarget:
         mean, scale, flat = state.numbers("mean"), state.positives("scale"), state.flag("flat")
         state.require(0 < len(mean) == len(scale) and (not flat or len(mean) == 1), "as many means as scales")
         return cls(mean, scale, flat)
-
-
-def target_from_dict(content: object) -> ClassTarget | NumberTarget:
-    """Read what `to_dict` of either target gave; raises FileFormatError."""
-    task = content.get("task") if isinstance(content, dict) else None
-    return NumberTarget.from_dict(content) if task == "regression" else ClassTarget.from_dict(content)
 
 
 def _labels(target: Array, where: str) -> Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -56,7 +55,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         network: the hidden layers, in place of the five settings above: a layer, or several one after another.
         loss: a loss or its name; "auto" is the estimator's own.
         optimizer: an optimiser or its name.
-        learning_rate: the optimiser's, in place of its default.
+        learning_rate: the optimiser's, in place of its default; of groups it is that of all other parameters.
         schedule: what the learning rate is multiplied by: a schedule or its name.
         epochs: passes over the samples.
         batch_size: samples a step; "auto" is 200, or all if there are fewer.
@@ -116,7 +115,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
             return chosen
         if isinstance(chosen, WholeBatch):
             raise SettingsError(f"{type(chosen).__name__} finds its own steps: leave out learning_rate")
-        return dataclasses.replace(chosen, learning_rate=self.learning_rate)  # type: ignore[type-var]
+        return chosen.with_learning_rate(self.learning_rate)
 
     def _dtypes(self) -> Any:
         """Return the dtype that X is brought to, or those it may have."""
@@ -144,8 +143,8 @@ class Neural(BaseEstimator):  # type: ignore[misc]
     def _strata(self, y: Any) -> Any:
         return None
 
-    def _train(self, model: Model, train: Part, held_out: Part | None, score_with: Part | None) -> Model:
-        """Fit a model to encoded samples, and keep what the fit recorded.
+    def _train(self, model: Model, train: Part, held_out: Part | None, score_with: Part | None) -> Self:
+        """Fit a model to encoded samples, and keep it with what the fit recorded.
 
         Args:
             model: the model, not yet fitted.
@@ -170,7 +169,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         model.parameters = best or copies(training.state.parameters)
         self.validation_scores_ = None if watch is None else watch.scores
         self.n_iter_ = len(self.history_)
-        return model
+        return self
 
     def _watch(self, model: Model, parameters: Callable[[], dict[str, Array]], part: Part) -> Watch:
         X, y, weight = part

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -21,9 +22,9 @@ from clearprop.losses import (
     ClassLoss,
     DistributionLoss,
     Loss,
-    MultiLabelMargin,
     NegativeLogLikelihood,
 )
+from clearprop.nn import Dense
 from clearprop.settings import within
 
 
@@ -36,6 +37,62 @@ def _of_task(estimator: Neural, task: str) -> Loss:
             f"{estimator._usual_loss}"
         )
     return loss
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Supervised(Neural):
+    """What the classifier and the regressor share: a fit to targets."""
+
+    _numeric: ClassVar[bool] = False
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train on samples X (n, features) with targets y: labels or numbers, (n,), or several a sample, (n, k).
+
+        X_val and y_val are a validation set, in place of a part that is held out. `sample_weight` weighs that part too.
+
+        Raises:
+            SettingsError: a setting has a value that is not allowed, or does not fit the others.
+            DataError: the targets of the validation set do not fit those of training.
+        """
+        self._begin()
+        if (X_val is None) != (y_val is None):
+            raise SettingsError("a validation set has features and targets: give both X_val and y_val, or neither")
+        given = None if X_val is None else (X_val, y_val, sample_weight_val)
+        train, held_out = self._parts(X, y, sample_weight, given)
+        checks = {"reset": True, "multi_output": True, "y_numeric": self._numeric}
+        X, y = self._validated(train[0], train[1], **checks)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._several = y.ndim == 2
+        task = self._learn(X, y, checked_weight(train[2], X))
+        model = self._model([*self._hidden(), task.last], task.loss, X.dtype)
+        scored = None if held_out is None else self._encoded(held_out)
+        return self._train(model, (X, task.target, task.weight), scored, held_out)
+
+    @abstractmethod
+    def _learn(self, X: Array, y: Array, weight: Any) -> _Task:
+        """Return what is to be learnt from targets y, and keep what `predict` needs to know of them."""
+
+    @abstractmethod
+    def _encoded(self, part: Part) -> Part:
+        """Return a validation part as the model takes it."""
+
+
+class _Task(NamedTuple):
+    """Targets as the loss takes them, weights, the layer that gives the outputs, and the loss."""
+
+    target: Array
+    weight: Any
+    last: Dense
+    loss: Loss
 
 
 _FINAL: dict[type[Loss], str] = {NegativeLogLikelihood: "log_softmax"}
@@ -52,18 +109,17 @@ def _predicts_scores(classifier: NeuralClassifier) -> bool:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
+class NeuralClassifier(ClassifierMixin, Supervised):  # type: ignore[misc]
     """A classifier over any network; its loss "auto" is cross-entropy, and binary cross-entropy of several labels.
 
     Labels (n, labels) of 0 and 1 say which of several hold, none or all of them: they are learnt by binary
-    cross-entropy and its kin, or by `MultiLabelMargin`, whose scores only rank: of these, those above a sample's
-    mean are predicted.
+    cross-entropy and its kin, or by `MultiLabelMargin`, which only ranks them.
 
     With a loss that has no probabilities, such as the hinge, it has `decision_function` in place of `predict_proba`.
     The settings are those of `Neural`, and:
 
     Attributes:
-        class_weight: a weight for each class by its label, or "balanced".
+        class_weight: a weight for each class by its label, or "balanced", in training alone.
         classes_: the labels, in the order of the probabilities.
         model_: the fitted `Model`.
         history_: what the fit recorded, epoch by epoch.
@@ -80,35 +136,6 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> NeuralClassifier:
-        """Train on samples X (n, features) with labels y (n,) or (n, labels); validate on X_val and y_val, if given.
-
-        `class_weight` is for training alone; `sample_weight` weighs the part that is held out too.
-        """
-        self._begin()
-        given = None if X_val is None else (X_val, y_val, sample_weight_val)
-        train, held_out = self._parts(X, y, sample_weight, given)
-        X, y = self._validated(train[0], train[1], reset=True, multi_output=True)
-        codes = self._learn_classes(y)
-        weight = checked_weight(train[2], X)
-        if self.class_weight is not None:
-            weight = compute_sample_weight(self.class_weight, y) * (1 if weight is None else weight)
-        loss = self._checked_loss()
-        units = len(self.classes_) if self._several else loss.outputs_for(len(self.classes_))
-        last = self._dense(units, _FINAL.get(type(loss)))
-        model = self._model([*self._hidden(), last], loss, X.dtype)
-        scored = None if held_out is None else self._encoded(held_out)
-        self._train(model, (X, self._target(codes, X), weight), scored, held_out)
-        return self
 
     @metaestimators.available_if(_predicts_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
@@ -133,8 +160,7 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         """Return each sample's label of the highest probability or score; of several labels 0 or 1 each."""
         scores = self._scores(X)
         if self._several:
-            half = 0.5 if isinstance(self.model_.loss, BinaryLoss) else scores.mean(axis=1, keepdims=True)
-            return np.asarray(scores > half, np.int64)
+            return np.asarray(scores > 0.5, np.int64)
         return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     def _scores(self, X: Any) -> Array:
@@ -143,12 +169,17 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
         given = self.model_.predict(self._validated(X))
         return np.concatenate([1 - given, given], axis=1) if given.shape[1] < len(self.classes_) else given
 
+    def _learn(self, X: Array, y: Array, weight: Any) -> _Task:
+        codes = self._learn_classes(y)
+        if self.class_weight is not None:
+            weight = compute_sample_weight(self.class_weight, y) * (1 if weight is None else weight)
+        loss = self._checked_loss()
+        units = len(self.classes_) if self._several else loss.outputs_for(len(self.classes_))
+        return _Task(self._target(codes, X), weight, self._dense(units, _FINAL.get(type(loss))), loss)
+
     def _learn_classes(self, y: Array) -> Array:
         """Keep the labels, and return each sample's index among them, or which of several hold."""
         check_classification_targets(y)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        self._several = y.ndim == 2
         if not self._several:
             self.classes_, codes = np.unique(y, return_inverse=True)
             return codes
@@ -174,12 +205,11 @@ class NeuralClassifier(ClassifierMixin, Neural):  # type: ignore[misc]
             return codes.astype(X.dtype)
         if isinstance(loss, BinaryLoss) and len(self.classes_) <= 2:
             return codes[:, None].astype(X.dtype)
-        if isinstance(loss, BinaryLoss | MultiLabelMargin) or (isinstance(loss, ClassLoss) and not loss.hard):
+        if loss.answers or (isinstance(loss, ClassLoss) and not loss.hard):
             return np.eye(len(self.classes_), dtype=X.dtype)[codes]
         return codes
 
     def _encoded(self, part: Part) -> Part:
-        """Return a validation part as the model takes it."""
         X, labels = self._validated(part[0]), np.asarray(part[1])
         if self._several:
             return X, self._target(_answers(labels, self.classes_), X), part[2]
@@ -209,7 +239,7 @@ def _predicts_distributions(regressor: NeuralRegressor) -> bool:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
+class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]
     """A regressor over any network, of one number or of several; its loss "auto" is the squared error.
 
     With the loss `Quantile` or `GaussianLikelihood` it predicts the median or the mean, and `predict_quantiles` and
@@ -222,29 +252,7 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
         n_iter_: the number of epochs.
     """
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> NeuralRegressor:
-        """Train on samples X (n, features) with numbers y (n,) or (n, outputs)."""
-        self._begin()
-        given = None if X_val is None else (X_val, y_val, sample_weight_val)
-        train, held_out = self._parts(X, y, sample_weight, given)
-        X, y = self._validated(train[0], train[1], reset=True, multi_output=True, y_numeric=True)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        self._several = y.ndim == 2
-        y = y.reshape(len(y), -1).astype(X.dtype)
-        loss = _of_task(self, "regression")
-        model = self._model([*self._hidden(), self._dense(loss.outputs_for(y.shape[1]))], loss, X.dtype)
-        scored = None if held_out is None else self._encoded(held_out)
-        self._train(model, (X, y, checked_weight(train[2], X)), scored, held_out)
-        return self
+    _numeric: ClassVar[bool] = True
 
     def predict(self, X: Any) -> Array:
         """Return the numbers predicted for each sample: (n,), or (n, outputs); of distributions the median or mean."""
@@ -291,7 +299,11 @@ class NeuralRegressor(RegressorMixin, Neural):  # type: ignore[misc]
             raise SettingsError(f"coverage lies in (0, 1), received {coverage!r}")
         return np.asarray(self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2)))
 
+    def _learn(self, X: Array, y: Array, weight: Any) -> _Task:
+        target = y.reshape(len(y), -1).astype(X.dtype)
+        loss = _of_task(self, "regression")
+        return _Task(target, weight, self._dense(loss.outputs_for(target.shape[1])), loss)
+
     def _encoded(self, part: Part) -> Part:
-        """Return a validation part as the model takes it."""
         X = self._validated(part[0])
         return X, np.asarray(part[1], X.dtype).reshape(len(X), -1), part[2]

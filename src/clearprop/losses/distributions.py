@@ -18,13 +18,11 @@ from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Type
 from clearprop.losses.loss import Array, Loss, over_outputs
 from clearprop.ops import Tensor
-from clearprop.settings import Allowed, choice, field, flag, real
+from clearprop.settings import Allowed, choice, field, flag, real, within
 
 
 def _increasing(value: Any) -> bool:
-    if not isinstance(value, tuple | list) or not value:
-        return False
-    if not all(isinstance(q, float) and 0.0 < q < 1.0 for q in value):
+    if not isinstance(value, tuple) or not value or not all(within(q, "(0, 1)") for q in value):
         return False
     return all(a < b for a, b in pairwise(value))
 
@@ -79,8 +77,9 @@ class Quantile(DistributionLoss):
     crossing: bool = flag(False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.quantiles, list | np.ndarray):
+            object.__setattr__(self, "quantiles", tuple(np.asarray(self.quantiles).tolist()))
         super().__post_init__()
-        object.__setattr__(self, "quantiles", tuple(self.quantiles))
 
     def target_type(self, output: Type, given: Type) -> Type:
         """A target (n, ...) for outputs (n, ..., quantiles)."""

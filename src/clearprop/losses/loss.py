@@ -25,10 +25,12 @@ class Loss(ABC):
     Attributes:
         task: what targets are: "classification", "regression" (numbers), or "auto" where they say it themselves.
         probabilities: whether `predict` gives probabilities.
+        answers: whether targets are answers, 0 or 1 for each output; 1 is said where `predict` gives more than 1/2.
     """
 
     task: ClassVar[str] = "auto"
     probabilities: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -130,12 +132,10 @@ class ClassLoss(Loss):
 
 
 class BinaryLoss(OutputLoss):
-    """A loss of questions that are answered by 0 or 1, one for each output.
-
-    The answer that is predicted is 1 where `predict` gives more than 1/2. One of two classes is one question.
-    """
+    """A loss of questions that are answered by 0 or 1, one for each output. One of two classes is one question."""
 
     task: ClassVar[str] = "classification"
+    answers: ClassVar[bool] = True
 
     def outputs_for(self, targets: int) -> int:
         """One output for each class, or one for two."""

@@ -73,9 +73,12 @@ class MultiMargin(ClassLoss):
 class MultiLabelMargin(Loss):
     """(1 / K) sum over labels i that hold and j that do not of max(0, margin - (z_i - z_j)).
 
-    The targets are 0 or 1, of the output's shape (n, K). `predict` gives the scores z: those that hold rank above.
+    The targets are 0 or 1, of the output's shape (n, K). The loss only ranks: labels that hold above those that do not.
+    `predict` gives z - mean(z) + 1/2, so that the labels above the sample's mean are those that are predicted.
     """
 
+    task: ClassVar[str] = "classification"
+    answers: ClassVar[bool] = True
     margin: float = real(1.0, "(0, inf)")
 
     def target_type(self, output: Type, given: Type) -> Type:
@@ -87,6 +90,10 @@ class MultiLabelMargin(Loss):
         gap = output[..., :, None] - output[..., None, :]
         pairs = target[..., :, None] * (1.0 - target[..., None, :])
         return over_outputs(ops.mean(ops.sum(pairs * _short_of(self.margin, gap), -1), -1))
+
+    def predict(self, output: Tensor) -> Tensor:
+        """Write how far each score lies above the sample's mean, plus 1/2."""
+        return output - ops.mean(output, -1, keepdims=True) + 0.5
 
 
 def _short_of(margin: float, gap: Tensor) -> Tensor:

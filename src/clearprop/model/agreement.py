@@ -10,7 +10,6 @@ from clearprop.errors import DataError, SettingsError
 from clearprop.losses import (
     BinaryCrossEntropy,
     BinaryFocal,
-    BinaryLoss,
     ClassLoss,
     CrossEntropy,
     Focal,
@@ -33,7 +32,7 @@ def check_target(loss: Loss, target: Array) -> None:
             f"Poisson takes counts of at least 0, and the target at index {place} is {target[place]}; with a table "
             "targets are standardised, so give an array of features and the counts"
         )
-    if not isinstance(loss, ClassLoss | BinaryLoss) or target.dtype.kind != "f":
+    if not (isinstance(loss, ClassLoss) or loss.answers) or target.dtype.kind != "f":
         return
     odd = np.argwhere((target < 0) | (target > 1))
     if len(odd):

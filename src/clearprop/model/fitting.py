@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,19 @@ from clearprop.data.storage import take_rows
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.ir import Program
+from clearprop.model.agreement import check_target
 from clearprop.model.first_values import start_from_data
 from clearprop.model.run import Run
-from clearprop.model.samples import as_table, given_type, is_table
+from clearprop.model.samples import (
+    as_input,
+    as_table,
+    as_target,
+    check_samples,
+    fit_target,
+    given_type,
+    is_table,
+    sample_weights,
+)
 from clearprop.model.saving import PARTS
 from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
@@ -31,6 +42,8 @@ from clearprop.train import (
     Task,
     Training,
     build_objective,
+    lanes_to_measure,
+    lanes_to_train,
     read_checkpoint,
     whole_batch_fit,
 )
@@ -44,6 +57,11 @@ Array = np.ndarray[Any, Any]
 def stopping(choice: EarlyStopping | str | None) -> EarlyStopping | None:
     """Return early stopping that watches a quantity given by name, or the choice as it is."""
     return EarlyStopping(choice) if isinstance(choice, str) else choice
+
+
+def named(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return metrics by name; one may stand alone."""
+    return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
 def prepare(
@@ -60,6 +78,13 @@ def prepare(
         raise SettingsError("give validation_split or validation_data, not both")
     if not 0 <= validation_split < 1:
         raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
+    if validation_data is not None and not (
+        isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)
+    ):
+        raise SettingsError(
+            "validation_data holds features and target, and a weight for each sample if they have any: (X_val, y_val), "
+            f"received {type(validation_data).__name__}"
+        )
     features = as_table(features) if is_table(features) else np.asarray(features)
     target = np.asarray(target)
     _check_lengths(features, target, sample_weight)
@@ -92,6 +117,26 @@ def _rows(features: Any, rows: Array) -> Any:
     return features.take(rows) if is_table(features) else take_rows(features, rows)
 
 
+def encoded_samples(
+    model: Model, features: Any, target: Any, sample_weight: Any, class_weight: Mapping[int, float] | str | None
+) -> Samples:
+    """Do what `Model.samples` does."""
+    x = as_input(features, model.dtype, model.encoding)
+    y = as_target(target, model.dtype, model.encoding)
+    if len(x) != len(y):
+        raise DataError(f"there are {len(x)} samples and {len(y)} targets: give one target a sample")
+    if not model.parameters and model.sample_shape is None:
+        model.init(x.shape[1:])
+    check_samples(x, model.sample_shape or ())
+    output = model.output_type()
+    wanted = model.loss.target_type(output, given_type(y, model.dtype))
+    fitted = fit_target(y, wanted, output)
+    check_target(model.loss, fitted)
+    decode = model.encoding.decode if model.encoding is not None and model.encoding.task == "regression" else None
+    weights = [sample_weights(len(x), fitted, sample_weight, each, model.dtype) for each in (class_weight, None)]
+    return Samples(x, fitted, weights[0], decode, model.loss.point, weights[1], model.loss.answers)
+
+
 def make_training(
     model: Model,
     train: Samples,
@@ -101,18 +146,20 @@ def make_training(
     resume: bool,
 ) -> Fit:
     """Compile what the fit runs and give it its first state, or the checkpoint's when the run goes on."""
-    model.target, model.weighted = given_type(train.y, model.dtype), train.weight is not None
+    model.target, model.weighted, model.lanes = given_type(train.y, model.dtype), train.weight is not None, None
     file = None if folder is None else CheckpointFile(folder.checkpoint, _guard(model, train, validation, settings))
     resumed = _resumed(model, file) if resume else None
     if resumed is None:
         start_from_data(model, train.x, train.y)
     model.fresh = frozenset()
+    if settings.stateful:
+        train, validation, settings = _in_lanes(model, train, validation, settings)
     if isinstance(model.optimizer, WholeBatch):
         signature = model.signature(model.target, model.weighted)
         task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
         state = resumed or FitState(dict(model.parameters), {})
         return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
-    programs = model.step_programs(model.target, model.weighted)
+    programs = model.step_programs(model.target, model.weighted, model.lanes)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),
@@ -126,6 +173,19 @@ def make_training(
         slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
         resumed = FitState(dict(model.parameters), slots)
     return Training(compiled, resumed, settings, train, validation, checkpoint=file)
+
+
+def _in_lanes(
+    model: Model, train: Samples, validation: Samples | None, settings: FitSettings
+) -> tuple[Samples, Samples | None, FitSettings]:
+    """Lay samples out so that a row of them is a batch, in the order of time."""
+    if isinstance(model.optimizer, WholeBatch):
+        raise SettingsError(
+            f"stateful=True goes from batch to batch, and {type(model.optimizer).__name__} takes all samples at once"
+        )
+    train, model.lanes = lanes_to_train(train, settings.batch_size)
+    validation = None if validation is None else lanes_to_measure(validation, settings.batch_size)
+    return train, validation, replace(settings, batch_size=1, shuffle=False)
 
 
 def _resumed(model: Model, file: CheckpointFile | None) -> FitState:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import Executable
-from clearprop.compile import compile_program, without_loops
+from clearprop.compile import compile_program, for_one_step, without_loops
 from clearprop.data import TextEncoding
 from clearprop.data.text_encoding import UNKNOWN
-from clearprop.errors import SettingsError
-from clearprop.ir import Type
+from clearprop.errors import SettingsError, ShapeError
+from clearprop.ir import Program, Type
 from clearprop.losses import CrossEntropy, Focal
 from clearprop.model.model import Model
 from clearprop.randomness import Key
@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 _PROBE = 3
 _TOLERANCE = 1e-3
 _DRAWS = 1024
+_TABLE = 4096
+"""Vocabularies up to this have what the first layer makes of each token computed beforehand."""
 TEMPERATURE, LENGTH, TOP_K = number("[0, inf)"), whole_number(0), whole_number(1)
 """What the settings of `generate` may be."""
 
@@ -32,12 +34,14 @@ TEMPERATURE, LENGTH, TOP_K = number("[0, inf)"), whole_number(0), whole_number(1
 class TextGenerator:
     """What a model has read and written so far, and the probabilities of what comes next.
 
-    The states of the recurrent layers are kept from token to token, so that a token costs the same however long the
-    text is.
+    The states of recurrent layers are kept from token to token, so that a token costs the same however long the text
+    is. What follows from the parameters alone is computed here, so that a generator writes by the parameters that the
+    model has now. A network with other memory, such as causal attention, reads the last window of the text again for
+    each token: as many tokens as the sequences that it was made for have.
 
     Args:
-        model: a model whose `encoding` is a `TextEncoding`, with a loss of logits, and with no memory between time
-            steps but the states of its recurrent layers (which go forward).
+        model: a model whose `encoding` is a `TextEncoding`, with a loss of logits, in which a time step sees only
+            itself and those before it.
 
     Raises:
         SettingsError: the model is not of that kind.
@@ -49,22 +53,22 @@ class TextGenerator:
         if not isinstance(model.loss, CrossEntropy | Focal):
             raise SettingsError(f"text is written from logits, as of cross-entropy, and the model has {model.loss!r}")
         self.encoding = model.encoding
-        _check_memory(model)
-        self._program = _compiled(model, 1, model.backend)
-        self._inputs = _first_inputs(model, self._program, 1)
-        self._states = [name for name in self._inputs if name in self._program.program.output_names]
+        self._next: _Steps | _Window
+        if _keeps_states(model):
+            self._next = _Steps(model)
+        elif _looks_back(model):
+            self._next = _Window(model)
+        else:
+            raise SettingsError(
+                "the network does not give the next token's scores at every place from the time steps before it "
+                "(it looks at later time steps, or gives fewer of them): text cannot be written with it"
+            )
         self.probability = np.zeros(self.encoding.n_outputs, model.dtype)
 
     def read(self, tokens: Iterable[int], temperature: float = 1.0) -> Array:
         """Go on by tokens, and return the probability of each token to come next, softmax(z / temperature)."""
-        inputs = self._inputs
-        inputs["temperature"][...] = temperature
         for token in tokens:
-            inputs["x"][0, 0] = token
-            outputs = self._program(inputs)
-            for name in self._states:
-                inputs[name][...] = outputs[name]
-            self.probability = outputs["probability"]
+            self.probability = self._next(token, temperature)
         return self.probability
 
     def write(self, length: int, *, temperature: float = 1.0, top_k: int | None = None, seed: int = 0) -> Iterator[str]:
@@ -76,6 +80,47 @@ class TextGenerator:
             token = _draw(probability, top_k, next(numbers)) if temperature else int(probability.argmax())
             yield self.encoding.vocabulary[token - 1]
             self.read((token,), temperature or 1.0)
+
+
+class _Steps:
+    """One token after another, with the states of the recurrent layers kept."""
+
+    def __init__(self, model: Model) -> None:
+        once, each = for_one_step(_continuation(model, 1), tuple(model.parameters), _TABLE)
+        self._program = compile_program(each, model.backend)
+        self._inputs = _first_inputs(model, self._program) | compile_program(once, model.backend)(model.parameters)
+        self._states = [name for name in self._inputs if name in self._program.program.output_names]
+
+    def __call__(self, token: int, temperature: float) -> Array:
+        """Return softmax(z / temperature) after one more token."""
+        inputs = self._inputs
+        inputs["temperature"][...] = temperature
+        inputs["x"][0, 0] = token
+        outputs = self._program(inputs)
+        for name in self._states:
+            inputs[name][...] = outputs[name]
+        return outputs["probability"]
+
+
+class _Window:
+    """The last tokens, as many as the model's sequences are long, read again for each."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._tokens = model, np.zeros((1, *(model.sample_shape or ())), np.int64)
+        self._count = 0
+
+    def __call__(self, token: int, temperature: float) -> Array:
+        """Return softmax(z / temperature) after one more token; what stands behind it is not seen."""
+        tokens = self._tokens[0]
+        if self._count == len(tokens):
+            tokens[:-1] = tokens[1:]
+        else:
+            self._count += 1
+        tokens[self._count - 1] = token
+        with np.errstate(divide="ignore"):
+            z = np.log(self._model.predict(self._tokens)[0, self._count - 1]) / temperature
+        share = np.exp(z - z.max())
+        return np.asarray(share / share.sum())
 
 
 def generate(
@@ -127,17 +172,17 @@ def _uniform(seed: int) -> Iterator[float]:
     return itertools.chain.from_iterable(generator.random(_DRAWS).tolist() for _ in itertools.count())
 
 
-def _compiled(model: Model, length: int, backend: str) -> Executable:
+def _continuation(model: Model, length: int) -> Program:
     types = {name: Type(model.dtype, array.shape) for name, array in model.parameters.items()}
-    program = build_continuation(model.network, types, Type(model.dtype, (1, length)))
-    return compile_program(without_loops(program), backend)
+    return without_loops(build_continuation(model.network, types, Type(model.dtype, (1, length))))
 
 
-def _first_inputs(model: Model, executable: Executable, length: int) -> dict[str, Array]:
+def _first_inputs(model: Model, executable: Executable) -> dict[str, Array]:
     """Return the parameters, and arrays of the call's own: tokens, temperature, and the states before the first."""
-    inputs = dict(model.parameters)
+    inputs: dict[str, Array] = {}
     for value in executable.program.inputs:
-        if value.name in inputs:
+        if value.name in model.parameters:
+            inputs[value.name] = model.parameters[value.name]
             continue
         shape = tuple(int(str(dim)) for dim in value.type.shape)
         layer, _, place = value.name.rpartition(".state")
@@ -147,18 +192,34 @@ def _first_inputs(model: Model, executable: Executable, length: int) -> dict[str
     return inputs
 
 
-def _check_memory(model: Model) -> None:
-    """Refuse a network that does not give the same for a short sequence at once and for its steps with states."""
-    at_once, by_step = _compiled(model, _PROBE, "reference"), _compiled(model, 1, "reference")
-    tokens = np.arange(_PROBE, dtype=model.dtype)[None] % model.output_type().shape[-1]
-    whole, steps = _first_inputs(model, at_once, _PROBE), _first_inputs(model, by_step, 1)
+def _keeps_states(model: Model) -> bool:
+    """Whether the network gives the same for a short sequence at once and for its steps with states."""
+    try:
+        at_once, by_step = (compile_program(_continuation(model, length), "reference") for length in (_PROBE, 1))
+    except ShapeError:  # made for sequences of one length
+        return False
+    tokens = np.arange(_PROBE, dtype=model.dtype)[None] % _outputs(model)
+    whole, steps = _first_inputs(model, at_once), _first_inputs(model, by_step)
     expected = at_once(whole | {"x": tokens, "temperature": np.ones((), model.dtype)})["probability"]
     for place in range(_PROBE):
         given = {"x": tokens[:, place : place + 1], "temperature": np.ones((), model.dtype)}
         outputs = by_step(steps | given)
         steps |= {name: array for name, array in outputs.items() if name in steps}
-    if not np.allclose(outputs["probability"], expected, rtol=_TOLERANCE, atol=_TOLERANCE):
-        raise SettingsError(
-            "the network looks at other time steps in ways that no state carries on (backwards, by attention, by "
-            "convolution): text is written by embeddings, recurrent layers that go forward, and layers of one time step"
-        )
+    return np.allclose(outputs["probability"], expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+
+
+def _looks_back(model: Model) -> bool:
+    """Whether each place of a sequence has scores that do not depend on the tokens after it."""
+    shape = model.sample_shape or ()
+    if len(shape) != 1 or model.output_type().shape[1:-1] != shape:
+        return False
+    count = _outputs(model)
+    tokens = np.arange(shape[0])[None] % count
+    place = shape[0] // 2
+    changed = np.where(np.arange(shape[0]) < place, tokens, (tokens + 1) % count)
+    first, second = (model.predict(given)[0, :place] for given in (tokens, changed))
+    return np.allclose(first, second, rtol=_TOLERANCE, atol=_TOLERANCE)
+
+
+def _outputs(model: Model) -> int:
+    return int(str(model.output_type().shape[-1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import ENCODING, PARTS
+from clearprop.train import Lanes
 
 DESCRIBABLE = (
     nn.Layer,
@@ -52,6 +54,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         target = fitted.get("target")
         model.target = None if target is None else Type(target["dtype"], (Batch(), *target["shape"]))
         model.weighted = bool(fitted.get("weighted", False))
+        model.lanes = Lanes(*map(index, fitted["lanes"])) if "lanes" in fitted else None
         if description["sample_shape"] is not None:
             model.init(tuple(description["sample_shape"]))
             model.fresh = model.fresh.intersection(fitted.get("fresh", ()))

@@ -13,16 +13,16 @@ from clearprop.compile import DEFAULT_BACKEND, compile_program, explain, source_
 from clearprop.data import AnyEncoding
 from clearprop.description import brief
 from clearprop.display import progress as progress_listener
-from clearprop.errors import DataError, SettingsError
+from clearprop.errors import SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
-from clearprop.losses import BinaryLoss, Loss
+from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
-from clearprop.model.agreement import check_final_activation, check_target
-from clearprop.model.fitting import make_training, objective_for_check, prepare, stopping
+from clearprop.model.agreement import check_final_activation
+from clearprop.model.fitting import encoded_samples, make_training, named, objective_for_check, prepare, stopping
 from clearprop.model.freezing import not_frozen
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
-from clearprop.model.samples import as_input, as_target, check_samples, fit_target, given_type, sample_weights
+from clearprop.model.samples import as_input, check_samples, given_type
 from clearprop.model.saving import save
 from clearprop.nn import Layer, Sequential
 from clearprop.ops import Tensor
@@ -36,6 +36,7 @@ from clearprop.train import (
     EarlyStopping,
     FitSettings,
     History,
+    Lanes,
     Listener,
     Samples,
     Signature,
@@ -45,13 +46,14 @@ from clearprop.train import (
     build_step,
     copies,
     evaluated,
+    lanes_to_measure,
     output_type,
     running_averages,
+    slices_at_once,
 )
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
-_ROWS = 4096
 
 
 class Model:
@@ -78,6 +80,7 @@ class Model:
         fresh: the names of those that are as `init` made them, which initialisers that look at the data may still fit.
         encoding: how raw tables become numbers, when the model was fitted to one; it is saved with the model.
         target, weighted: the type of the last fit's targets (None before one), and whether it had weights.
+        lanes: how the last fit carried states from batch to batch; None where every sample started anew.
 
     Raises:
         SettingsError: an argument has a value that is not allowed.
@@ -108,11 +111,11 @@ class Model:
         self.backend = backend
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
-        self.averages: tuple[str, ...] = ()
-        self.fresh: frozenset[str] = frozenset()
+        self.averages, self.fresh = tuple[str, ...](), frozenset[str]()
         self.encoding: AnyEncoding | None = None
         self.target: Type | None = None
         self.weighted = False
+        self.lanes: Lanes | None = None
         self._executables: dict[Any, Executable] = {}
         check_final_activation(self.network, self.loss)
 
@@ -175,6 +178,7 @@ class Model:
         progress: str | bool = "auto",
         run: str | Path | Run | None = None,
         resume: bool = False,
+        stateful: bool = False,
         checkpoint_steps: int | None = None,
         checkpoint_seconds: float = 10.0,
     ) -> History:
@@ -196,6 +200,9 @@ class Model:
             run: a folder to keep settings, history, checkpoints, events and the model in; it holds no run yet,
                 unless `resume` is True.
             resume: go on from the checkpoint in `run`, which must be of the same settings and data.
+            stateful: carry the states of recurrent layers on from batch to batch, the gradients cut between (truncated
+                backpropagation through time). The samples are windows in the order of time: batch_size lanes of them
+                go on side by side, and begin anew with each epoch; windows beyond a multiple of it are left out.
             checkpoint_steps, checkpoint_seconds: how often a checkpoint is written to `run`.
 
         Returns:
@@ -205,9 +212,8 @@ class Model:
             DivergedError: the loss became non-finite; the model has the last good weights.
             DataError, SettingsError, ShapeError: something does not fit; nothing was changed.
         """
-        recorded = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-        watch, checkpoints = stopping(early_stopping), (checkpoint_steps, checkpoint_seconds)
-        settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, recorded, watch, *checkpoints)
+        more = (named(metrics), stopping(early_stopping), checkpoint_steps, checkpoint_seconds, stateful)
+        settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, *more)
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         if folder is not None and not resume:
@@ -258,7 +264,7 @@ class Model:
     def predict_classes(self, features: Any) -> Array:
         """Return the most probable class of each sample: its label when the model was fitted to a table.
 
-        Of several outputs of binary cross-entropy and its kin, each is a question of its own, answered by 0 or 1.
+        Of several outputs of a loss of answers, as binary cross-entropy is, each is a question: answered by 0 or 1.
 
         Raises:
             SettingsError: the loss is not one of classes or of yes-or-no questions.
@@ -266,23 +272,31 @@ class Model:
         if self.loss.task != "classification":
             raise SettingsError(f"a model with {self.loss!r} predicts values, not classes; use predict")
         prediction = self._predict(features)
-        if isinstance(self.loss, BinaryLoss):
-            if self.encoding is not None:
-                return self.encoding.decode(np.concatenate([1 - prediction, prediction], axis=-1))
+        if self.encoding is not None:
+            return self.encoding.decode(prediction)
+        if self.loss.answers:
             answers = (prediction > 0.5).astype(np.int64)
             return answers[..., 0] if answers.shape[-1] == 1 else answers
-        return prediction.argmax(axis=-1) if self.encoding is None else self.encoding.decode(prediction)
+        return np.asarray(prediction.argmax(axis=-1))
 
     def evaluate(
-        self, features: Any, target: Any, metrics: Sequence[str] = (), sample_weight: Any = None
+        self,
+        features: Any,
+        target: Any,
+        metrics: Sequence[str] = (),
+        sample_weight: Any = None,
+        *,
+        stateful: bool = False,
     ) -> dict[str, float]:
         """Return the mean loss, and metrics by scikit-learn's names, in the inference form.
 
         The loss is in the units of training; metrics are in the units of the given target. Both are weighted.
+        With `stateful` the samples are windows in their order, and states are carried on, in as many lanes as in `fit`.
         """
         samples = self.samples(features, target, sample_weight)
-        names = (metrics,) if isinstance(metrics, str) else metrics
-        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, names)
+        if stateful:
+            samples = lanes_to_measure(samples, 1 if self.lanes is None else self.lanes.count)
+        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, named(metrics))
 
     def source(self) -> str:
         """Return the complete training step as a Python module that runs with NumPy alone.
@@ -290,9 +304,8 @@ class Model:
         Forward, loss, penalty, backward and update, in the order of the textbook; each block is headed by its
         layer and its quantity. It is the step of the last fit: with weights if there were any.
         """
-        title = (
-            f"One training step of {brief(self.network.layers)} with {brief(self.loss)} and {brief(self.optimizer)}."
-        )
+        parts = map(brief, (self.network.layers, self.loss, self.optimizer))
+        title = "One training step of {} with {} and {}.".format(*parts)
         return source_of(self._last_step().readable, "training_step", title)
 
     def explain(self, stage: str) -> str:
@@ -310,7 +323,7 @@ class Model:
     def _last_step(self) -> StepPrograms:
         """Write the programs of the training step as the last fit ran it."""
         y = self.loss.usual_target(self.output_type()) if self.target is None else self.target
-        return self.step_programs(y, self.weighted)
+        return self.step_programs(y, self.weighted, self.lanes)
 
     def samples(self, features: Any, target: Any, sample_weight: Any = None, class_weight: Any = None) -> Samples:
         """Return encoded samples, of the types that the network and the loss take; weights as `fit` takes them.
@@ -319,40 +332,31 @@ class Model:
             DataError: they are not numbers, not finite, or not as many targets as samples.
             ShapeError: the loss does not take such a target.
         """
-        x = as_input(features, self.dtype, self.encoding)
-        y = as_target(target, self.dtype, self.encoding)
-        if len(x) != len(y):
-            raise DataError(f"there are {len(x)} samples and {len(y)} targets: give one target a sample")
-        if not self.parameters and self.sample_shape is None:
-            self.init(x.shape[1:])
-        check_samples(x, self._sample_shape())
-        output = self.output_type()
-        wanted = self.loss.target_type(output, given_type(y, self.dtype))
-        fitted = fit_target(y, wanted, output)
-        check_target(self.loss, fitted)
-        decode = self.encoding.decode if self.encoding is not None and self.encoding.task == "regression" else None
-        weights = [sample_weights(len(x), fitted, sample_weight, each, self.dtype) for each in (class_weight, None)]
-        return Samples(x, fitted, weights[0], decode, self.loss.point, weights[1])
+        return encoded_samples(self, features, target, sample_weight, class_weight)
 
-    def signature(self, y: Type, weighted: bool, dtype: str | None = None) -> Signature:
+    def signature(self, y: Type, weighted: bool, dtype: str | None = None, lanes: Lanes | None = None) -> Signature:
         """Return the types that this model's programs are written for."""
         dtype = dtype or self.dtype
         types = {name: Type(dtype, array.shape) for name, array in self.parameters.items()}
-        y = y.with_dtype(dtype) if y.dtype.startswith("float") else y
+        n = Batch() if lanes is None else lanes.count
+        y = Type(dtype if y.dtype.startswith("float") else y.dtype, (n, *y.shape[1:]))
         averages = tuple(name for name in not_frozen(self.parameters, self.frozen) if name in self.averages)
-        return Signature(types, self.trainable, Type(dtype, (Batch(), *self._sample_shape())), y, weighted, averages)
+        x = Type(dtype, (n, *self._sample_shape()))
+        return Signature(types, self.trainable, x, y, weighted, averages, lanes)
 
-    def step_programs(self, y: Type, weighted: bool) -> StepPrograms:
+    def step_programs(self, y: Type, weighted: bool, lanes: Lanes | None = None) -> StepPrograms:
         """Write the programs of a training step; `SettingsError` if the optimiser takes no steps on batches."""
         if isinstance(self.optimizer, WholeBatch):
             raise SettingsError(f"{brief(self.optimizer)} takes all samples at once and has no training step")
-        return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted))
+        return build_step(self.network, self.loss, self.optimizer, self.signature(y, weighted, lanes=lanes))
 
     def compiled_evaluation(self, samples: Samples) -> Executable:
         """Return the compiled program that gives loss and prediction of each sample."""
-        y = given_type(samples.y, self.dtype)
+        y = given_type(samples.each(samples.y), self.dtype)
+        lanes = None if samples.lanes is None else Lanes(samples.lanes, len(samples))
         return self._compiled(
-            ("evaluation", y), lambda: build_evaluation(self.network, self.loss, self.signature(y, False))
+            ("evaluation", y, samples.lanes),
+            lambda: build_evaluation(self.network, self.loss, self.signature(y, False, lanes=lanes)),
         )
 
     def objective_for_check(
@@ -382,14 +386,13 @@ class Model:
     def _predict(self, features: Any) -> Array:
         x = as_input(features, self.dtype, self.encoding)
         check_samples(x, self._sample_shape())
-        program = self._compiled(("prediction",), self._write_prediction)
-        if len(x) <= _ROWS:
-            return program({"x": x, **self.parameters})["prediction"]
-        parts = [x[start : start + _ROWS] for start in range(0, len(x), _ROWS)]
-        return np.concatenate([program({"x": part, **self.parameters})["prediction"] for part in parts])
-
-    def _write_prediction(self) -> Program:
-        return build_prediction(self.network, self.loss, self.signature(self.output_type(), False))
+        program = self._compiled(
+            ("prediction",),
+            lambda: build_prediction(self.network, self.loss, self.signature(self.output_type(), False)),
+        )
+        slices = slices_at_once(program.program, len(x))
+        parts = [program({"x": x[part], **self.parameters})["prediction"] for part in slices]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _compiled(self, key: Any, write: Any) -> Executable:
         if key not in self._executables:

@@ -36,6 +36,8 @@ def save(model: Model, path: str | Path, estimator: Any = None) -> None:
     description["encoding"] = None if model.encoding is None else model.encoding.to_dict()
     target = None if model.target is None else {"dtype": model.target.dtype, "shape": list(model.target.shape[1:])}
     description["fitted"] = {"target": target, "weighted": model.weighted, "fresh": sorted(model.fresh)}
+    if model.lanes is not None:
+        description["fitted"]["lanes"] = [model.lanes.count, model.lanes.steps]
     if estimator is not None:
         description["estimator"] = estimator
     arrays = {} if model.encoding is None else {ENCODING + name: a for name, a in model.encoding.arrays.items()}

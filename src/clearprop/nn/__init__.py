@@ -41,7 +41,7 @@ from clearprop.nn.augmentation import Augmentation, Cutout, RandomAffine, Random
 from clearprop.nn.cells import GRU, LSTM, SimpleRNN
 from clearprop.nn.color import AUGMENTATIONS, ColorJitter, FancyPCA
 from clearprop.nn.composition import Parallel, Residual, Sequential
-from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm
+from clearprop.nn.constraints import CONSTRAINTS, Constraint, MaxNorm, NonNegative, UnitNorm, constraint
 from clearprop.nn.context import (
     Context,
     add_penalty,
@@ -94,7 +94,7 @@ from clearprop.nn.normalisation import (
     LocalResponseNorm,
     RMSNorm,
 )
-from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty
+from clearprop.nn.penalties import L1, L2, PENALTIES, ElasticNet, Penalty, penalty
 from clearprop.nn.pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
 from clearprop.nn.recurrent import Recurrent
 from clearprop.nn.sequences import Bidirectional, Embedding, EncoderDecoder, Masking
@@ -226,6 +226,7 @@ __all__ = [
     "apply_layer",
     "applying",
     "cnn",
+    "constraint",
     "depthwise_separable",
     "gain_of",
     "hyper",
@@ -238,6 +239,7 @@ __all__ = [
     "mask_times",
     "mix_loss",
     "output_shape",
+    "penalty",
     "present_times",
     "random_normal",
     "random_uniform",

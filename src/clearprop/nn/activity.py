@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearprop import ops
-from clearprop.errors import SettingsError
 from clearprop.nn.context import add_penalty, hyper, is_training
 from clearprop.nn.layer import Layer, Tensors
-from clearprop.nn.penalties import Penalty
+from clearprop.nn.penalties import Penalty, penalty
 from clearprop.ops import Tensor
 from clearprop.settings import real
 
@@ -20,18 +19,18 @@ class ActivityPenalty(Layer):
     `Sequential(Dense(32, "relu"), ActivityPenalty(L1(1e-3)), Dense(10))` makes the hidden activations sparse.
     """
 
-    penalty: Penalty
+    penalty: str | Penalty
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.penalty, Penalty):
-            raise SettingsError(f"ActivityPenalty: penalty is a Penalty such as L1(1e-3), received {self.penalty!r}")
+        super().__post_init__()
+        penalty(self.penalty)
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x, and add penalty(x) / n."""
         if is_training():
             with ops.current_builder().at(quantity="penalty"):
-                add_penalty(ops.label(self.penalty(x) / ops.element_count(x, 0), "penalty"))
+                add_penalty(ops.label(penalty(self.penalty)(x) / ops.element_count(x, 0), "penalty"))
         return x
 
 

@@ -12,6 +12,7 @@ from clearprop.nn.constraints import Constraint
 from clearprop.nn.context import start_from_data
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer
+from clearprop.nn.noise import noise
 from clearprop.nn.penalties import Penalty
 from clearprop.nn.regularisation import check_regularisation, regularise
 from clearprop.ops import Tensor
@@ -29,9 +30,9 @@ class Affine(Layer):
     bias: bool
     weights: str | Initializer
     biases: str | Initializer
-    penalty: Penalty | tuple[Penalty, ...]
-    constraint: Constraint | tuple[Constraint, ...]
-    weight_noise: Layer | None
+    penalty: str | Penalty | tuple[str | Penalty, ...]
+    constraint: str | Constraint | tuple[str | Constraint, ...]
+    weight_noise: str | Layer | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,9 +40,9 @@ class Affine(Layer):
         if self.weights != "auto":
             initializer(self.weights)
         initializer(self.biases)
-        check_regularisation(self.penalty, self.constraint)
-        if not isinstance(self.weight_noise, Layer | None):
-            raise SettingsError(f"weight_noise is a layer such as Dropout(0.5), received {self.weight_noise!r}")
+        check_regularisation(self)
+        if self.weight_noise is not None:
+            noise(self.weight_noise)
 
     def first_values(self, key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Arrays:
         """Return W of a shape, with a bias b, one for each of its last axis, and the activation's parameters."""
@@ -54,7 +55,7 @@ class Affine(Layer):
         """Return activation(the linear map of x by W, plus b)."""
         x = self.checked(x, params["W"])
         W = params["W"]
-        noisy = W if self.weight_noise is None else apply_layer(self.weight_noise, "weight_noise", {}, W)
+        noisy = W if self.weight_noise is None else apply_layer(noise(self.weight_noise), "weight_noise", {}, W)
         with ops.current_builder().at(quantity="z"):
             z = self.linear(x, noisy)
             z = ops.label(z + params["b"] if self.bias else z, "z")

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.description import choose
 from clearprop.nn.context import hyper
 from clearprop.ops import Tensor
 from clearprop.settings import check_settings, real
@@ -59,3 +60,8 @@ class NonNegative(Constraint):
 
 CONSTRAINTS: dict[str, type[Constraint]] = {"max_norm": MaxNorm, "unit_norm": UnitNorm, "non_negative": NonNegative}
 """The constraints by name."""
+
+
+def constraint(choice: str | Constraint) -> Constraint:
+    """Return the constraint of a name, or one as it is."""
+    return choose(choice, Constraint, CONSTRAINTS, "constraint")

@@ -33,6 +33,7 @@ class Context:
         mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
         times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
         carries: whether the states of recurrent layers come in as inputs, and go out, so that a sequence goes on.
+        fresh: whether every sequence starts anew all the same, a boolean that is given when the program runs; or None.
         states: the states of recurrent layers after the last time step, by the name of the input.
         outputs: the layers and what they give, by the paths of their names, in the order in which they are done.
         random: whether random numbers were asked for; then `key` and `step` are inputs.
@@ -49,6 +50,7 @@ class Context:
     mix: tuple[Tensor, Tensor] | None = None
     times: Tensor | None = None
     carries: bool = False
+    fresh: Tensor | None = None
     states: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, tuple[Any, Tensor]] = field(default_factory=dict)
     key: Tensor | None = None
@@ -105,11 +107,19 @@ def hyper(name: str, default: float) -> Tensor:
 def random_uniform(shape: Shape) -> Tensor:
     """Return float32 numbers uniform in [0, 1), new at every step, the same for every backend and thread count."""
     context = current_context()
-    if context.key is None or context.step is None:
+    if context.key is None:
         context.key = ops.placeholder("key", Type("uint32", (2,)))
-        context.step = ops.placeholder("step", Type("int64"))
+    step = step_number()
     context.streams += 1
-    return ops.uniform(context.key, context.step, context.streams, shape, "float32")
+    return ops.uniform(context.key, step, context.streams, shape, "float32")
+
+
+def step_number() -> Tensor:
+    """Return the number of the training step, an int64 scalar that counts from 0."""
+    context = current_context()
+    if context.step is None:
+        context.step = ops.placeholder("step", Type("int64"))
+    return context.step
 
 
 def random_normal(shape: Shape) -> Tensor:
@@ -181,11 +191,28 @@ def present_times(x: Tensor) -> Tensor | None:
     return times if times is not None and times.shape == x.shape[:2] else None
 
 
-def carried_states(count: int, type_: Type) -> list[Tensor] | None:
-    """Return the states that the layer at hand goes on from; None where each sequence starts anew."""
-    if not current_context().carries:
-        return None
-    return [ops.placeholder(_path(f"state{k}"), type_) for k in range(count)]
+def carried_states(first: Sequence[Tensor], reverse: bool = False) -> list[Tensor]:
+    """Return the states that the layer at hand goes on from: `first`, where each sequence starts anew.
+
+    Raises:
+        SettingsError: states are to be carried on by a layer that goes backwards in time.
+    """
+    context = current_context()
+    if not context.carries:
+        return list(first)
+    if context.fresh is None:
+        return [ops.placeholder(_path(f"state{k}"), state.type) for k, state in enumerate(first)]
+    if reverse:
+        refuse_carrying("it goes from the last time step to the first")
+    carried = [ops.placeholder(_path(f"state{k}"), state.type) for k, state in enumerate(first)]
+    return [ops.where(context.fresh, new, old) for new, old in zip(first, carried, strict=True)]
+
+
+def refuse_carrying(why: str) -> None:
+    """Raise `SettingsError` where the layer at hand is to carry states from batch to batch, which it cannot."""
+    if current_context().fresh is not None:
+        layer = ops.current_builder().scope.layer
+        raise SettingsError(f"the layer {layer} carries no state on to the next window: {why}; leave out stateful=True")
 
 
 def carry_on(states: Sequence[Tensor]) -> None:

@@ -31,10 +31,10 @@ class Dense(Affine):
         weights: how W starts; "auto" suits the activation: Xavier for those that level off and for none, LeCun's for
             SELU, Kaiming's for ReLU and its kin and for functions.
         biases: how b starts.
-        penalty: a penalty or several on W (never on b).
-        constraint: a constraint or several on W, applied in order after each update.
-        weight_noise: a layer that W goes through in training; `Dropout(0.5)` is DropConnect (Wan et al., 2013) with one
-            mask a batch. Penalties see W without it.
+        penalty: a penalty or several on W (never on b), each as it is or by name.
+        constraint: a constraint or several on W, in the same way, applied in order after each update.
+        weight_noise: a layer that W goes through in training, or the name of a noise; `Dropout(0.5)` is DropConnect
+            (Wan et al., 2013) with one mask a batch. Penalties see W without it.
         name: what the layer is called in messages, files and source; dense1, dense2 ... by default.
     """
 
@@ -43,9 +43,9 @@ class Dense(Affine):
     bias: bool = True
     weights: str | Initializer = "auto"
     biases: str | Initializer = "zeros"
-    penalty: Penalty | tuple[Penalty, ...] = ()
-    constraint: Constraint | tuple[Constraint, ...] = ()
-    weight_noise: Layer | None = None
+    penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    weight_noise: str | Layer | None = None
     name: str | None = None
 
     def init(self, key: Key, shapes: Shape) -> Arrays:

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.description import choose
 from clearprop.errors import ShapeError
 from clearprop.ir import Shape
 from clearprop.nn.activations.rectifiers import SELU_ALPHA, SELU_SCALE
@@ -173,3 +174,8 @@ NOISE: dict[str, type[Noise]] = {
     "mixup": Mixup,
 }
 """The layers that are random in training, by name; `Dense(weight_noise=Dropout(...))` is DropConnect."""
+
+
+def noise(choice: str | Layer) -> Layer:
+    """Return the noise of a name, or a layer as it is."""
+    return choose(choice, Layer, NOISE, "noise")

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.description import choose
 from clearprop.nn.context import hyper
 from clearprop.ops import Tensor
 from clearprop.settings import check_settings, real
@@ -69,3 +70,8 @@ class ElasticNet(Penalty):
 
 PENALTIES: dict[str, type[Penalty]] = {"l1": L1, "l2": L2, "elastic_net": ElasticNet}
 """The penalties by name."""
+
+
+def penalty(choice: str | Penalty) -> Penalty:
+    """Return the penalty of a name, or one as it is."""
+    return choose(choice, Penalty, PENALTIES, "penalty")

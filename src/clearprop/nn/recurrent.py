@@ -11,7 +11,7 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
-from clearprop.ir import Shape, Type
+from clearprop.ir import Shape
 from clearprop.nn.constraints import Constraint
 from clearprop.nn.context import carried_states, carry_on, is_training, present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
@@ -55,10 +55,10 @@ class Recurrent(Layer):
     weights: str | Initializer = "xavier"
     recurrent: str | Initializer = "orthogonal"
     biases: str | Initializer = "zeros"
-    penalty: Penalty | tuple[Penalty, ...] = ()
-    recurrent_penalty: Penalty | tuple[Penalty, ...] = ()
-    constraint: Constraint | tuple[Constraint, ...] = ()
-    recurrent_constraint: Constraint | tuple[Constraint, ...] = ()
+    penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    recurrent_penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    recurrent_constraint: str | Constraint | tuple[str | Constraint, ...] = ()
     recurrent_dropout: float = real(0.0, "[0, 1)")
     checkpoint: int = whole(0, 0)
     name: str | None = None
@@ -68,8 +68,8 @@ class Recurrent(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_regularisation(self.penalty, self.constraint)
-        check_regularisation(self.recurrent_penalty, self.recurrent_constraint)
+        check_regularisation(self)
+        check_regularisation(self, "recurrent_")
         for start in (self.weights, self.recurrent, self.biases):
             if isinstance(initializer(start), DataDriven):
                 raise SettingsError(
@@ -106,7 +106,7 @@ class Recurrent(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the last state, or all of them."""
-        start = carried_states(self.states, Type(x.dtype, (*x.shape[:1], self.units)))
+        start = carried_states(self.first_states(params, x), self.reverse)
         states, outputs = self.walk(params, x, start, present_times(x))
         carry_on(states)
         with ops.current_builder().at(quantity="a"):
@@ -132,8 +132,8 @@ class Recurrent(Layer):
         if x.rank != 3 or x.shape[-1] != W.shape[0]:
             raise ShapeError(f"expected sequences (n, T, {W.shape[0]}), received {show(x.shape)}")
         with builder.at(quantity="z"):
-            z = ops.label(x @ W + params["b"], "z")
-        sequences = [ops.permute_dims(z, (1, 0, 2))]
+            z = ops.label(ops.permute_dims(x, (1, 0, 2)) @ W + params["b"], "z")
+        sequences = [z]
         if present is not None:
             sequences.append(ops.reshape(ops.permute_dims(present), (*present.shape[::-1], 1)))
 

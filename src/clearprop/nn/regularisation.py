@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 from clearprop import ops
-from clearprop.errors import SettingsError
-from clearprop.nn.constraints import Constraint
+from clearprop.nn.constraints import Constraint, constraint
 from clearprop.nn.context import add_penalty, after_update, is_training
-from clearprop.nn.penalties import Penalty
+from clearprop.nn.layer import Layer
+from clearprop.nn.penalties import Penalty, penalty
 from clearprop.ops import Tensor
 
-T = TypeVar("T")
+Penalties = str | Penalty | tuple[str | Penalty, ...]
+Constraints = str | Constraint | tuple[str | Constraint, ...]
 
 
-def check_regularisation(
-    penalty: Penalty | tuple[Penalty, ...], constraint: Constraint | tuple[Constraint, ...]
-) -> None:
-    """Raise `SettingsError` for what is no penalty or no constraint."""
-    for item in _several(penalty):
-        if not isinstance(item, Penalty):
-            raise SettingsError(f"a penalty is a Penalty such as L2(1e-4), or a tuple of them, received {item!r}")
-    for kept in _several(constraint):
-        if not isinstance(kept, Constraint):
-            raise SettingsError(
-                f"a constraint is a Constraint such as MaxNorm(3.0), or a tuple of them, received {kept!r}"
-            )
+def check_regularisation(layer: Layer, weight: str = "") -> None:
+    """Check the fields `penalty` and `constraint` of a layer, or those led by the name of another weight.
+
+    Lists become tuples.
+
+    Raises:
+        SettingsError: there is no such penalty or constraint.
+    """
+    for field, named in ((f"{weight}penalty", penalty), (f"{weight}constraint", constraint)):
+        given = getattr(layer, field)
+        if isinstance(given, list):
+            object.__setattr__(layer, field, tuple(given))
+        for each in _several(getattr(layer, field)):
+            named(each)
 
 
-def regularise(
-    parameter: str,
-    weight: Tensor,
-    penalty: Penalty | tuple[Penalty, ...],
-    constraint: Constraint | tuple[Constraint, ...],
-) -> None:
+def regularise(parameter: str, weight: Tensor, penalties: Penalties, constraints: Constraints) -> None:
     """Add the penalties of a weight of the layer at hand to the objective, and have it keep the constraints."""
     if not is_training():
         return
-    for item in _several(penalty):
+    for each in _several(penalties):
         with ops.current_builder().at(quantity="penalty"):
-            add_penalty(ops.label(item(weight), "penalty"))
-    if constraint:
-        after_update(parameter, *_several(constraint))
+            add_penalty(ops.label(penalty(each)(weight), "penalty"))
+    if constraints:
+        after_update(parameter, *map(constraint, _several(constraints)))
 
 
-def _several(thing: T | tuple[T, ...]) -> tuple[T, ...]:
+def _several(thing: Any) -> tuple[Any, ...]:
     return thing if isinstance(thing, tuple) else (thing,)

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
-from clearprop.nn.context import mask_times, present_times
+from clearprop.nn.context import mask_times, present_times, refuse_carrying
 from clearprop.nn.initializers import Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer, init_layer
 from clearprop.nn.recurrent import Recurrent, walk_part
@@ -145,6 +145,7 @@ class EncoderDecoder(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return what the decoder gives out at every step."""
+        refuse_carrying("its encoder reads a whole sequence")
         states, _ = walk_part(self.encoder, "encoder", params, x, present=present_times(x))
         n, units = states[0].shape
         context = ops.broadcast_to(ops.reshape(states[0], (n, 1, units)), (n, self.steps, units))

@@ -38,9 +38,9 @@ class _Transposed(Windowed):
     bias: bool = True
     weights: str | Initializer = "auto"
     biases: str | Initializer = "zeros"
-    penalty: Penalty | tuple[Penalty, ...] = ()
-    constraint: Constraint | tuple[Constraint, ...] = ()
-    weight_noise: Layer | None = None
+    penalty: str | Penalty | tuple[str | Penalty, ...] = ()
+    constraint: str | Constraint | tuple[str | Constraint, ...] = ()
+    weight_noise: str | Layer | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:

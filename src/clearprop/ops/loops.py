@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ShapeError
-from clearprop.ir import Attribute, Node, Program, Scope, Shape, Type
+from clearprop.errors import ProgramError, ShapeError
+from clearprop.ir import Attribute, Node, Program, Scope, Shape, Type, Value
 from clearprop.ops.record import Example, OpDef, Operand, register
 from clearprop.ops.rules import N
 from clearprop.ops.shaping import concat
@@ -115,6 +115,7 @@ def _traced(step: Step, carries: Sequence[Tensor], sequences: Sequence[Tensor]) 
         state = [placeholder(_free("h"), x.type) for x in carries]
         slices = [placeholder(_free("x"), x.type.with_shape(x.shape[1:])) for x in sequences]
         new, results = step(*state, *slices)
+        _check_inputs(builder.inputs[len(state) + len(slices) :])
         if len(new) != len(carries):
             raise ShapeError(f"a step of a scan returns its {len(carries)} carries, received {len(new)}")
         outputs = [tensor.value for tensor in (*new, *results)]
@@ -126,6 +127,17 @@ def _traced(step: Step, carries: Sequence[Tensor], sequences: Sequence[Tensor]) 
         names = [f"carry{i + 1}" for i in range(len(new))] + [f"result{i + 1}" for i in range(len(results))]
         given = zip(names, [known.get(value, value) for value in outputs], strict=True)
         return Program(builder.name, tuple(builder.inputs), tuple(nodes), tuple(given)), [Tensor(v) for v in used]
+
+
+def _check_inputs(own: Sequence[Value]) -> None:
+    """Refuse inputs that the step made itself: nobody would give them."""
+    if own:
+        names = ", ".join(value.name for value in own)
+        raise ProgramError(
+            f"a step of a scan asks for inputs of the program ({names}), as layers do that are random in training: ask "
+            "for them before the loop and use them in the step (for one dropout mask a sequence; for new ones at every "
+            "step give ops.uniform a step number that the loop counts up)"
+        )
 
 
 def _free(word: str) -> str:

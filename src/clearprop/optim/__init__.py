@@ -116,10 +116,10 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def optimizer(choice: str | Optimizer | WholeBatch) -> Optimizer | WholeBatch:
-    """Return the optimiser of a name, or one as it is."""
+    """Return the optimiser of a name (also of one around another, with its defaults), or one as it is."""
     if isinstance(choice, WholeBatch):
         return choice
-    known: dict[str, Any] = {**OPTIMIZERS, **WHOLE_BATCH}
+    known: dict[str, Any] = {**OPTIMIZERS, **WRAPPERS, **WHOLE_BATCH}
     return choose(choice, Optimizer, known, "optimiser")
 
 

@@ -36,6 +36,10 @@ class Optimizer(ABC):
         """The optimisers that this one is made of; none, unless it wraps or divides."""
         return ()
 
+    def with_learning_rate(self, rate: float) -> Optimizer:
+        """Return the same optimiser with another learning rate."""
+        return dataclasses.replace(self, learning_rate=rate)  # type: ignore[type-var]
+
     def hyper(self) -> dict[str, float]:
         """Return the hyper-parameters by name."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from clearprop.errors import SettingsError
 from clearprop.optim.adam import Adam
@@ -18,7 +19,7 @@ class ParameterGroups(Wrapper):
 
     ::
 
-        cp.ParameterGroups(cp.Adam(), [("*.b", cp.SGD(0.1)), ("dense1.*", cp.Adam(1e-4))])
+        optim.ParameterGroups(cp.Adam(), [("*.b", cp.SGD(0.1)), ("dense1.*", cp.Adam(1e-4))])
 
     The hyper-parameters of the first group are inputs of the program led by `group1.`, and so on. A schedule
     multiplies every group's rate.
@@ -28,9 +29,10 @@ class ParameterGroups(Wrapper):
     groups: tuple[tuple[str, Optimizer], ...] = ()
 
     def __post_init__(self) -> None:
-        groups = tuple(tuple(group) for group in self.groups)
+        groups: tuple[Any, ...] = tuple(tuple(each) if isinstance(each, list) else each for each in self.groups)
         for group in groups:
-            if len(group) != 2 or not isinstance(group[0], str) or not isinstance(group[1], Optimizer):
+            pair = isinstance(group, tuple) and len(group) == 2
+            if not pair or not isinstance(group[0], str) or not isinstance(group[1], Optimizer):
                 raise SettingsError(f"a group is a pattern and an optimiser, ('*.b', SGD(0.1)), received {group!r}")
         object.__setattr__(self, "groups", groups)
         super().__post_init__()

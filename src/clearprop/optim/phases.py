@@ -27,9 +27,9 @@ class Phases(Schedule):
     phases: tuple[tuple[Schedule, float | None], ...] = ()
 
     def __post_init__(self) -> None:
-        phases: tuple[Any, ...] = tuple(tuple(phase) for phase in self.phases)
+        phases: tuple[Any, ...] = tuple(tuple(each) if isinstance(each, list) else each for each in self.phases)
         object.__setattr__(self, "phases", phases)
-        if not phases or any(len(phase) != 2 or not isinstance(phase[0], Schedule) for phase in phases):
+        if not phases or not all(_is_phase(phase) for phase in phases):
             raise SettingsError(f"phases are pairs of a schedule and its epochs, (Cosine(), 10), received {phases!r}")
         if not all(within(epochs, "(0, inf)") for _, epochs in phases[:-1] + phases[-1:] * (phases[-1][1] is not None)):
             raise SettingsError(f"phases last for epochs above 0, the last one or None, received {phases!r}")
@@ -87,6 +87,10 @@ class Phases(Schedule):
         end = position.total_steps if epochs is None else start + position.steps(epochs)
         memory = position.memory[1][number] if position.memory else schedule.first()
         return schedule, position.part(start, end, memory)
+
+
+def _is_phase(phase: Any) -> bool:
+    return isinstance(phase, tuple) and len(phase) == 2 and isinstance(phase[0], Schedule)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -35,6 +36,10 @@ class Wrapper(Optimizer):
     def learning_rate(self) -> float:  # type: ignore[override]
         """The inner optimiser's."""
         return self.optimizer.learning_rate
+
+    def with_learning_rate(self, rate: float) -> Optimizer:
+        """Return the same wrapper around the inner optimiser with another learning rate."""
+        return dataclasses.replace(self, optimizer=self.optimizer.with_learning_rate(rate))  # type: ignore[type-var]
 
     @property
     def prefix(self) -> str:

@@ -11,6 +11,7 @@ from clearprop.passes.dedupe import dedupe
 from clearprop.passes.drop_dead import drop_dead
 from clearprop.passes.fold_constants import fold_constants
 from clearprop.passes.hoist import hoist
+from clearprop.passes.pick_late import pick_late
 from clearprop.passes.rewrite import within
 from clearprop.passes.simplify import simplify
 
@@ -31,6 +32,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("simplify", within(simplify), "no node that gives one of its inputs back, and no stop_gradient"),
     Pass("fold_constants", within(fold_constants), "no elementwise node of which every input is a known number"),
     Pass("hoist", within(hoist), "no work in a loop that is the same at every time step, but what makes more of it"),
+    Pass("pick_late", within(pick_late), "no matrix product of rows that are picked out of a small table"),
     Pass("dedupe", within(dedupe), "no two nodes of the same operation, inputs and attributes"),
     Pass("drop_dead", within(drop_dead), "every node is needed by an output"),
 )

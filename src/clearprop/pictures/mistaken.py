@@ -22,7 +22,8 @@ def counted(model: Model, features: Any, target: Any) -> tuple[Array, tuple[str,
     Raises:
         SettingsError: the model is not one of classes.
     """
-    if model.loss.task != "classification":
+    questions = model.loss.answers and model.output_type().shape[-1] != 1
+    if model.loss.task != "classification" or questions:
         raise SettingsError(f"a model with {model.loss!r} has no classes that it could confuse")
     scores = model.predict(features)
     scores = np.hstack([1 - scores, scores]) if scores.ndim == 2 and scores.shape[1] == 1 else scores

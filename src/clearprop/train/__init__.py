@@ -12,13 +12,15 @@ from clearprop.train.events import (
     Progressed,
     StopTraining,
 )
-from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure
+from clearprop.train.fit import CheckpointFile, Fit, Samples, evaluate, evaluated, measure, slices_at_once
+from clearprop.train.lanes import lanes_to_measure, lanes_to_train
 from clearprop.train.loop import Compiled, Training
 from clearprop.train.metrics import METRICS, compute
 from clearprop.train.parameters import PARAMETERS
 from clearprop.train.settings import EarlyStopping, FitSettings, History
 from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
 from clearprop.train.step import (
+    Lanes,
     Signature,
     StepPrograms,
     build_evaluation,
@@ -46,6 +48,7 @@ __all__ = [
     "FitStarted",
     "FitState",
     "History",
+    "Lanes",
     "Listener",
     "Progressed",
     "Samples",
@@ -63,10 +66,13 @@ __all__ = [
     "copies",
     "evaluate",
     "evaluated",
+    "lanes_to_measure",
+    "lanes_to_train",
     "measure",
     "output_type",
     "read_checkpoint",
     "running_averages",
+    "slices_at_once",
     "whole_batch_fit",
     "write_checkpoint",
 ]

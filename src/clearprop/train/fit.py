@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -15,6 +14,7 @@ import numpy as np
 
 from clearprop.backends.protocol import Executable
 from clearprop.errors import DivergedError, SettingsError
+from clearprop.ir import Program, dims_product, resolve_shape
 from clearprop.train.events import (
     CheckpointWritten,
     Diverged,
@@ -29,13 +29,14 @@ from clearprop.train.metrics import compute
 from clearprop.train.settings import FitSettings, History
 from clearprop.train.signals import StopRequest, stop_on_signals
 from clearprop.train.state import Arrays, FitState, copies, write_checkpoint
+from clearprop.train.step import FRESH
 
 Array = np.ndarray[Any, Any]
 _CUT_SHORT = ("interrupted", "terminated", "diverged")
 """The ends at which the weights stay as they are, though another epoch's were better."""
 
 _MOST_ROWS, _MOST_NUMBERS = 4096, 1 << 24
-"""How many samples are evaluated at a time, and how many numbers their predictions hold, at most."""
+"""How many samples a program is run on at a time, and how many numbers any of its values holds, at most."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Samples:
     """Encoded samples: x (n, ...), y, and a weight each in the cost, or None.
 
     `decode` brings y back to the user's units, and `point` takes from predictions what metrics compare with y;
-    `metric_weight` is the weight of each sample there.
+    `metric_weight` is the weight of each sample there, and `answers` says that y are answers, 0 or 1 for each output.
+
+    With `lanes` (see `train.lanes`) the arrays have a row a step, (steps, lanes, ...), and states are carried on.
     """
 
     x: Array
@@ -52,9 +55,21 @@ class Samples:
     decode: Callable[[Array], Array] | None = None
     point: Callable[[Array], Array] | None = None
     metric_weight: Array | None = None
+    answers: bool = False
+    lanes: int | None = None
 
     def __len__(self) -> int:
+        """How many rows the arrays have."""
         return len(self.x)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(self) * (self.lanes or 1)
+
+    def each(self, array: Array) -> Array:
+        """Return an array of theirs with a row a sample."""
+        return array if self.lanes is None else array.reshape(-1, *array.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -222,14 +237,14 @@ class Fit(ABC):
 
     def _fit_started(self) -> FitStarted:
         count = sum(int(array.size) for array in self.state.parameters.values())
-        validation = 0 if self.validation is None else len(self.validation)
+        validation = 0 if self.validation is None else self.validation.count
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return FitStarted(
             self.state.step,
             epochs,
             self.total_steps,
             self.steps_per_epoch,
-            len(self.train),
+            self.train.count,
             validation,
             count,
         )
@@ -264,18 +279,43 @@ def evaluated(
 
 
 def _pieces(evaluation: Executable, parameters: Arrays, samples: Samples) -> Iterator[dict[str, Array]]:
-    """Run the evaluation on so many samples at a time that the predictions of one piece are not large."""
-    prediction = evaluation.program.output("prediction")
-    size = math.prod(dim for dim in prediction.type.shape if isinstance(dim, int))
-    rows = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(size, 1)))
-    for start in range(0, max(len(samples), 1), rows):
-        part = slice(start, start + rows)
-        yield evaluation({"x": samples.x[part], "y": samples.y[part], **parameters})
+    """Run the evaluation on a part of the samples at a time.
+
+    In lanes it is one row at a time, and the states of one go into the next.
+    """
+    program = evaluation.program
+    slices = slices_at_once(program, len(samples), 1 if samples.lanes else None)
+    given = dict(parameters)
+    for value in program.inputs:
+        if value.name in program.output_names:
+            given[value.name] = np.zeros(resolve_shape(value.type.shape, 1), value.type.dtype)
+    for part in slices:
+        again = {FRESH: np.array(part.start == 0)} if samples.lanes else {}
+        piece = evaluation({"x": samples.x[part], "y": samples.y[part], **given, **again})
+        given |= {name: piece[name] for name in given if name in piece}
+        yield piece
+
+
+def slices_at_once(program: Program, count: int, rows: int | None = None) -> list[slice]:
+    """Return the parts of samples that a program is run on, at least one part.
+
+    Each has so many `rows`; where that is left open, so many that none of the program's values takes much memory.
+    """
+    if rows is None:
+        rows = 1 if count < 2 else _rows_at_once(program)
+    return [slice(start, start + rows) for start in range(0, max(count, 1), rows)]
+
+
+def _rows_at_once(program: Program) -> int:
+    values = [value for node in program.nodes for value in node.outputs]
+    sizes = [dims_product(value.type.shape) for value in values]
+    size = max((numbers for numbers, power in sizes if power), default=1)
+    return max(1, min(_MOST_ROWS, _MOST_NUMBERS // size))
 
 
 def _mean(losses: list[Array], samples: Samples) -> float:
     loss = np.concatenate(losses).astype(np.float64)
-    weight = None if samples.weight is None else samples.weight.astype(np.float64)
+    weight = None if samples.weight is None else samples.each(samples.weight).astype(np.float64)
     return float(np.average(loss, weights=weight)) if len(loss) else float("nan")
 
 
@@ -285,7 +325,9 @@ def measure(names: Iterable[str], samples: Samples, prediction: Array) -> dict[s
     if not names:
         return {}
     point = prediction if samples.point is None else samples.point(prediction)
-    pair = (samples.y, point)
+    y = samples.each(samples.y)
+    pair = (y, point)
     if samples.decode is not None:
-        pair = (samples.decode(samples.y.reshape(len(samples), -1)), samples.decode(point))
-    return compute(names, *pair, samples.metric_weight)
+        pair = (samples.decode(y.reshape(len(y), -1)), samples.decode(point))
+    weight = None if samples.metric_weight is None else samples.each(samples.metric_weight)
+    return compute(names, *pair, weight, samples.answers)

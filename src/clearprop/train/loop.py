@@ -190,7 +190,7 @@ class Training(Fit):
         last = self.state.batch == self.steps_per_epoch
         if not self.listeners or not (last or now - before >= _REPORT_SECONDS):
             return
-        speed = (self._samples_done - done) / max(now - before, 1e-9)
+        speed = (self._samples_done - done) * (self.train.lanes or 1) / max(now - before, 1e-9)
         self._last_report = (now, self._samples_done)
         state = self.state
         loss = state.loss_sum / max(self._samples_done_of_epoch(), 1)

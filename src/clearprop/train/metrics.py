@@ -61,7 +61,9 @@ def greater_is_better(name: str) -> bool:
     return METRICS[name].greater_is_better if name in METRICS else False
 
 
-def compute(names: Sequence[str], target: Array, prediction: Array, weight: Array | None = None) -> dict[str, float]:
+def compute(
+    names: Sequence[str], target: Array, prediction: Array, weight: Array | None = None, answers: bool = False
+) -> dict[str, float]:
     """Compute metrics of predictions.
 
     Args:
@@ -70,6 +72,8 @@ def compute(names: Sequence[str], target: Array, prediction: Array, weight: Arra
         prediction: probabilities (n, classes), the probability of class 1 (n, 1), those of several yes-or-no
             questions (n, questions), or values.
         weight: a weight for each sample, scikit-learn's `sample_weight`, or None. The largest error has none.
+        answers: whether 0/1 indicators (n, k) answer k questions each; else they do unless each row adds up to 1, as
+            those of classes that exclude each other.
 
     Raises:
         SettingsError: a metric does not fit the target, as scikit-learn says.
@@ -78,7 +82,7 @@ def compute(names: Sequence[str], target: Array, prediction: Array, weight: Arra
     for name in check_metrics(names):
         metric = METRICS[name]
         try:
-            arguments, options = _arguments(metric, target, prediction)
+            arguments, options = _arguments(metric, target, prediction, answers)
             results[name] = _score(metric, arguments, options, weight if metric.weighted else None)
         except ValueError as error:
             raise SettingsError(f"the metric {name} does not fit these targets: {error}") from error
@@ -99,17 +103,20 @@ def _score(metric: Metric, arguments: tuple[Array, Array], options: dict[str, An
     return value
 
 
-def _is_distribution(prediction: Array) -> bool:
-    """Tell whether the outputs are probabilities of classes that exclude each other."""
-    return bool(np.allclose(prediction.sum(axis=-1), 1.0, atol=1e-3))
+def _exclude_each_other(target: Array) -> bool:
+    """Tell whether targets are probabilities of classes that exclude each other."""
+    return bool(np.allclose(target.sum(axis=-1), 1.0, atol=1e-3))
 
 
-def _arguments(metric: Metric, target: Array, prediction: Array) -> tuple[tuple[Array, Array], dict[str, Any]]:
+def _arguments(
+    metric: Metric, target: Array, prediction: Array, answers: bool
+) -> tuple[tuple[Array, Array], dict[str, Any]]:
     options = dict(metric.options)
     if metric.takes == "values":
         return (target.reshape(len(target), -1), prediction.reshape(len(prediction), -1)), options
     single = prediction.ndim == 1 or prediction.shape[-1] == 1
-    if target.dtype.kind == "f" and target.ndim == 2 and not single and not _is_distribution(prediction):
+    indicators = target.dtype.kind == "f" and target.ndim == 2 and not single
+    if indicators and (answers or not _exclude_each_other(target)):
         several = (target > 0.5).astype(np.int64)  # several yes-or-no questions a sample
         if metric.takes == "labels":
             return (several, (prediction > 0.5).astype(np.int64)), options

@@ -53,6 +53,8 @@ class FitSettings:
         early_stopping: when to end before the last epoch, or None.
         checkpoint_steps: write a checkpoint every so many steps, or None.
         checkpoint_seconds: write one when this long has gone by since the last.
+        stateful: whether the states of recurrent layers go on from batch to batch (see `Model.fit`); nothing is
+            shuffled then.
     """
 
     epochs: int = field(PARAMETERS["epochs"], 10)
@@ -64,6 +66,7 @@ class FitSettings:
     early_stopping: EarlyStopping | None = None
     checkpoint_steps: int | None = field(PARAMETERS["checkpoint_steps"].or_else(None), None)
     checkpoint_seconds: float = field(PARAMETERS["checkpoint_seconds"], 10.0)
+    stateful: bool = flag(False)
 
     def __post_init__(self) -> None:
         check_settings(self)

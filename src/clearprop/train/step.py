@@ -11,12 +11,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clearprop import ops
+from clearprop.errors import SettingsError
 from clearprop.grad import derive, replay
-from clearprop.ir import Note, Program, Type
+from clearprop.ir import Batch, Note, Program, Type
 from clearprop.losses import Loss, cost
 from clearprop.nn import Context, Layer, applying
+from clearprop.nn.context import hyper, step_number
 from clearprop.ops import Tensor
 from clearprop.optim import Optimizer, at_parameter, slots_of
+
+FRESH = "fresh"
+"""The input of an evaluation in lanes that says whether all sequences start anew."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How samples that carry states on lie side by side.
+
+    Attributes:
+        count: how many sequences there are; a batch has one piece of each.
+        steps: how many pieces each has: after so many steps an epoch is over, and all start anew.
+    """
+
+    count: int
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +47,7 @@ class Signature:
         x, y: the types of a batch's input and target.
         weighted: whether each sample has a weight.
         averages: the names of those that are running averages, which the network keeps in training.
+        lanes: where states are carried from batch to batch; then the data has a row a step, (lanes, ...).
     """
 
     parameters: Mapping[str, Type]
@@ -37,6 +56,7 @@ class Signature:
     y: Type
     weighted: bool = False
     averages: tuple[str, ...] = ()
+    lanes: Lanes | None = None
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -73,10 +93,10 @@ class StepPrograms:
 
 def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Signature) -> StepPrograms:
     """Write the objective, derive it, add the optimiser's update."""
-    context = Context(training=True, frozen=signature.frozen)
+    context = Context(training=True, frozen=signature.frozen, carries=signature.lanes is not None)
     objective = write_objective(network, loss, signature, context)
     derived = derive(objective, signature.trainable, of="objective")
-    slots = _slots_program(optimizer, signature)
+    slots = _slots_program(optimizer, signature, context.states)
     evaluated = optimizer.evaluated(signature.trainable)
     with applying(context):
         step = _step_program(derived, optimizer, signature, slots, evaluated, context.after_update)
@@ -102,6 +122,8 @@ def write_objective(network: Layer, loss: Loss, signature: Signature, context: C
     """
     with ops.tracing("objective") as builder, applying(context):
         parameters, x, y, weight = sample_inputs(signature)
+        if signature.lanes is not None:
+            context.fresh = _starts_anew(signature.lanes)
         output = network.apply(parameters, x)
         with builder.at(quantity="loss"):
             per_sample = ops.label(_mixed(loss, output, y, context), "loss")
@@ -115,8 +137,22 @@ def write_objective(network: Layer, loss: Loss, signature: Signature, context: C
         if context.penalties:
             with builder.at(quantity="objective"):
                 objective = ops.label(outputs["cost"] + outputs["penalty"], "objective")
-        outputs = {"objective": objective} | outputs | context.averages
+        outputs = {"objective": objective} | outputs | context.averages | context.states
+        _check_carried(signature, context)
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def _starts_anew(lanes: Lanes) -> Tensor:
+    """Tell whether the step at hand is the first one of an epoch."""
+    with ops.current_builder().at(quantity="epoch"):
+        step, steps = ops.astype(step_number(), "float64"), hyper("steps_an_epoch", float(lanes.steps))
+        epochs = ops.astype(ops.astype(step / steps, "int64"), "float64")
+        return ops.name(epochs * steps == step, "starts_anew")
+
+
+def _check_carried(signature: Signature, context: Context) -> None:
+    if signature.lanes is not None and not context.states:
+        raise SettingsError("stateful=True carries the states of recurrent layers on, and the network has none")
 
 
 def _mixed(loss: Loss, output: Tensor, y: Tensor, context: Context) -> Tensor:
@@ -138,12 +174,17 @@ def build_prediction(network: Layer, loss: Loss, signature: Signature) -> Progra
 
 
 def build_evaluation(network: Layer, loss: Loss, signature: Signature) -> Program:
-    """Write the inference form with the loss: x, y, parameters -> loss of each sample (n,), prediction."""
-    with ops.tracing("evaluation") as builder, applying(Context(training=False)):
-        x = ops.placeholder("x", signature.x, Note("", "x"))
-        y = ops.placeholder("y", signature.y, Note("", "y"))
+    """Write the inference form with the loss: x, y, parameters -> loss of each sample (n,), prediction.
+
+    With `lanes` the states come in and go out as well, and `fresh` says whether all sequences start anew.
+    """
+    context = Context(training=False, carries=signature.lanes is not None)
+    with ops.tracing("evaluation") as builder, applying(context):
+        x, y = _rows("x", signature.x, signature), _rows("y", signature.y, signature)
+        if signature.lanes is not None:
+            context.fresh = ops.placeholder(FRESH, Type("bool"))
         output = network.apply(_parameters(signature), x)
-        outputs = {"loss": loss.per_sample(output, y), "prediction": loss.predict(output)}
+        outputs = {"loss": loss.per_sample(output, y), "prediction": loss.predict(output)} | context.states
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 
@@ -165,10 +206,18 @@ def running_averages(network: Layer, parameters: Mapping[str, Type], x: Type) ->
 
 def sample_inputs(signature: Signature) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor | None]:
     """Declare samples, weights (if there are any) and parameters as inputs of the program being traced."""
-    x = ops.placeholder("x", signature.x, Note("", "x"))
-    y = ops.placeholder("y", signature.y, Note("", "y"))
-    weight = ops.placeholder("weight", _weight_type(signature)) if signature.weighted else None
+    x, y = _rows("x", signature.x, signature), _rows("y", signature.y, signature)
+    weight = _rows("weight", _weight_type(signature), signature) if signature.weighted else None
     return _parameters(signature), x, y, weight
+
+
+def _rows(name: str, type_: Type, signature: Signature) -> Tensor:
+    """Declare a batch's rows; of samples in lanes they are what the one row of the data holds."""
+    note = None if name == "weight" else Note("", name)
+    if signature.lanes is None:
+        return ops.placeholder(name, type_, note)
+    row = ops.placeholder(name, type_.with_shape((Batch(), *type_.shape)), note)
+    return ops.name(ops.take(row, ops.constant(0, "int64")), f"{name}_now")
 
 
 def _weight_type(signature: Signature) -> Type:
@@ -183,10 +232,13 @@ def _parameters(signature: Signature) -> dict[str, Tensor]:
     return tensors
 
 
-def _slots_program(optimizer: Optimizer, signature: Signature) -> Program:
+def _slots_program(optimizer: Optimizer, signature: Signature, states: Mapping[str, Tensor]) -> Program:
+    """Write the first slots, and among them the states that are carried on, which the first step does not see."""
     with ops.tracing("slots") as builder:
         parameters = _parameters(signature)
         first = optimizer.init_all({name: parameters[name] for name in signature.trainable})
+        zero = {name: ops.constant(0.0, state.dtype) for name, state in states.items()}
+        first |= {name: ops.broadcast_to(zero[name], state.shape) for name, state in states.items()}
         return builder.finish((name, tensor.value) for name, tensor in first.items())
 
 
@@ -203,7 +255,8 @@ def _step_program(
         replay(derived, tensors)
         inputs = {value.name: tensors[value] for value in derived.inputs}
         hyper = {name: ops.placeholder(name, Type("float64"), Note("", "hyper")) for name in optimizer.hyper()}
-        state = {name: ops.placeholder(name, slots.output(name).type) for name in slots.output_names}
+        own = [name for name in slots.output_names if name not in inputs]  # not the states, which are inputs already
+        state = {name: ops.placeholder(name, slots.output(name).type) for name in own}
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
@@ -212,12 +265,12 @@ def _step_program(
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
         for name in signature.trainable:
-            own = {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
+            changed = {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
             for change in after_update.get(name, ()):
                 with at_parameter(name):
                     for key in dict.fromkeys((name, evaluated.get(name, name))):
-                        own[key] = change(own[key])
-            outputs |= own
+                        changed[key] = change(changed[key])
+            outputs |= changed
         objective = tensors[derived.output("objective")]
         outputs["health"] = _health(objective, [outputs[name] for name in (*signature.trainable, *signature.averages)])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())

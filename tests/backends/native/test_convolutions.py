@@ -118,7 +118,7 @@ def test_many_parts_have_the_same_bits_on_any_number_of_threads(case: str, monke
 
 def test_what_follows_a_convolution_is_one_pass_each_way() -> None:
     layers = (nn.Conv2D(32, 3, "relu"), nn.MaxPool2D(2), nn.Conv2D(8, 3, "relu", padding="same"))
-    text = outline(network_case(*layers, sample=(10, 10, 3)))
+    text = outline(network_case(*layers, sample=(10, 10, 3)), Native().target)
     assert "rows moved" not in text
     assert text.count("overlap_add") == 1
     pooled = [kernel for kernel in text.split("kernel ") if "= max(" in kernel]
@@ -128,7 +128,7 @@ def test_what_follows_a_convolution_is_one_pass_each_way() -> None:
 
 
 def test_a_depthwise_convolution_keeps_no_windows() -> None:
-    text = outline(network_case(nn.DepthwiseConv2D(3, padding="same")))
+    text = outline(network_case(nn.DepthwiseConv2D(3, padding="same")), Native().target)
     assert text.count("= contraction(") == 3
     assert "overlap_add" not in text
 

@@ -11,6 +11,7 @@ from clearprop.backends.native.jit import compile_text
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.targets import TARGETS
 from clearprop.backends.native.threads import Team
+from clearprop.backends.reference import Reference
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type
 from clearprop.losses import SquaredError
@@ -42,6 +43,18 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
         bits.append({name: array.tobytes() for name, array in results.items()})
         team.stop()
     assert bits[0] == bits[1] == bits[2]
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("layer", [nn.SimpleRNN(9, outputs="all"), nn.LSTM(5), nn.GRU(17)], ids=repr)
+def test_networks_of_tokens(layer: nn.Layer, target: str) -> None:
+    network, loss = nn.Sequential(nn.Embedding(11, 6), layer, nn.Dense(4)), SquaredError()
+    program = optimize(build_step(network, loss, SGD(), signature(network, loss, (5,), "float32")).step)
+    inputs = draw_inputs(program, np.random.default_rng(0), 19)
+    inputs["x"] = np.random.default_rng(1).integers(0, 11, (19, 5)).astype(np.float32)
+    expected, received = (backend.compile(program)(inputs) for backend in (Reference(), Native(target)))
+    for name, array in expected.items():
+        np.testing.assert_allclose(received[name], array, rtol=2e-4, atol=2e-5, err_msg=name)
 
 
 def swapped(x: Tensor, h: Tensor) -> dict[str, Tensor]:
@@ -79,6 +92,53 @@ def test_loops_inside_of_loops(target: str) -> None:
 
     program = ops.trace(function, {"x": Type("float64", (4, N, 3)), "U": Type("float64", (3, 3))})
     assert check_program(optimize(derive(program, ["x", "U"])), Native(target), sizes=(1, 5, 33))
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+def test_convolutions_and_random_numbers_inside_of_a_loop(target: str) -> None:
+    def function(x: Tensor, h: Tensor, K: Tensor, key: Tensor) -> Tensor:
+        def step(h: Tensor, count: Tensor, x_t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            keep = ops.astype(ops.uniform(key, count, 7, h.shape, "float32") >= 0.4, h.dtype)
+            seen = ops.pad(ops.concat([x_t, h * keep], axis=-1), (0, 1, 1, 0), (0, 1, 1, 0))
+            h = ops.tanh(ops.conv(seen, K))
+            return [h, count + 1], [h]
+
+        (h, _), (states,) = ops.scan(step, [h, ops.constant(5, "int64")], [x])
+        return ops.sum(ops.square(states)) + ops.sum(h)
+
+    types = {
+        "x": Type("float64", (3, N, 4, 5, 2)),
+        "h": Type("float64", (N, 4, 5, 3)),
+        "K": Type("float64", (3, 3, 5, 3)),
+        "key": Type("uint32", (2,)),
+    }
+    program = ops.trace(function, types)
+    assert check_program(optimize(derive(program, ["x", "h", "K"])), Native(target), sizes=(1, 3))
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("times", [1, 6])
+def test_padding_of_every_length(times: int, target: str) -> None:
+    """Sequences of 0, 1, ... time steps, the rest padding; also where there is one step in all."""
+    network = nn.Sequential(
+        nn.Masking(),
+        nn.SimpleRNN(5, memory=2, outputs="all"),
+        nn.GRU(5, outputs="all", checkpoint=2),
+        nn.Bidirectional(nn.LSTM(5, outputs="all", start="learnt")),
+        nn.GRU(5, outputs="all", reset="before", reverse=True),
+        nn.EncoderDecoder(nn.GRU(5), nn.GRU(5), 2),
+    )
+    types = signature(network, SquaredError(), (times, 3), "float64")
+    program = optimize(build_step(network, SquaredError(), SGD(0.1), types).step)
+    rng = np.random.default_rng(0)
+    inputs = draw_inputs(program, rng, 8)
+    lengths = np.minimum(np.arange(8), times)
+    x = rng.uniform(0.2, 1.5, (8, times, 3))
+    inputs["x"] = x * (np.arange(times) < lengths[:, None])[:, :, None]
+    expected = Reference().compile(program)(inputs)
+    received = Native(target).compile(program)(inputs)
+    for name, array in expected.items():
+        np.testing.assert_allclose(received[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
 def test_indices_out_of_range_inside_of_a_loop_are_an_error() -> None:

@@ -44,6 +44,9 @@ _NARROW, _LONG, _LITTLE = 512, 1024, 1 << 18
 """Bytes: the second factor is read in place if its lines are as short as the first, and aligned, or shorter than the
 second, and all of it no larger than the third."""
 
+_WIDEST = 8
+"""How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -119,12 +122,9 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     rows, columns = extent(type_.shape[-2]), extent(type_.shape[-1])
     depth = extent(node.inputs[0].type.shape[-1])
     lanes = target.lanes(size)
-    vectors = len(target.tile_rows)
-    if size == 8 and first.strides[-2] == ONE != first.strides[-1]:
-        vectors = min(vectors, _WHOLE_LINES)
-    if columns.fixed:
-        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
-    height, width = target.tile_rows[vectors - 1], vectors * lanes
+    in_lines = size == 8 and first.strides[-2] == ONE != first.strides[-1]
+    height, vectors = _tile(rows, columns, lanes, target.tile_rows[: _WHOLE_LINES if in_lines else None])
+    width = vectors * lanes
     packs = (
         _packs_first(first, rows, columns, height, width, target.masks),
         _packs_second(second, (rows, columns, depth), size, lanes),
@@ -142,6 +142,22 @@ def _extra(columns: Extent, vectors: int, lanes: int) -> int:
     """Return how many columns a single vector holds that is left over by panels of three or more."""
     rest = columns.coefficient % (vectors * lanes)
     return rest if columns.fixed and vectors > 2 and rest <= lanes and columns.coefficient > rest else 0
+
+
+def _tile(rows: Extent, columns: Extent, lanes: int, heights: tuple[int, ...]) -> tuple[int, int]:
+    """Return the height of a register tile and its vectors: as wide as C, as far as the registers go.
+
+    Args:
+        rows, columns: of C.
+        lanes: of a vector.
+        heights: of a tile of one, two ... vectors.
+    """
+    one = rows.fixed and rows.coefficient == 1
+    vectors = _WIDEST if one else len(heights)
+    if columns.fixed:
+        vectors = max(min(vectors, -(-columns.coefficient // lanes)), 1)
+    height = 1 if one else heights[vectors - 1]
+    return (min(height, max(rows.coefficient, 1)) if rows.fixed else height), vectors
 
 
 def _block(depth: Extent, most: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from clearprop.backends.native.elementwise import CHEAP
@@ -40,8 +39,11 @@ class Grouping:
         self.alias: dict[Value, Value] = {}
         self.constants: list[Node] = []
         self.early: set[Value] = set()
-        read = [value for node in program.nodes for value in node.inputs]
-        self.uses = Counter([*read, *(value for _, value in program.outputs)])
+        self.readers: dict[Value, set[Value]] = {value: {value} for _, value in program.outputs}
+        self.order = {node.outputs[0]: place for place, node in enumerate(program.nodes)}
+        for node in program.nodes:
+            for value in node.inputs:
+                self.readers.setdefault(value, set()).add(node.outputs[0])
         for node in program.nodes:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
@@ -77,7 +79,7 @@ class Grouping:
         elif node.op in CONTRACTIONS:
             kernel = Convolution(node)
         elif node.op in REDUCTIONS:
-            kernel = Columns(node, self._chain(node.inputs[0]))
+            kernel = Columns(node, self._chain(node))
         elif node.op == "scan":
             kernel = Loop(node)
         else:
@@ -85,17 +87,31 @@ class Grouping:
         self.home.update(dict.fromkeys(node.outputs, len(self.kernels)))
         self.kernels.append(kernel)
 
-    def _chain(self, value: Value) -> list[Node]:
-        """Take the cheap elementwise nodes that only this value needs out of their nests."""
+    def _chain(self, reduction: Node) -> list[Node]:
+        """Take the cheap elementwise nodes that only this reduction needs out of their nests."""
+        chain: list[Node] = []
+        inside, waiting = {reduction.outputs[0]}, {reduction.inputs[0]}
+        while waiting:
+            value = max(waiting, key=lambda item: self.order.get(item, -1))  # all of its readers have had their turn
+            waiting.remove(value)
+            if not self._joins_chain(value, inside):
+                continue
+            node = self.made[value]
+            nest = self.kernels[self.home[value]]
+            assert isinstance(nest, Nest)
+            nest.nodes.remove(node)
+            nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
+            chain.append(node)
+            inside.add(value)
+            waiting.update(node.inputs)
+        return chain[::-1]
+
+    def _joins_chain(self, value: Value, inside: set[Value]) -> bool:
+        """Whether a value is cheap, in a nest, and read by nothing but what is inside."""
         node = self.made.get(value)
-        if node is None or node.op not in CHEAP or self.uses[value] != 1 or value in self.early:
-            return []
-        nest = self.kernels[self.home[value]]
-        if not isinstance(nest, Nest) or any(self._counts(item) for item in node.inputs):
-            return []
-        nest.nodes.remove(node)
-        nest.space, nest.split = (nest.space, nest.split) if nest.nodes else ((), None)
-        return [*(before for item in node.inputs for before in self._chain(item)), node]
+        if node is None or node.op not in CHEAP or value in self.early or not self.readers[value] <= inside:
+            return False
+        return isinstance(self.kernels[self.home[value]], Nest) and not any(self._counts(item) for item in node.inputs)
 
     def _counts(self, value: Value) -> bool:
         """Whether a value is computed from its index."""

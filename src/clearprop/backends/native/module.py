@@ -10,7 +10,6 @@ from clearprop.backends.native.calls import Call, Region, Repeat, kernels_of, wr
 from clearprop.backends.native.contractions import contraction_of, loop_indices
 from clearprop.backends.native.convolutions import ConvolutionWriter
 from clearprop.backends.native.cuts import cut_product
-from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of, literal
 from clearprop.backends.native.extents import ZERO, Extent, count
@@ -19,16 +18,16 @@ from clearprop.backends.native.inplace import in_place, replaced, separate
 from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Loop, Move, Nest, Parts, Product
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.moves import STATUS, MoveWriter
-from clearprop.backends.native.narrow import with_wide_columns
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
-from clearprop.backends.native.pooling import InWindows, in_windows
+from clearprop.backends.native.pooling import InWindows
 from clearprop.backends.native.preparation import prepare, step_of
 from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.random_bits import define_philox
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
 from clearprop.backends.native.regions import Kernel, memory_type
+from clearprop.backends.native.rewriting import rewritten
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import full_index, identity, resolve
 from clearprop.backends.stepping import Roles
@@ -59,17 +58,12 @@ class Module:
 
 def write_module(program: Program, target: Target) -> Module:
     """Lower a program and write its text."""
-    return _Writer(_rewritten(program, target), target).module()
+    return _Writer(rewritten(program, target), target).module()
 
 
 def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
     """Lower a training step whose outputs replace the inputs of their names, and write it with `drive`."""
-    return _Writer(_rewritten(separate(program), target), target, roles).module()
-
-
-def _rewritten(program: Program, target: Target) -> InWindows:
-    moved = in_windows(with_contractions(program))
-    return InWindows(with_wide_columns(moved.program, target), moved.late)
+    return _Writer(rewritten(separate(program), target), target, roles).module()
 
 
 class _Writer:
@@ -313,7 +307,7 @@ class _BodyWriter(_Writer):
     """
 
     def __init__(self, outer: _Writer, place: int, node: Node) -> None:
-        super().__init__(_rewritten(step_of(node), outer.target), outer.target)
+        super().__init__(rewritten(step_of(node), outer.target), outer.target)
         self.outer, self.node, self._place = outer, node, outer.at(place)
         self.functions, self.names, self.own = outer.functions, outer.names, outer.own
         self.declares, self.uses, self.constants = outer.declares, outer.uses, outer.constants

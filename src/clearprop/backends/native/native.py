@@ -92,4 +92,4 @@ class Native:
             write_step_module(program, Roles.of(program), self.target) if step else write_module(program, self.target)
         )
         llvm, assembly = translate(module.text, self.target)
-        return {"kernels": outline(program), "llvm": llvm, "assembly": assembly}
+        return {"kernels": outline(program, self.target), "llvm": llvm, "assembly": assembly}

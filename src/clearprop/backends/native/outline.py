@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clearprop.backends.native.depthwise import with_contractions
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Nest, Product
 from clearprop.backends.native.lowering import Grouping
-from clearprop.backends.native.pooling import in_windows
 from clearprop.backends.native.preparation import prepare, step_of
+from clearprop.backends.native.rewriting import rewritten
+from clearprop.backends.native.targets import Target
 from clearprop.ir import Node, Program, node_text
 
 
-def outline(program: Program) -> str:
+def outline(program: Program, target: Target) -> str:
     """Return each kernel in the order in which they run: what it is, and the nodes that it computes."""
-    return "".join(f"{line}\n" for line in _outline(program))
+    return "".join(f"{line}\n" for line in _outline(program, target))
 
 
-def _outline(program: Program) -> Iterator[str]:
-    moved = in_windows(with_contractions(program))
+def _outline(program: Program, target: Target) -> Iterator[str]:
+    moved = rewritten(program, target)
     for place, kernel in enumerate(Grouping(prepare(moved.program), moved.late).kernels):
         yield f"kernel {place}: {_headline(kernel)}"
         if isinstance(kernel, Loop):
-            yield from (f"  {line}" for line in _outline(step_of(kernel.node)))
+            yield from (f"  {line}" for line in _outline(step_of(kernel.node), target))
         else:
             yield from (f"  {node_text(node)}" for node in _nodes(kernel))
 

@@ -22,7 +22,7 @@ from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.tiles import Tile, define_tile
 
-_ZEROS = "@zeros = private constant [256 x i8] zeroinitializer, align 64\n"
+_ZEROS = "@zeros = private constant [512 x i8] zeroinitializer, align 64\n"
 """Where the sums of a panel start: as many zeros as the widest tile is wide."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from clearprop.description import choose
 from clearprop.nn.activations.activation import Activation
@@ -78,8 +79,8 @@ def activation(choice: ActivationChoice) -> Layer:
     """Return the activation of a name, a layer or function as it is, and the identity for None."""
     if choice is None:
         return Identity()
-    if isinstance(choice, str | Layer):
-        return choose(choice, Layer, ACTIVATIONS, "activation")
+    if isinstance(choice, str | Layer | type) or not callable(choice):
+        return cast(Layer, choose(choice, Layer, ACTIVATIONS, "activation"))
     return Function(choice)
 
 

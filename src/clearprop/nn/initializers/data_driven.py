@@ -83,7 +83,11 @@ class ClassPrior(DataDriven):
 
 @dataclass(frozen=True)
 class TargetMean(DataDriven):
-    """An output's bias at the mean of the target, for a regression whose target was not standardised."""
+    """An output's bias at the mean of the target, for a regression whose target was not standardised.
+
+    For losses that compare each output with a target as it is, such as the squared error. The outputs of `Poisson`,
+    `GaussianLikelihood` and `Quantile` are logarithms, variances and differences: give those `Fill(value)`.
+    """
 
     def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
         """Return zeros."""
@@ -92,6 +96,6 @@ class TargetMean(DataDriven):
     def adapt(self, values: Array, z: Array, target: Array) -> Array:
         """Return the mean of each target."""
         rows = target.reshape(len(target), -1).astype(np.float64)
-        if rows.shape[1] not in (1, *values.shape):
+        if rows.shape[1:] != values.shape:
             raise SettingsError(f"TargetMean: {values.size} outputs need as many targets, received {rows.shape[1]}")
-        return np.broadcast_to(rows.mean(axis=0), values.shape).copy()
+        return np.asarray(rows.mean(axis=0))
