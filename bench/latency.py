@@ -39,7 +39,8 @@ def writing(cell: str, seconds: float) -> float:
     """Return the median time of a character: drawn, and read with the states kept, by a network of 128 units."""
     encoding = cp.data.TextEncoding.fit("".join(map(chr, range(32, 32 + CHARACTERS))))
     tokens = encoding.n_outputs
-    model = cp.Model([nn.Embedding(tokens, UNITS), CELLS[cell](UNITS, outputs="all"), cp.Dense(tokens)], seed=0)
+    network = [nn.Embedding(tokens, UNITS), CELLS[cell](UNITS, outputs="all"), cp.Dense(tokens)]
+    model = cp.Model(network, loss="cross_entropy", seed=0)
     model.encoding = encoding
     model.init((CHARACTERS,))
     generator, times, end = cp.model.TextGenerator(model), [], time.perf_counter() + seconds

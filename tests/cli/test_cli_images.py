@@ -151,7 +151,9 @@ def test_wrong_options(call, digits, tmp_path, options, message):
 
 
 def test_augmentation_is_for_images(call):
-    error = call("train", "iris", "--augment", "flip", status=2).stderr
+    assert "iris is learnt as a table" in call("train", "iris", "--augment", "flip", status=2).stderr
+    np.savez("rows.npz", X=np.random.default_rng(0).normal(size=(40, 4)), y=np.arange(40) % 2)
+    error = call("train", "rows.npz", "--augment", "flip", status=2).stderr
     assert "--augment changes images, and the samples have shape (4,): leave it out" in error
 
 

@@ -49,5 +49,8 @@ def test_several_answers_a_row(call, tmp_path):
         (("--class-weight", "balanced"), "multilabel has none"),
     ):
         assert words in call("train", "days.csv", "--target", "warm,ground", *option, status=2).stderr
+    call("train", "days.csv", "--target", "warm", *fast, "--loss", "hinge", "--out", "scores")
+    refused = call("predict", "scores", "days.csv", "--probabilities", status=2)
+    assert "--probabilities: Hinge" in refused.stderr
     refused = call("train", "days.csv", "--target", "warm", "--loss", "multi_label_margin", status=2)
     assert "does not fit classification" in refused.stderr

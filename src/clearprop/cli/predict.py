@@ -75,6 +75,8 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         raise SettingsError(f"{run} holds a model that was fitted to arrays, not to data: use it from Python")
     if probabilities and encoding.task == "regression":
         raise SettingsError("--probabilities needs classes, and this model predicts numbers: leave it out")
+    if probabilities and not model.loss.probabilities:
+        raise SettingsError(f"--probabilities: {model.loss!r} gives scores, which are none: leave it out")
     if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
         raise SettingsError(f"{output} is the data itself: choose another --output")
     if isinstance(encoding, SeriesEncoding):
