@@ -94,6 +94,11 @@ class Given:
         self.state = {value.name: _input(program, value, inputs) for value in self.roles.state}
         self.fixed = {value.name: _input(program, value, inputs).copy() for value in self.roles.fixed}
 
+    def hand_over(self) -> Arrays:
+        """Return the first state and hold it no longer: a stepper works on a copy of its own."""
+        state, self.state = self.state, {}
+        return state
+
     def check(self, first: int, count: int, varying: Arrays, order: Array | None) -> None:
         """Check what a stretch is run with.
 
@@ -154,7 +159,7 @@ class PlainStepper:
 
     def __init__(self, executable: Executable, given: Given) -> None:
         self.executable, self.given = executable, given
-        self.state: Arrays = {name: array.copy() for name, array in given.state.items()}
+        self.state: Arrays = {name: array.copy() for name, array in given.hand_over().items()}
         self._order = (-1, np.zeros(0, np.int64))
 
     def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:

@@ -76,9 +76,11 @@ class NativeStepper:
     def __init__(self, code: NativeStep, given: Given) -> None:
         self._code, self.given = code, given
         self._block, views = lay_out([value.type for value in given.roles.state], 0)
-        self.state: Arrays = dict(zip(given.state, views, strict=True))
-        for name, array in given.state.items():
+        first = given.hand_over()
+        self.state: Arrays = dict(zip(first, views, strict=True))
+        for name, array in first.items():
             np.copyto(self.state[name], array)
+        del first
         self._memory = _Memory(code, given, self.state)
         self._since: list[Run] = []
         self._seconds, self._copy_seconds = 0.0, math.inf
