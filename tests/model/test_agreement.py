@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clearprop import ops
-from clearprop.errors import DataError, FileFormatError
+from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.model import Model, Run, load
 from clearprop.nn import Dense, Function, Sequential
 from clearprop.train import CheckpointWritten, StopTraining
@@ -28,6 +28,13 @@ def test_targets_that_are_no_probabilities(target, words):
         Model([Dense(2)], "cross_entropy").fit(X, target, progress=False)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "levenberg_marquardt"])
+def test_a_schedule_for_an_optimizer_without_steps(optimizer):
+    Model([Dense(2)], optimizer=optimizer, schedule="constant")
+    with pytest.raises(SettingsError, match=r"finds its own steps: leave out schedule=Cosine\(\)"):
+        Model([Dense(2)], optimizer=optimizer, schedule="cosine")
 
 
 def double(x):

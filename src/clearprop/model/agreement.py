@@ -1,4 +1,4 @@
-"""Whether network, loss and target agree."""
+"""Whether network, loss, optimiser, schedule and target agree."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.description import brief
 from clearprop.errors import DataError, SettingsError
 from clearprop.losses import (
     BinaryCrossEntropy,
@@ -19,6 +20,7 @@ from clearprop.losses import (
 )
 from clearprop.nn import Sequential, Sigmoid, Softmax, activation
 from clearprop.nn.affine import Affine
+from clearprop.optim import Constant, Optimizer, Schedule, WholeBatch
 
 Array = np.ndarray[Any, Any]
 _SUM_TOLERANCE = 1e-3
@@ -56,7 +58,17 @@ def _check_sums(target: Array) -> None:
         )
 
 
-def check_final_activation(network: Sequential, loss: Loss) -> None:
+def check_parts(network: Sequential, loss: Loss, optimizer: Optimizer | WholeBatch, schedule: Schedule) -> None:
+    """Raise `SettingsError` where two parts of a model do the same, or one has no use for another."""
+    _check_final_activation(network, loss)
+    if isinstance(optimizer, WholeBatch) and schedule != Constant():
+        raise SettingsError(
+            f"{type(optimizer).__name__} takes all samples at once and finds its own steps: leave out "
+            f"schedule={brief(schedule)}"
+        )
+
+
+def _check_final_activation(network: Sequential, loss: Loss) -> None:
     """Refuse softmax before cross-entropy: the loss applies it itself, in its safe form."""
     last = network.layers[-1]
     while isinstance(last, Sequential):

@@ -17,7 +17,7 @@ from clearprop.errors import SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
-from clearprop.model.agreement import check_final_activation
+from clearprop.model.agreement import check_parts
 from clearprop.model.fitting import encoded_samples, make_training, named, objective_for_check, prepare, stopping
 from clearprop.model.freezing import not_frozen
 from clearprop.model.rate_test import RateTest, rate_test
@@ -117,7 +117,7 @@ class Model:
         self.weighted = False
         self.lanes: Lanes | None = None
         self._executables: dict[Any, Executable] = {}
-        check_final_activation(self.network, self.loss)
+        check_parts(self.network, self.loss, self.optimizer, self.schedule)
 
     def __repr__(self) -> str:
         return f"Model({brief(self.network.layers)}, loss={brief(self.loss)}, optimizer={brief(self.optimizer)})"
