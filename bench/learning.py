@@ -1,7 +1,7 @@
 """Learn images and text with clearprop and with PyTorch, the same network and settings, and write docs/learning.md.
 
     python bench/learning.py                 whole fits of every lesson, three seeds, both libraries; then their pace
-    python bench/learning.py --only cnn --learners PyTorch --seeds 1 --threads 1
+    python bench/learning.py --only vgg-small --learners PyTorch --seeds 1 --threads 1
     python bench/learning.py --quick         a part of each lesson, nothing written: to see that it runs
 
 Fashion-MNIST and the King James Bible are packages of Debian: dataset-fashion-mnist and bible-kjv. Whole fits take an
@@ -194,9 +194,8 @@ ratio is PyTorch's time divided by clearprop's.
 
 Machine: {machine}. Versions: {versions}.
 
-- The networks of images are those of the [command line](recipes/images.md), `cnn` with dropout 0.5 before the outputs,
-  on Fashion-MNIST: 60 000 images, and 10 000 to test on. Images are mirrored at random, and the learning rate goes
-  through one cycle up to the rate in the table.
+- The networks of images are those of the [command line](recipes/images.md), on Fashion-MNIST: 60 000 images, and 10 000
+  to test on. Images are mirrored at random, and the learning rate goes through one cycle up to the rate in the table.
 - `char-lstm` is an embedding and an LSTM of {units} on the King James Bible (`bible -f gen1:1-rev22:21`, 4.4 million
   characters) in windows of {window}, each from a zero state, with a cosine. The first seven tenths are learnt, and
   the last two tested on, as [`clearprop train`](recipes/text.md) does.

@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cp
 
-CNN, TEXT = lessons.LESSONS[0], lessons.LESSONS[-1]
+IMAGES, TEXT = lessons.LESSONS[0], lessons.LESSONS[-1]
 NAMES = learning.LEARNERS
 
 
@@ -37,16 +37,16 @@ def test_clearprop_learns_every_lesson(lesson):
 
 
 def test_figure_by_hand():
-    assert lessons.figure(CNN, loss=0.5, accuracy=0.75) == 0.75
+    assert lessons.figure(IMAGES, loss=0.5, accuracy=0.75) == 0.75
     assert lessons.figure(TEXT, loss=np.log(8), accuracy=0.75) == pytest.approx(3.0)
 
 
 def test_a_last_small_batch_is_a_step():
-    assert lessons.steps_of_an_epoch(dataclasses.replace(CNN, batch=3), small(CNN)) == 3
+    assert lessons.steps_of_an_epoch(dataclasses.replace(IMAGES, batch=3), small(IMAGES)) == 3
 
 
 def test_first_samples():
-    data = small(CNN).first(2)
+    data = small(IMAGES).first(2)
     assert (len(data.x), len(data.y), len(data.test_x), len(data.test_y)) == (2, 2, 2, 2)
 
 
@@ -59,13 +59,13 @@ def test_without_the_bible(monkeypatch):
 def test_an_outcome_is_measured_once(tmp_path, capsys):
     kept = learning.Kept(tmp_path / "kept")
     values = iter([0.5, 0.25])
-    assert kept.outcome("cnn PyTorch 0", {"epochs": 1}, None) is None
-    assert kept.outcome("cnn PyTorch 0", {"epochs": 1}, lambda: next(values)) == 0.5
-    assert kept.outcome("cnn PyTorch 0", {"epochs": 1}, lambda: next(values)) == 0.5
-    assert kept.outcome("cnn PyTorch 0", {"epochs": 2}, None) is None
-    assert kept.outcome("cnn PyTorch 0", {"epochs": 2}, lambda: next(values)) == 0.25
-    assert capsys.readouterr().out == "cnn PyTorch 0: 0.5\ncnn PyTorch 0: 0.25\n"
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["cnn-PyTorch-0.json"]
+    assert kept.outcome("images PyTorch 0", {"epochs": 1}, None) is None
+    assert kept.outcome("images PyTorch 0", {"epochs": 1}, lambda: next(values)) == 0.5
+    assert kept.outcome("images PyTorch 0", {"epochs": 1}, lambda: next(values)) == 0.5
+    assert kept.outcome("images PyTorch 0", {"epochs": 2}, None) is None
+    assert kept.outcome("images PyTorch 0", {"epochs": 2}, lambda: next(values)) == 0.25
+    assert capsys.readouterr().out == "images PyTorch 0: 0.5\nimages PyTorch 0: 0.25\n"
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["images-PyTorch-0.json"]
 
 
 def test_nothing_is_kept_without_a_folder():
@@ -79,16 +79,16 @@ def row(lesson: lessons.Lesson, ours: float, theirs: float) -> learning.Row:
 
 
 def test_rows_by_hand():
-    lesson = dataclasses.replace(CNN, epochs=5, batch=64, wanted=0.92)
+    lesson = dataclasses.replace(IMAGES, epochs=5, batch=64, wanted=0.92)
     assert learning.figures_of(row(lesson, 0.01, 0.02)) == [
-        *("cnn", "fashion-mnist", "5", "64", "0.002", "500", "accuracy", "0.92"),
+        *("vgg-small", "fashion-mnist", "5", "64", "0.003", "500", "accuracy", "0.92"),
         *("0.9300 ± 0.0141", "0.9000 ± 0.0000"),
     ]
-    assert learning.times_of(row(lesson, 0.01, 0.02)) == ["cnn", "10.00", "20.00", "5", "10", "2.00"]
+    assert learning.times_of(row(lesson, 0.01, 0.02)) == ["vgg-small", "10.00", "20.00", "5", "10", "2.00"]
 
 
 def test_what_is_missing_is_left_out(monkeypatch):
-    whole = row(CNN, 0.01, 0.02)
+    whole = row(IMAGES, 0.01, 0.02)
     assert whole.learnt(2)
     figures, times = learning.tables([whole, dataclasses.replace(row(TEXT, 0.01, 0.02), pace={})], 2)
     assert (figures.count("\n"), times.count("\n")) == (3, 2)
@@ -99,7 +99,7 @@ def test_what_is_missing_is_left_out(monkeypatch):
 def test_page(monkeypatch):
     monkeypatch.setattr(learning.metadata, "version", lambda name: f"of {name}")
     text = learning.page([row(lesson, 0.01, 0.02) for lesson in lessons.LESSONS], 2)
-    assert "| cnn | 10.00 | 20.00 |" in text
+    assert "| vgg-small | 10.00 | 20.00 |" in text
     assert "PyTorch of torch" in text
     assert "{" not in text
 
@@ -107,10 +107,10 @@ def test_page(monkeypatch):
 def test_a_quick_pass(monkeypatch, capsys, tmp_path):
     learner = lessons.Clearprop(1)
     monkeypatch.setattr(learning, "learner", lambda name, threads: learner)
-    monkeypatch.setattr(learning, "material", lambda data: small(CNN))
+    monkeypatch.setattr(learning, "material", lambda data: small(IMAGES))
     monkeypatch.setattr(learning, "KEPT", tmp_path)
     monkeypatch.setattr(learning, "REPORT", tmp_path / "page.md")
-    monkeypatch.setattr("sys.argv", ["learning.py", "--quick", "--only", "cnn"])
+    monkeypatch.setattr("sys.argv", ["learning.py", "--quick", "--only", "vgg-small"])
     learning.main()
-    assert "| cnn | fashion-mnist | 1 |" in capsys.readouterr().out
+    assert "| vgg-small | fashion-mnist | 1 |" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
