@@ -54,12 +54,12 @@ def kinds(layers: tuple[Layer, ...]) -> list[type]:
 
 
 def test_images_get_a_convolutional_network(call, images):
-    text = call("train", images, "--epochs", "12", "--out", "run", "--progress", "plain").stderr
-    assert "network: 16x16-cnn-2," in text
-    assert text.count("up to 12 epochs, l2 0.001\n") == 1
-    assert kinds(hidden()) == kinds(ARCHITECTURES["cnn"](2).layers)
+    text = call("train", images, "--epochs", "24", "--out", "run", "--progress", "plain").stderr
+    assert "network: 16x16-vgg-small-2," in text
+    assert text.count("up to 24 epochs, l2 0.001\n") == 1
+    assert kinds(hidden()) == kinds(ARCHITECTURES["vgg-small"](2).layers)
     choices = Recipe.of(Run("run")).choices
-    assert (choices.arch, choices.layers, choices.batch_size) == ("cnn", None, 32)
+    assert (choices.arch, choices.layers, choices.batch_size) == ("vgg-small", None, 32)
     assert json.loads(Path("run/results.json").read_text())["test"]["accuracy"] > 0.9
 
 
@@ -74,8 +74,8 @@ def test_a_dense_network_on_images(call, images, options):
     ("shape", "dtype", "found"),
     [
         ((9, 30), np.uint8, "mlp"),
-        ((10, 10), np.uint8, "cnn"),
-        ((10, 10, 3), np.uint8, "cnn"),
+        ((10, 10), np.uint8, "vgg-small"),
+        ((10, 10, 3), np.uint8, "vgg-small"),
         ((16, 16), np.float32, "mlp"),
         ((70, 20), np.uint8, "resnet-small"),
         ((100,), np.uint8, "mlp"),
@@ -91,7 +91,7 @@ def test_what_suits(call, tmp_path, shape, dtype, found):
 def test_scaled_numbers_are_images_and_whitened_ones_are_not(call, tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 12, 12))
     np.savez(tmp_path / "some.npz", X=x, y=np.arange(20) % 2)
-    for scaling, found in (("pixel", "cnn"), ("pca", "mlp")):
+    for scaling, found in (("pixel", "vgg-small"), ("pca", "mlp")):
         call("train", "some.npz", *QUICK[:4], "--scaling", scaling, "--out", scaling)
         assert Recipe.of(Run(scaling)).choices.arch == found
 

@@ -39,7 +39,7 @@ from clearprop.nn import (
 _SEEN = 4096
 """How many images the colours are taken from."""
 _LEAST, _LARGE = 10, 64
-"""The sides of images, in pixels, for which the network called cnn is made."""
+"""The sides of images, in pixels, for which the network called vgg-small is made."""
 
 
 def network(encoding: Encoding, choices: Choices, train: Table | Array, origin: Origin | None = None) -> list[Layer]:
@@ -77,7 +77,7 @@ def suited(encoding: Encoding, train: Table | Array) -> str:
     images = isinstance(encoding.inputs, ImageFeatures) or (not isinstance(train, Table) and train.dtype == np.uint8)
     if not images or len(shape) not in (2, 3) or min(shape[:2]) < _LEAST:
         return DENSE
-    return "cnn" if max(shape[:2]) <= _LARGE else "resnet-small"
+    return "vgg-small" if max(shape[:2]) <= _LARGE else "resnet-small"
 
 
 def _dense(encoding: Encoding, choices: Choices) -> list[Layer]:
