@@ -71,7 +71,9 @@ def train(network: nn.Module, lesson: Lesson, data: Material, steps: int) -> Non
     network.train()
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=lesson.rate, fused=True)
     schedules: dict[str, Callable[[], torch.optim.lr_scheduler.LRScheduler]] = {
-        "one_cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(optimizer, lesson.rate, total_steps=steps),
+        "one_cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, lesson.rate, total_steps=steps, cycle_momentum=False
+        ),
         "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
     }
     schedule = schedules[lesson.schedule]()

@@ -43,6 +43,9 @@ def test_evaluate_repeats_the_figures(call, text_file, tmp_path):
     assert set(figures) == {"loss", "perplexity", "bits_per_character"}
     (tmp_path / "more.txt").write_text("the mat sat on the cat; quite unknown: Q", encoding="utf-8")
     assert call("evaluate", "run", "more.txt").stdout.startswith("more.txt (4 windows)")
+    assert "2 of 32 tokens of more.txt are not in the vocabulary (6.2%)" in call("evaluate", "run", "more.txt").stderr
+    assert call("evaluate", "run").stderr == ""
+    assert "1 of 5 tokens of the prompt are not" in call("generate", "run", "--prompt", "the \u7b14").stderr
     assert "own figures" in call("evaluate", "run", "--metrics", "accuracy", status=2).stderr
 
 

@@ -13,6 +13,7 @@ from clearprop.cli.defaults import complete
 from clearprop.errors import SettingsError
 from clearprop.model import Run, load
 from clearprop.optim import ParameterGroups
+from clearprop.randomness import Key
 
 NETWORK = """
 [[layer]]
@@ -65,6 +66,16 @@ def test_a_new_head_on_layers_that_stay(call, trained):
     assert list(after.encoding.classes) == ["a", "b", "c"]
     assert len(call("predict", "second", "few.npz").stdout.splitlines()) == 41
     call("evaluate", "second")
+
+
+def test_a_new_head_does_not_start_where_the_old_one_did(call, trained):
+    """With the same seed, too: the layers below have grown to that."""
+    call("train", "many.npz", "--start-from", trained, "--new-head", "--lr", "1e-30", "--out", "second", *QUICK)
+    before, after = load(trained), load("second")
+    first = before.network.init(Key(before.seed), before.sample_shape)
+    name = next(name for name in HEAD if name.endswith("W"))
+    assert before.seed == after.seed
+    assert abs(np.corrcoef(first[name].ravel(), after.parameters[name].ravel())[0, 1]) < 0.5
 
 
 def test_all_layers_go_on(call, trained):

@@ -161,7 +161,7 @@ class TestWeights:
             ({"sample_weight": np.ones(41), "validation_split": 0.2}, "sample_weight must hold 40"),
             ({"sample_weight": np.ones((40, 1))}, "sample_weight must hold 40"),
             ({"sample_weight": 1.0}, "sample_weight must hold 40"),
-            ({"sample_weight": -np.ones(40)}, "at least 0"),
+            ({"sample_weight": np.r_[np.ones(7), -np.ones(33)]}, "at least 0, and holds -1 at index 7"),
             ({"sample_weight": np.full(40, np.nan)}, "finite"),
             ({"sample_weight": np.zeros(40)}, "all zero"),
             ({"class_weight": "even"}, "'balanced' or a mapping, received 'even'"),
@@ -194,15 +194,26 @@ def with_at(array: Any, place: tuple[int, ...], value: float) -> Any:
 class TestBadData:
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_not_finite_features_are_refused_with_their_place(self, value):
-        with pytest.raises(DataError, match=rf"features hold {value} at index \(7, 2\) \(and 1 non-finite"):
+        with pytest.raises(DataError, match=rf"{value} among the features at index \(7, 2\) \(and 1 non-finite"):
             make().fit(with_at(X, (7, 2), value), Y, progress=False)
 
+    @pytest.mark.parametrize("value", [-1.0, 0.5, 5.0])
+    def test_samples_that_are_no_tokens(self, value):
+        tokens = np.arange(20.0).reshape(10, 2) % 5
+        model = Model([nn.Sequential(nn.Embedding(5, 3)), nn.Flatten(), nn.Dense(2)], "cross_entropy")
+        message = rf"whole numbers from 0 to 4, and there is {value:g} among the features at index \(6, 1\)"
+        with pytest.raises(DataError, match=message):
+            model.fit(with_at(tokens, (6, 1), value), np.arange(10) % 2, progress=False)
+        model.fit(tokens.astype(int), np.arange(10) % 2, epochs=1, progress=False)
+        with pytest.raises(DataError, match=message):
+            model.predict(with_at(tokens, (6, 1), value))
+
     def test_not_finite_targets_too(self):
-        with pytest.raises(DataError, match=r"target hold nan at index \(5,\)"):
+        with pytest.raises(DataError, match=r"there is nan among the targets at index \(5,\)"):
             make(1, "squared_error").fit(X, with_at(X[:, 0], (5,), np.nan), progress=False)
 
     def test_too_large_for_float32(self):
-        with pytest.raises(DataError, match=r"inf at index \(3, 1\)"):
+        with pytest.raises(DataError, match=r"inf among the features at index \(3, 1\)"):
             make(dtype="float32").fit(with_at(X, (3, 1), 1e39), Y, progress=False)
 
     def test_validation_and_prediction_are_checked_too(self):

@@ -120,8 +120,8 @@ def test_settings_that_are_refused(wrong):
 
 
 def test_what_cannot_be_tested():
-    for optimizer in ("lbfgs", optim.SGD(0.0)):
+    for model in (Model([nn.Dense(1)], optimizer="lbfgs"), make(optim.SGD(0.0))):
         with pytest.raises(SettingsError, match="an optimiser of steps with a learning rate above 0"):
-            make(optimizer).find_learning_rate(X, Y)
+            model.find_learning_rate(X, Y)
     with pytest.raises(SettingsError, match="begin lower"):
         make("sgd").find_learning_rate(X, Y * 1e200)

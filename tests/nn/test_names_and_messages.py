@@ -46,6 +46,13 @@ def test_values_are_named_after_layer_and_letter():
     assert result.value.name == "dense2.z"
 
 
+class LikeALayer:
+    """Has the methods of a layer, and is none."""
+
+    def apply(self, params, x):
+        return x
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -57,7 +64,9 @@ def test_values_are_named_after_layer_and_letter():
         (lambda: nn.Sequential(), ["at least one layer"]),
         (lambda: nn.Sequential(3), ["takes layers", "3"]),
         (lambda: nn.Sequential([nn.Dense(2)]), ["takes layers"]),
-        (lambda: nn.Sequential(nn.ReLU), ["takes layers", "ReLU"]),
+        (lambda: nn.Sequential(nn.ReLU), ["takes layers", "the class ReLU: make a layer of it, ReLU(...)"]),
+        (lambda: nn.Sequential("relu"), ["'relu': an activation is a layer such as ReLU()"]),
+        (lambda: nn.Sequential(LikeALayer()), ["let its class inherit from clearprop.Layer"]),
         (lambda: nn.Parallel(), ["at least one layer"]),
         (lambda: nn.Parallel(nn.Dense(2), join="sum"), ["'concat' or 'add'", "'sum'"]),
         (lambda: nn.Dense(0), ["units is a whole number of at least 1", "0"]),

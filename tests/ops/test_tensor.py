@@ -69,6 +69,12 @@ def test_arrays_and_numpy_numbers_stand_on_the_left() -> None:
     np.testing.assert_array_equal(evaluate(lambda t: np.float64(2.0) < t, x), x > 2.0)
 
 
+def test_arrays_on_either_side_of_a_matrix_product() -> None:
+    x, w = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(evaluate(lambda t: t @ w, x), x @ w)
+    np.testing.assert_array_equal(evaluate(lambda t: w.T @ ops.permute_dims(t), x), w.T @ x.T)
+
+
 def test_the_other_operators() -> None:
     x = np.array([-1.5, 0.5, 2.0])
     np.testing.assert_array_equal(evaluate(lambda t: -t, x), -x)
@@ -135,6 +141,7 @@ MISTAKES: dict[str, tuple[Callable[[Tensor], Any], type[Exception], str]] = {
     "in": (lambda x: x in [1.0], ProgramError, "no truth value"),
     "unpack": (lambda x: [*x], ProgramError, "iterate over the index"),
     "hash": (lambda x: {x}, TypeError, "unhashable"),
+    "method": (lambda x: x.mean(1), AttributeError, r"no attribute 'mean': .* ops\.mean\(x\)"),
     "numpy": (lambda x: np.exp(x), TypeError, "ufunc"),
     "shapes": (lambda x: x + np.ones(4), ShapeError, r"\(n, 3\) and \(4,\) do not broadcast: 3 is not 4"),
     "batch shape": (lambda x: x + np.ones((4, 3)), ShapeError, r"\(n, 3\) and \(4, 3\) do not broadcast: n is not 4"),

@@ -90,9 +90,11 @@ class Source:
         """Read the data as what is to be learnt: a text, series, or samples.
 
         Raises:
-            SettingsError: options of series are given, and no column to forecast.
+            SettingsError: options of series are given, and no column to forecast; or a target beside it.
         """
         if choices.forecast:
+            if self.target is not None:
+                raise SettingsError("--forecast names the columns to learn, and so does --target: leave --target out")
             return self.load_series((*choices.forecast, *choices.covariates), choices.time)
         if choices.task == "series":
             raise SettingsError("--task series needs the columns to tell: --forecast NAME[,NAME]")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
@@ -24,7 +25,7 @@ from clearprop.cli.output import note, result, width_of
 from clearprop.cli.preparing import Part
 from clearprop.cli.series import series_part
 from clearprop.cli.tasks import divide_any, measured_any, reported_any
-from clearprop.cli.text import text_part
+from clearprop.cli.text import tell_unknown, text_part
 from clearprop.data import Encoding, SeriesEncoding, TextEncoding, printable
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, Run, load
@@ -80,6 +81,8 @@ def _evaluate_sequence(
         part, title = test_part(run)
     else:
         part, title = _given_sequence(Source(data, **reading), encoding, (model.sample_shape or (1,))[0])
+    if isinstance(encoding, TextEncoding):
+        tell_unknown(np.asarray(part.features), title)
     result(reported_any(measured_any(model, part), encoding, title, len(part), width_of()))
 
 

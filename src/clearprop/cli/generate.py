@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from clearprop.cli.options import RUN, Limited, backend_option
-from clearprop.data import printable
+from clearprop.cli.text import tell_unknown
+from clearprop.data import TextEncoding, printable
 from clearprop.model import LENGTH, TEMPERATURE, TOP_K, generate, load
 from clearprop.train import PARAMETERS
 
@@ -43,6 +44,8 @@ def command(
     model = load(run)
     model.backend = backend
     pieces = generate(model, prompt, length, temperature=temperature, top_k=top_k, seed=seed)
+    if prompt and isinstance(model.encoding, TextEncoding):
+        tell_unknown(model.encoding.tokens(prompt), "the prompt")
     _show(prompt)
     for piece in pieces:
         _show(piece)

@@ -6,11 +6,16 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
 from clearprop.cli.choices import TRANSFORMER, Choices
 from clearprop.cli.networks import recurrent
+from clearprop.cli.output import note
 from clearprop.cli.preparing import Part, Parts, Prepared, about, made
 from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
+from clearprop.data.columns import Array
+from clearprop.data.text_encoding import UNKNOWN
 from clearprop.errors import SettingsError
 from clearprop.model import Model
 from clearprop.nn import Dense, Embedding, Layer, LayerNorm, Normal, PositionEncoding, TransformerBlock
@@ -68,6 +73,13 @@ def divide_text(text: Text, choices: Choices) -> tuple[TextEncoding, Parts]:
 def text_part(encoding: TextEncoding, text: str, window: int) -> Part:
     """Return a text as windows of tokens with the next tokens as targets."""
     return Part(*next_token_windows(encoding.tokens(text), window))
+
+
+def tell_unknown(tokens: Array, what: str) -> None:
+    """Print how many tokens of a text are unknown, if any is: they make figures better than they are."""
+    count = np.count_nonzero(tokens == UNKNOWN)
+    if count:
+        note(f"{count} of {tokens.size} tokens of {what} are not in the vocabulary ({count / tokens.size:.1%})")
 
 
 def prepare_text(text: Text, choices: Choices) -> Prepared[TextEncoding]:

@@ -14,6 +14,7 @@ from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, load
 from clearprop.nn import AUGMENTATIONS, Dense, GaussianNoise, Layer, Mixup
 from clearprop.nn.layer import named
+from clearprop.randomness import Key
 
 _CHANGES: tuple[type[Layer], ...] = (*AUGMENTATIONS.values(), GaussianNoise, Mixup)
 
@@ -100,13 +101,18 @@ class Origin:
     def hand_over(self, model: Model) -> None:
         """Put the trained parameters into a model of these layers.
 
+        A new head gets numbers of its own: with the same seed it would be what the old one was before training, to
+        which the layers below have grown.
+
         Raises:
             SettingsError: the model's are not of the same names and shapes.
         """
         left_out = set() if self.keeps_head else self._of_head()
-        trained = self.model.parameters
-        model.set_parameters({name: array for name, array in trained.items() if name not in left_out})
-        model.fresh &= frozenset(left_out)
+        trained = {name: array for name, array in self.model.parameters.items() if name not in left_out}
+        drawn = model.network.init(Key(model.seed).child("new head"), model.sample_shape or ())
+        new = {name: array for name, array in drawn.items() if name not in trained}
+        model.set_parameters(trained | new)
+        model.fresh = frozenset(new)
 
     def _of_head(self) -> set[str]:
         name, _ = named(self.model.network.layers)[-1]

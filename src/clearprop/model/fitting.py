@@ -127,7 +127,7 @@ def encoded_samples(
         raise DataError(f"there are {len(x)} samples and {len(y)} targets: give one target a sample")
     if not model.parameters and model.sample_shape is None:
         model.init(x.shape[1:])
-    check_samples(x, model.sample_shape or ())
+    check_samples(x, model.sample_shape or (), model.network)
     output = model.output_type()
     wanted = model.loss.target_type(output, given_type(y, model.dtype))
     fitted = fit_target(y, wanted, output)

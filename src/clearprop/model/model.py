@@ -385,7 +385,7 @@ class Model:
 
     def _predict(self, features: Any) -> Array:
         x = as_input(features, self.dtype, self.encoding)
-        check_samples(x, self._sample_shape())
+        check_samples(x, self._sample_shape(), self.network)
         program = self._compiled(
             ("prediction",),
             lambda: build_prediction(self.network, self.loss, self.signature(self.output_type(), False)),

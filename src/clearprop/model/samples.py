@@ -12,6 +12,7 @@ from clearprop.data import AnyEncoding, Encoding, Table, load
 from clearprop.data.storage import converted
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
+from clearprop.nn import Embedding, Sequential
 
 Array = np.ndarray[Any, Any]
 
@@ -57,10 +58,31 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     return _finite(numbers, "features")
 
 
-def check_samples(x: Array, shape: tuple[int, ...]) -> None:
-    """Raise `ShapeError` unless every sample has this shape."""
+def check_samples(x: Array, shape: tuple[int, ...], network: Sequential) -> None:
+    """Refuse samples of another shape, and those that are no tokens of the `Embedding` that takes them.
+
+    Raises:
+        ShapeError, DataError: as said.
+    """
     if x.shape[1:] != shape:
         raise ShapeError(f"the model takes samples of shape {shape}, received samples of {x.shape[1:]}")
+    _check_tokens(x, network)
+
+
+def _check_tokens(x: Array, network: Sequential) -> None:
+    first = network.layers[0]
+    while isinstance(first, Sequential):
+        first = first.layers[0]
+    if not isinstance(first, Embedding) or not x.size:
+        return
+    if x.min() >= 0 and x.max() < first.tokens and (x.dtype.kind != "f" or (x == np.floor(x)).all()):
+        return
+    odd = (x < 0) | (x >= first.tokens) | (x != np.floor(x))
+    place = tuple(int(index[0]) for index in np.nonzero(odd))
+    raise DataError(
+        f"Embedding takes tokens, whole numbers from 0 to {first.tokens - 1}, and there is {x[place]:g} among the "
+        f"features at index {place}: number the tokens from 0 on, or give Embedding as many tokens as there are"
+    )
 
 
 def as_target(target: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
@@ -80,7 +102,7 @@ def as_target(target: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
             "(numpy.unique with return_inverse=True does), or pass a table"
         )
     with np.errstate(over="ignore"):
-        return _finite(np.ascontiguousarray(array, dtype=dtype), "target")
+        return _finite(np.ascontiguousarray(array, dtype=dtype), "targets")
 
 
 def fit_target(target: Array, wanted: Type, output: Type) -> Array:
@@ -126,8 +148,13 @@ def sample_weights(
     if sample_weight is None and class_weight is None:
         return None
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (n,) or not np.isfinite(weight).all() or (weight < 0).any():
-        raise SettingsError(f"sample_weight must hold {n} finite numbers of at least 0, received shape {weight.shape}")
+    if weight.shape != (n,):
+        raise SettingsError(f"sample_weight must hold {n} numbers, one a sample, received shape {weight.shape}")
+    odd = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if len(odd):
+        raise SettingsError(
+            f"sample_weight must hold finite numbers of at least 0, and holds {weight[odd[0]]:g} at index {odd[0]}"
+        )
     if class_weight is not None:
         weight = weight * _class_weights(target, class_weight)
     total = float(weight.mean())
@@ -159,8 +186,9 @@ def _finite(array: Array, what: str) -> Array:
     # squares whose sum is finite are: one pass without a temporary array; a sum may overflow where they do not
     if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
         place = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(array)))
+        remedy = ", or pass a table to have missing values encoded" if what == "features" else ""
         raise DataError(
-            f"the {what} hold {array[place]} at index {place} (and {int((~np.isfinite(array)).sum())} non-finite "
-            "numbers in all): fill or drop such rows, or pass a table to have missing values encoded"
+            f"there is {array[place]} among the {what} at index {place} (and {int((~np.isfinite(array)).sum())} "
+            f"non-finite numbers in all): fill or drop such rows{remedy}"
         )
     return array

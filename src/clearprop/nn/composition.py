@@ -109,12 +109,23 @@ def _init_side_by_side(parts: tuple[tuple[str, Layer], ...], key: Key, shapes: S
     return params
 
 
+def _remedy(odd: object) -> str:
+    """Say what is no layer, and how it becomes one."""
+    if isinstance(odd, type):
+        return f"the class {odd.__name__}: make a layer of it, {odd.__name__}(...)"
+    if isinstance(odd, str):
+        return f"{odd!r}: an activation is a layer such as ReLU(), or Dense(units, {odd!r})"
+    if hasattr(odd, "apply"):
+        return f"{odd!r}: let its class inherit from clearprop.Layer"
+    return repr(odd)
+
+
 def _checked(layers: tuple[Layer, ...], owner: str) -> tuple[Layer, ...]:
     if not layers:
         raise SettingsError(f"{owner} needs at least one layer")
     for layer in layers:
         if isinstance(layer, type) or not (callable(layer) or isinstance(layer, Layer)):
-            raise SettingsError(f"{owner} takes layers and functions of a tensor, received {layer!r}")
+            raise SettingsError(f"{owner} takes layers and functions of a tensor, received {_remedy(layer)}")
     wrapped = tuple(layer if isinstance(layer, Layer) else Function(layer) for layer in layers)
     named(wrapped)
     return wrapped

@@ -22,7 +22,8 @@ class Embedding(Layer):
     """A vector for each token: a = W[x].
 
     Shapes: x (n, ...) of tokens 0, 1, ..., tokens - 1, W (tokens, units), a (n, ..., units). Tokens may come as floats;
-    float32 holds every one up to 16 777 216. A token outside of the range is an IndexError when the program runs.
+    float32 holds every one up to 16 777 216. Where this is the first layer, a model refuses samples that are no such
+    tokens; elsewhere a token outside of the range is an IndexError when the program runs.
 
     Attributes:
         tokens: how many there are.

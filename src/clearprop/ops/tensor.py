@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 import numpy as np
 
@@ -98,8 +98,17 @@ class Tensor:
     def __abs__(self) -> Tensor:
         return emit("abs", self)
 
-    def __matmul__(self, other: Tensor) -> Tensor:
-        return matmul(self, other)
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return matmul(self, as_tensor(other, self.dtype))
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return matmul(as_tensor(other, self.dtype), self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = "the functions of tensors are in clearprop.ops, such as ops.mean(x) and ops.reshape(x, shape)"
+            raise AttributeError(f"a Tensor has no attribute {name!r}: {hint}")
 
     def __lt__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less", self, other)
