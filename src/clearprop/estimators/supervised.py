@@ -243,7 +243,8 @@ class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]
     """A regressor over any network, of one number or of several; its loss "auto" is the squared error.
 
     With the loss `Quantile` or `GaussianLikelihood` it predicts the median or the mean, and `predict_quantiles` and
-    `predict_interval` tell how far off the truth may be. The settings are those of `Neural`.
+    `predict_interval` tell how far off the truth may be; a Gaussian wants standardised targets. The settings are
+    those of `Neural`.
 
     Attributes:
         model_: the fitted `Model`.
