@@ -104,6 +104,8 @@ def test_values():
 
 
 def test_an_unknown_name():
+    with pytest.raises(SettingsError, match=r"'acuracy'; did you mean 'accuracy'\? There are accuracy, "):
+        compute(["acuracy"], VALUES, GUESSES)
     with pytest.raises(SettingsError, match=r"'mse'; choose among .*mean_squared_error"):
         compute(["mse"], VALUES, GUESSES)
 
