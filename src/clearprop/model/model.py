@@ -390,8 +390,8 @@ class Model:
             ("prediction",),
             lambda: build_prediction(self.network, self.loss, self.signature(self.output_type(), False)),
         )
-        slices = slices_at_once(program.program, len(x))
-        parts = [program({"x": x[part], **self.parameters})["prediction"] for part in slices]
+        each = [x] if len(x) < 2 else [x[part] for part in slices_at_once(program.program, len(x))]
+        parts = [program({"x": rows, **self.parameters})["prediction"] for rows in each]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _compiled(self, key: Any, write: Any) -> Executable:

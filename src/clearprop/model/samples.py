@@ -46,8 +46,7 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
         array = np.asarray(features)
         if array.dtype.kind == "c":
             raise TypeError("they are complex")
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
-            numbers = converted(array, dtype)
+        numbers = array if array.dtype == dtype and array.flags.c_contiguous else _cast(array, dtype)
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
     if array.dtype.kind not in "biuf" or numbers.ndim < 2:
@@ -56,6 +55,11 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
             f"received {array.dtype} of shape {array.shape}"
         )
     return _finite(numbers, "features")
+
+
+def _cast(array: Array, dtype: str) -> Array:
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
+        return converted(array, dtype)
 
 
 def check_samples(x: Array, shape: tuple[int, ...], network: Sequential) -> None:
