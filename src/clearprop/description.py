@@ -107,9 +107,13 @@ def choose(choice: str | T, kind: type[Any], known: Mapping[str, Callable[[], T]
         return choice
     if isinstance(choice, type) and issubclass(choice, kind):
         raise SettingsError(f"the {what} is the class {choice.__name__}: make one of it, {choice.__name__}(...)")
+    raise SettingsError(f"there is no {what} {choice!r}{instead(choice, known)}, or give a {kind.__name__}")
+
+
+def instead(choice: object, known: Iterable[str], ask: str = "choose one of") -> str:
+    """Return the end of a message on a name that is not known: the nearest, if one is near, and all there are."""
     near = nearest(choice, known) if isinstance(choice, str) else ""
-    names = f"{near} There are" if near else "; choose one of"
-    raise SettingsError(f"there is no {what} {choice!r}{names} {', '.join(known)}, or give a {kind.__name__}")
+    return f"{f'{near} There are' if near else f'; {ask}'} {', '.join(known)}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

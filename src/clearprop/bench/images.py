@@ -120,7 +120,9 @@ def _short(stage: Stage) -> str:
         return (
             f"{stage.kernel}x{stage.kernel}{' each' * stage.depthwise}{'' if stage.depthwise else f' {stage.filters}'}"
         )
-    return {Pool: "p", Mean: "mean"}.get(type(stage)) or f"res {stage.filters}"  # type: ignore[union-attr]
+    if isinstance(stage, Residual):
+        return f"res {stage.filters}"
+    return "p" if isinstance(stage, Pool) else "mean"
 
 
 _COLOUR = (32, 32, 3)

@@ -90,11 +90,9 @@ class Source:
         """Read the data as what is to be learnt: a text, series, or samples.
 
         Raises:
-            SettingsError: options of series are given, and no column to forecast; or a target beside it.
+            SettingsError: options of series are given, and no column to forecast.
         """
         if choices.forecast:
-            if self.target is not None:
-                raise SettingsError("--forecast names the columns to learn, and so does --target: leave --target out")
             return self.load_series((*choices.forecast, *choices.covariates), choices.time)
         if choices.task == "series":
             raise SettingsError("--task series needs the columns to tell: --forecast NAME[,NAME]")
@@ -106,7 +104,7 @@ class Source:
 
     def load_series(self, columns: Sequence[str], time: str | None) -> Series:
         """Read columns of the data as series."""
-        return series_of(self.load(require_target=False), columns, time)
+        return series_of(replace(self, target=None).load(require_target=False), columns, time)
 
     @property
     def header(self) -> bool | None:
@@ -336,10 +334,11 @@ class Recipe:
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
-_OF_TEXT = ("cell", "units", "depth", "window", "level", "vocabulary", "stateful")
-_OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
+RECURRENT = ("cell", "units", "depth", "window")
+OF_TEXT = ("level", "vocabulary", "stateful")
+OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")
+"""The choices that texts and series have in common, and those that each has alone."""
 _OF_TRANSFER = ("start_from", "new_head", "freeze", "rates")
-_OF_SEQUENCES = (*_OF_TEXT, *_OF_SERIES)
 _LATER = (
     "network",
     "scaling",
@@ -349,7 +348,9 @@ _LATER = (
     "output_bias",
     "class_weight",
     "clip_norm",
-    *_OF_SEQUENCES,
+    *RECURRENT,
+    *OF_TEXT,
+    *OF_SERIES,
     *_OF_TRANSFER,
 )
 _UNWRITTEN = {"backend": "reference", "arch": DENSE} | {name: getattr(Choices, name) for name in _LATER}

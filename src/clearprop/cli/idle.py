@@ -6,23 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from clearprop.cli.choices import Choices, Source
+from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices, Source
 from clearprop.data import Dataset, Series, Table, Text
 from clearprop.errors import SettingsError
 
 _IMAGES = ("size", "resize", "color", "bad_images", "memory", "layout", "scaling", "epsilon", "augment", "show_batch")
 _TRANSFER = ("start_from", "new_head")
 _SAMPLES = ("target", "data_dir", "arch", "network", "layers", "output_bias", "class_weight", "metrics", *_TRANSFER)
-_RECURRENT = ("cell", "units", "depth", "window")
-_TEXT = ("level", "vocabulary", "stateful")
-_SERIES = ("forecast", "covariates", "time", "horizon", "season")
 _COLUMNS = ("delimiter", "no_header")
 
 _IDLE = {
-    "a text": (*_IMAGES, *_SAMPLES, *_SERIES, *_COLUMNS),
-    "series": (*_IMAGES, *_SAMPLES, *_TEXT),
-    "a table": (*_IMAGES, *_RECURRENT, *_TEXT, *_SERIES),
-    "arrays": (*_RECURRENT, *_TEXT, *_SERIES),
+    "a text": (*_IMAGES, *_SAMPLES, *OF_SERIES, *_COLUMNS),
+    "series": (*_IMAGES, *_SAMPLES, *OF_TEXT),
+    "a table": (*_IMAGES, *RECURRENT, *OF_TEXT, *OF_SERIES),
+    "arrays": (*RECURRENT, *OF_TEXT, *OF_SERIES),
 }
 """The options that have no use with each kind of data."""
 

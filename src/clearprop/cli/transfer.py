@@ -108,11 +108,12 @@ class Origin:
             SettingsError: the model's are not of the same names and shapes.
         """
         left_out = set() if self.keeps_head else self._of_head()
-        trained = {name: array for name, array in self.model.parameters.items() if name not in left_out}
-        drawn = model.network.init(Key(model.seed).child("new head"), model.sample_shape or ())
-        new = {name: array for name, array in drawn.items() if name not in trained}
-        model.set_parameters(trained | new)
-        model.fresh = frozenset(new)
+        model.set_parameters({name: array for name, array in self.model.parameters.items() if name not in left_out})
+        if not self.keeps_head:
+            drawn = model.network.init(Key(model.seed).child("new head"), model.sample_shape or ())
+            new = model.fresh & frozenset(drawn)
+            model.set_parameters({name: drawn[name] for name in new})
+            model.fresh = new
 
     def _of_head(self) -> set[str]:
         name, _ = named(self.model.network.layers)[-1]

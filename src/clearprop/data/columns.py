@@ -25,6 +25,9 @@ from clearprop.errors import DataError
 Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
 
+DTYPES = ("float32", "float64")
+"""What encoded numbers may be."""
+
 _DATES = (datetime.date, np.datetime64)
 _BOOLEANS = (bool, np.bool_)
 _NUMBERS = (numbers.Real, decimal.Decimal)

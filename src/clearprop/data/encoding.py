@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.data.array_features import ArrayFeatures
 from clearprop.data.column_encoder import ColumnReport
-from clearprop.data.columns import Array
+from clearprop.data.columns import DTYPES, Array
 from clearprop.data.dataset import Features
 from clearprop.data.image_features import SCALINGS, ImageFeatures
 from clearprop.data.image_settings import ImageForm
@@ -25,7 +25,6 @@ _TARGETS: dict[str, type[ClassTarget | NumberTarget | LabelsTarget]] = {
     target.task: target for target in (ClassTarget, NumberTarget, LabelsTarget)
 }
 _TASKS = ("auto", *_TARGETS)
-_DTYPES = ("float32", "float64")
 _AUTO = "auto"
 _EPSILON = 0.01
 
@@ -93,7 +92,7 @@ class Encoding:
             SettingsError: `task`, `dtype`, `scaling` or `epsilon` is not one of the above.
         """
         _check_choice("task", task, _TASKS)
-        _check_choice("dtype", dtype, _DTYPES)
+        _check_choice("dtype", dtype, DTYPES)
         _check_choice("scaling", scaling, (_AUTO, *SCALINGS))
         values = np.asarray(target)
         if values.ndim == 0 or len(values) != len(features):
@@ -213,7 +212,7 @@ class Encoding:
             else state.text("target_name")
             if isinstance(name, str)
             else state.texts("target_name"),
-            state.choice("dtype", _DTYPES),
+            state.choice("dtype", DTYPES),
             state.texts("notes"),
         )
 

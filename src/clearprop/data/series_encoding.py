@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.data.columns import Array
+from clearprop.data.columns import DTYPES, Array
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.series import naive_forecast, series_windows
@@ -14,7 +14,6 @@ from clearprop.data.statistics import statistics
 from clearprop.data.target_encoding import Task
 from clearprop.errors import DataError, SettingsError
 
-_DTYPES = ("float32", "float64")
 _FIELDS = ("form", "columns", "mean", "scale", "told", "window", "horizon", "season", "time", "dtype")
 
 
@@ -73,8 +72,8 @@ class SeriesEncoding:
             DataError: a column that is to be told never varies, or the values do not fit the names.
             SettingsError: an argument has a value that is not allowed.
         """
-        if dtype not in _DTYPES:
-            raise SettingsError(f"dtype is {quoted(dtype)}: expected one of {', '.join(_DTYPES)}")
+        if dtype not in DTYPES:
+            raise SettingsError(f"dtype is {quoted(dtype)}: expected one of {', '.join(DTYPES)}")
         if np.ndim(values) != 2 or np.shape(values)[1] != len(columns) or not 1 <= told <= len(columns):
             raise DataError(
                 f"expected values (count, {len(columns)}) for the columns {listed(tuple(columns))}, "
@@ -172,7 +171,7 @@ class SeriesEncoding:
         time = None if state.raw("time") is None else state.text("time")
         state.require(len(columns) == len(mean) == len(scale) and 1 <= told <= len(columns), "one scale a column")
         state.require(min(window, horizon) >= 1 and (season is None or 1 <= season <= window), "a window and a horizon")
-        return cls(columns, mean, scale, told, window, horizon, season, time, state.choice("dtype", _DTYPES))
+        return cls(columns, mean, scale, told, window, horizon, season, time, state.choice("dtype", DTYPES))
 
     def describe(self) -> list[str]:
         """Return in words what became of each column."""

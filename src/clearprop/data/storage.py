@@ -50,12 +50,16 @@ def blocks(array: Array) -> list[slice]:
 
 
 def converted(array: Array, dtype: str) -> Array:
-    """Return an array in row-major order and of a dtype: itself if it is so, or a copy, in a file if it is in one."""
+    """Return an array in row-major order and of a dtype: itself if it is so, or a copy, in a file if it is in one.
+
+    Numbers that are too large for the dtype become infinite.
+    """
     if array.dtype == dtype and array.flags.c_contiguous:
         return array
-    if not is_mapped(array):
-        return np.ascontiguousarray(array, dtype=dtype)
-    result = empty(array.shape, dtype, mapped=True)
-    for rows in blocks(result):
-        result[rows] = array[rows]
+    with np.errstate(over="ignore"):
+        if not is_mapped(array):
+            return np.ascontiguousarray(array, dtype=dtype)
+        result = empty(array.shape, dtype, mapped=True)
+        for rows in blocks(result):
+            result[rows] = array[rows]
     return result

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.data.columns import Array
+from clearprop.data.columns import DTYPES, Array
 from clearprop.data.printable import printable
 from clearprop.data.saved_state import SavedState
 from clearprop.data.target_encoding import Task
@@ -25,7 +25,6 @@ UNKNOWN = 0
 _UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORDS = re.compile(rf"[{_IDEOGRAPHS}]| ?[^\W{_IDEOGRAPHS}]+|.", re.DOTALL)
-_DTYPES = ("float32", "float64")
 _FIELDS = ("form", "level", "vocabulary", "dtype")
 
 
@@ -65,7 +64,7 @@ class TextEncoding:
             DataError: the text has fewer than two different tokens.
             SettingsError: `level` or `dtype` is not one of the above.
         """
-        for name, value, choices in (("level", level, LEVELS), ("dtype", dtype, _DTYPES)):
+        for name, value, choices in (("level", level, LEVELS), ("dtype", dtype, DTYPES)):
             if value not in choices:
                 raise SettingsError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
         counts = Counter(_tokens(text, level))
@@ -150,7 +149,7 @@ class TextEncoding:
         state.choice("form", (cls.form,))
         vocabulary = state.texts("vocabulary")
         state.require(len(vocabulary) == len(set(vocabulary)) and all(vocabulary), "different tokens")
-        return cls(state.choice("level", LEVELS), vocabulary, state.choice("dtype", _DTYPES))
+        return cls(state.choice("level", LEVELS), vocabulary, state.choice("dtype", DTYPES))
 
     def describe(self) -> str:
         """Return in words what the tokens are."""

@@ -46,7 +46,7 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
         array = np.asarray(features)
         if array.dtype.kind == "c":
             raise TypeError("they are complex")
-        numbers = array if array.dtype == dtype and array.flags.c_contiguous else _cast(array, dtype)
+        numbers = converted(array, dtype)  # too large for float32 becomes infinite, and is refused below
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
     if array.dtype.kind not in "biuf" or numbers.ndim < 2:
@@ -55,11 +55,6 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
             f"received {array.dtype} of shape {array.shape}"
         )
     return _finite(numbers, "features")
-
-
-def _cast(array: Array, dtype: str) -> Array:
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
-        return converted(array, dtype)
 
 
 def check_samples(x: Array, shape: tuple[int, ...], network: Sequential) -> None:
@@ -77,11 +72,11 @@ def _check_tokens(x: Array, network: Sequential) -> None:
     first = network.layers[0]
     while isinstance(first, Sequential):
         first = first.layers[0]
-    if not isinstance(first, Embedding) or not x.size:
-        return
-    if x.min() >= 0 and x.max() < first.tokens and (x.dtype.kind != "f" or (x == np.floor(x)).all()):
+    if not isinstance(first, Embedding):
         return
     odd = (x < 0) | (x >= first.tokens) | (x != np.floor(x))
+    if not odd.any():
+        return
     place = tuple(int(index[0]) for index in np.nonzero(odd))
     raise DataError(
         f"Embedding takes tokens, whole numbers from 0 to {first.tokens - 1}, and there is {x[place]:g} among the "

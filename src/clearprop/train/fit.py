@@ -301,8 +301,7 @@ def slices_at_once(program: Program, count: int, rows: int | None = None) -> lis
 
     Each has so many `rows`; where that is left open, so many that none of the program's values takes much memory.
     """
-    if rows is None:
-        rows = 1 if count < 2 else _rows_at_once(program)
+    rows = _rows_at_once(program) if rows is None else rows
     return [slice(start, start + rows) for start in range(0, max(count, 1), rows)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.description import nearest
+from clearprop.description import instead
 from clearprop.errors import SettingsError
 from clearprop.train.scores import from_labels, from_values
 
@@ -52,9 +52,7 @@ def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names as a tuple; `SettingsError` for an unknown one."""
     for name in names:
         if name not in METRICS:
-            near = nearest(name, METRICS)
-            names = f"{near} There are" if near else "; choose among"
-            raise SettingsError(f"there is no metric {name!r}{names} {', '.join(METRICS)}")
+            raise SettingsError(f"there is no metric {name!r}{instead(name, METRICS, 'choose among')}")
     return tuple(names)
 
 

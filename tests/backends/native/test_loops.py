@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from loop_cases import CONVOLVED, random_and_convolved
 from native_steps import TARGETS_HERE, signature
 
 from clearprop import nn, ops
@@ -96,23 +97,7 @@ def test_loops_inside_of_loops(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS_HERE)
 def test_convolutions_and_random_numbers_inside_of_a_loop(target: str) -> None:
-    def function(x: Tensor, h: Tensor, K: Tensor, key: Tensor) -> Tensor:
-        def step(h: Tensor, count: Tensor, x_t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            keep = ops.astype(ops.uniform(key, count, 7, h.shape, "float32") >= 0.4, h.dtype)
-            seen = ops.pad(ops.concat([x_t, h * keep], axis=-1), (0, 1, 1, 0), (0, 1, 1, 0))
-            h = ops.tanh(ops.conv(seen, K))
-            return [h, count + 1], [h]
-
-        (h, _), (states,) = ops.scan(step, [h, ops.constant(5, "int64")], [x])
-        return ops.sum(ops.square(states)) + ops.sum(h)
-
-    types = {
-        "x": Type("float64", (3, N, 4, 5, 2)),
-        "h": Type("float64", (N, 4, 5, 3)),
-        "K": Type("float64", (3, 3, 5, 3)),
-        "key": Type("uint32", (2,)),
-    }
-    program = ops.trace(function, types)
+    program = ops.trace(random_and_convolved, CONVOLVED)
     assert check_program(optimize(derive(program, ["x", "h", "K"])), Native(target), sizes=(1, 3))
 
 

@@ -17,7 +17,7 @@ from clearprop.backends.native.kernels import Access
 from clearprop.backends.native.placing import is_tiling, window_sizes
 from clearprop.backends.native.pooling import Rewriter
 from clearprop.backends.native.views import access, full_index, is_view, numbers, reduced_axes, resolve
-from clearprop.ir import Batch, Dim, Node, Program, Type, Value
+from clearprop.ir import Attribute, Batch, Dim, Node, Program, Type, Value
 
 
 def with_contractions(program: Program) -> Program:
@@ -61,11 +61,11 @@ class _Contractor(Rewriter):
         )
         return first, second
 
-    def view(self, op: str, value: Value, shape: tuple[Dim, ...], attrs: Mapping[str, object]) -> Value:
+    def view(self, op: str, value: Value, shape: tuple[Dim, ...], attrs: Mapping[str, Attribute]) -> Value:
         """Append a view of a value, unless it is the value itself."""
         if op in ("reshape", "broadcast_to") and value.type.shape == shape:
             return value
-        return self.write(op, (value,), attrs, value, Type(value.type.dtype, shape))  # type: ignore[arg-type]
+        return self.write(op, (value,), attrs, value, Type(value.type.dtype, shape))
 
     def _sees_windows(self, value: Value) -> bool:
         node = self.made.get(value)

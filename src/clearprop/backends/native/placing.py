@@ -14,7 +14,7 @@ def is_placing(node: Node) -> bool:
     """Whether every element of the input is stored at one place of the result, which is zero elsewhere."""
     if node.op == "pad":
         # each part of the work clears the rows that it writes
-        outer = [node.attrs[key][0] for key in ("low", "high", "interior")]  # type: ignore[index]
+        outer = [numbers(node, key)[0] for key in ("low", "high", "interior")]
         return loop_axes(node.inputs[0].type.shape)[:1] == (0,) and outer == [0, 0, 0]
     return node.op == "overlap_add" and is_tiling(node)
 
