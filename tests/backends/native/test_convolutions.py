@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from native_steps import TARGETS_HERE
-from test_partition import backend
+from native_teams import backend
 
 from clearprop import nn, ops
-from clearprop.backends.native import Native, contractions
+from clearprop.backends.native import Native, contractions, partition
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.outline import outline
 from clearprop.grad import derive
@@ -111,13 +111,16 @@ def test_a_network_and_its_gradients(case: str, target: str) -> None:
 def test_many_parts_have_the_same_bits_on_any_number_of_threads(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"_SMALL": 0, "_SHARE": 500, "_TERMS": 8, "_BLOCK": 8}.items():
         monkeypatch.setattr(contractions, name, value)
+    for name, value in {"SMALL": 0, "CHUNK": 64, "PANEL": 64}.items():
+        monkeypatch.setattr(partition, name, value)
     for large, band in ((0, 1 << 30), (1 << 16, 1 << 30), (1 << 16, 300)):
         monkeypatch.setattr(contractions, "_LARGE", large)
         monkeypatch.setattr(contractions, "_BIG_IMAGE", band)
         monkeypatch.setattr(contractions, "_BAND", band)
         program = network_case(*NETWORKS[case])
         assert check_program(program, backend(4), sizes=SIZES)
-        assert check_program(program, backend(4), backend(1), SIZES, ulps=0)
+        for threads in (0, 4):
+            assert check_program(program, backend(threads), backend(1), SIZES, ulps=0)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from native_steps import CASES, TARGETS_HERE, programs
+from native_teams import BACKWARDS, THREADS, backend
 from test_conformance import operands
 
 from clearprop import ops
-from clearprop.backends.native import Native, partition
+from clearprop.backends.native import partition
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Parts
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.targets import TARGETS
-from clearprop.backends.native.threads import Team
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type, resolve_shape
 from clearprop.ops import PRIMITIVES
@@ -23,25 +21,7 @@ from clearprop.passes import optimize
 from clearprop.testing import check_agreement, check_primitive, check_program, random_program
 
 N = Batch()
-THREADS = (2, 4, 7)
 SIZES = (0, 1, 33, 131)
-
-
-def backend(threads: int, target: str = "") -> Native:
-    """Return a backend whose team takes every kernel that has parts."""
-    native = Native(target)
-    native.team = TEAMS[threads]
-    return native
-
-
-TEAMS = {threads: Team(threads, threshold=0) for threads in (1, *THREADS)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _teams_end() -> Iterator[None]:
-    yield
-    for team in TEAMS.values():
-        team.stop()
 
 
 @pytest.fixture
@@ -56,7 +36,7 @@ def check_bits(program: Program, target: str = "", sizes: tuple[int, ...] = SIZE
     """Compare four threads with the reference, and with one thread to the bit; with `more`, other numbers too."""
     given = operands(program)
     assert check_program(program, backend(4, target), sizes=sizes, operands=given)
-    for threads in THREADS if more else (4,):
+    for threads in (0, *THREADS) if more else (0, 4):
         assert check_program(program, backend(threads, target), backend(1, target), sizes, given, ulps=0)
 
 
@@ -85,6 +65,7 @@ def test_random_programs(seed: int) -> None:
 @pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_primitives(name: str) -> None:
     assert check_primitive(name, backend(4), sizes=SIZES) > 0
+    assert check_primitive(name, backend(0), sizes=SIZES) > 0
 
 
 def adam(w: ops.Tensor, g: ops.Tensor, v: ops.Tensor) -> dict[str, ops.Tensor]:
@@ -136,12 +117,13 @@ def test_large_shapes(name: str, cut: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert cut == "as usual" or any(parts.at(n) > 1 for region in regions for parts in region.parts)
     inputs = draw(program, n)
     check_agreement(backend(4), program, inputs, n, ulps=1000)
-    expected = backend(1).compile(program)(inputs)
+    expected, before = backend(1).compile(program)(inputs), BACKWARDS.jobs
     bits = {key: array.tobytes() for key, array in expected.items()}
-    for threads in THREADS:
+    for threads in (0, *THREADS):
         run = backend(threads).compile(program)
         for _ in range(20):  # workers that slept take no part in the first calls
             assert {key: array.tobytes() for key, array in run(inputs).items()} == bits
+    assert cut == "as usual" or BACKWARDS.jobs > before
 
 
 @pytest.mark.usefixtures("fine")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from native_steps import TARGETS_HERE
+from native_teams import backend
 from test_convolutions import gradients, network_case
-from test_partition import backend
 
 from clearprop import nn, ops
 from clearprop.backends.native import Native, partition
@@ -47,7 +47,8 @@ def test_the_same_bits_on_any_number_of_threads(case: str, monkeypatch: pytest.M
     for name, value in {"SMALL": 0, "CHUNK": 64, "PANEL": 64}.items():
         monkeypatch.setattr(partition, name, value)
     program = network_case(*NETWORKS[case])
-    assert check_program(program, backend(4), backend(1), SIZES, ulps=0)
+    for threads in (0, 4):
+        assert check_program(program, backend(threads), backend(1), SIZES, ulps=0)
 
 
 def test_normalisation_keeps_nothing_between_convolutions() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from clearprop.backends.native.extents import extent
 from clearprop.backends.native.kernels import Index
@@ -13,10 +13,17 @@ from clearprop.ir import Batch, Node, Shape, Value
 def is_placing(node: Node) -> bool:
     """Whether every element of the input is stored at one place of the result, which is zero elsewhere."""
     if node.op == "pad":
-        # each part of the work clears the rows that it writes
-        outer = [numbers(node, key)[0] for key in ("low", "high", "interior")]
-        return loop_axes(node.inputs[0].type.shape)[:1] == (0,) and outer == [0, 0, 0]
+        # each part of the work clears the rows that it writes: the same ones as it reads
+        return loop_axes(node.inputs[0].type.shape)[:1] == (0,) and not any(_around_rows(node))
     return node.op == "overlap_add" and is_tiling(node)
+
+
+def _around_rows(node: Node) -> Iterator[object]:
+    """Give out how much is put before, after and between the rows; each a number, or of the batch."""
+    for key in ("low", "high", "interior"):
+        along = node.attrs[key]
+        assert isinstance(along, tuple)
+        yield along[0]
 
 
 def is_tiling(node: Node) -> bool:

@@ -107,10 +107,12 @@ def into_windows(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
 
 
 def numbers(node: Node, key: str) -> tuple[int, ...]:
-    """Return an attribute that is a tuple of integers."""
+    """Return an attribute that is a tuple of integers; one that holds the batch is none."""
     found = node.attrs[key]
     assert isinstance(found, tuple)
-    return tuple(item for item in found if isinstance(item, int))
+    integers = tuple(item for item in found if isinstance(item, int))
+    assert len(integers) == len(found), f"{key} of {node.op} holds the batch: {found}"
+    return integers
 
 
 def add_extents(a: Extent, b: Extent) -> Extent:
