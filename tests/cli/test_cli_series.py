@@ -197,9 +197,10 @@ def test_what_a_user_may_get_wrong(call, sea, options, message):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ([1.5, 2.5, "", 3.5] * 10, "line 4, column 'x': the value is missing (10 in all)"),
-        ([4.0] * 40, "column 'x': all values are 4: there is nothing to learn"),
-        ([1.0, 2.0, 3.0], "3 time steps leave 2 for the training part"),
+        ([1.5, 2.5, "", 3.5] * 10, "a.csv: line 4, column 'x': the value is missing (10 in all)"),
+        ([4.0] * 40, "a.csv: column 'x': all values are 4: there is nothing to learn"),
+        ([1.0, 2.0, "x"] * 10, "a.csv: column 'x' holds words (line 4: 'x')"),
+        ([1.0, 2.0, 3.0], "a.csv: 3 time steps leave 2 for the training part"),
     ],
 )
 def test_series_that_cannot_be_learnt(call, tmp_path, column, message):
@@ -210,7 +211,7 @@ def test_series_that_cannot_be_learnt(call, tmp_path, column, message):
 def test_times_that_are_no_order(call, tmp_path):
     path = write(tmp_path / "a.csv", {"day": ["2024-01-01"] * 40, "x": np.arange(40.0)})
     message = call("train", path, "--forecast", "x", status=2).stderr
-    assert "line 3, column 'day': 2024-01-01 comes twice" in message
+    assert "a.csv: line 3, column 'day': 2024-01-01 comes twice" in message
 
 
 def test_the_data_of_a_forecast_is_checked_too(call, sea, tmp_path):
@@ -218,6 +219,6 @@ def test_the_data_of_a_forecast_is_checked_too(call, sea, tmp_path):
     short = write(tmp_path / "short.csv", {"day": days(5), "tide": values()[0][:5], "wind": values()[1][:5]})
     assert "has 5 time steps, and the forecast starts from 8" in call("predict", "run", short, status=2).stderr
     narrow = write(tmp_path / "narrow.csv", {"day": days(), "tide": values()[0]})
-    assert "there is no column 'wind'" in call("predict", "run", narrow, status=2).stderr
+    assert "narrow.csv: there is no column 'wind'" in call("predict", "run", narrow, status=2).stderr
     assert "--probabilities needs classes" in call("predict", "run", sea, "--probabilities", status=2).stderr
     assert "own figures" in call("evaluate", "run", "--metrics", "r2", status=2).stderr

@@ -53,7 +53,7 @@ def test_a_new_head_on_layers_that_stay(call, trained):
     write_images(Path("few.npz"), ["a", "b", "c"], scale=5)
     text = call("train", "few.npz", "--start-from", trained, "--new-head", "--freeze", "conv2d1.*,batch*",
                 "--epochs", "2", "--out", "second", "--progress", "plain").stderr  # fmt: skip
-    assert "network: 8x8-the layers of " in text
+    assert "network: the layers of " in text
     before, after = load(trained), load("second")
     assert [type(layer).__name__ for layer in after.network.layers] == ["Conv2D", "BatchNorm", "Flatten", "Dense"]
     assert after.frozen == ("conv2d1.*", "batch*")
@@ -136,7 +136,7 @@ def test_folders_of_images_come_in_the_size_of_training(call, trained, tmp_path)
         (("--start-from", "nosuch"), "'nosuch' does not exist"),
         (("--start-from", "first"), "--new-head replaces it"),
         (("--new-head",), "name it with --start-from RUN"),
-        (("--start-from", "first", "--new-head", "--freeze", "conv9*"), "frozen='conv9\\*' matches none"),
+        (("--start-from", "first", "--new-head", "--freeze", "conv9*"), "'conv9\\*' of frozen parameters matches none"),
         (("--start-from", "first", "--new-head", "--rates", "conv9*=0.1"), "the group 'conv9\\*' matches none"),
         (("--rates", "conv2d1"), "is a list of PATTERN=RATE"),
         (("--rates", "conv2d1=-1"), "is a list of PATTERN=RATE"),

@@ -71,6 +71,16 @@ def test_predict_finds_columns_by_name(call, iris_run, flowers, tmp_path):
     assert missing.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_what_is_wrong_with_the_data_names_its_file(call, iris_run, flowers, tmp_path, command):
+    name = flowers.columns[0]
+    flowers[name] = "oops"
+    flowers.to_csv(tmp_path / "wrong.csv", index=False)
+    message = " ".join(call(command, iris_run, "wrong.csv", status=2).stderr.split())
+    assert f"wrong.csv: line 2, column '{name}': 'oops' is not a number" in message
+    assert message.count("wrong.csv") == 1
+
+
 def test_predict_bundled_set_and_parquet(call, iris_run, flowers, tmp_path):
     duckdb = pytest.importorskip("duckdb")
     flowers.to_csv(tmp_path / "a.csv", index=False)

@@ -296,7 +296,9 @@ class TestFrozen:
         assert 0 < len(model.trainable) < 4
 
     def test_a_pattern_that_matches_nothing(self):
-        with pytest.raises(SettingsError, match=r"frozen='dense3\.\*' matches none of dense1\.W, dense1\.b"):
+        with pytest.raises(
+            SettingsError, match=r"'dense3\.\*' of frozen parameters matches none of dense1\.W, dense1\.b"
+        ):
             make(frozen="dense3.*").fit(X, Y, progress=False)
 
 

@@ -62,11 +62,11 @@ def test_numbers_and_arrays_stand_on_either_side(op: Callable[[Any, Any], Any], 
         np.testing.assert_array_equal(received, right)
 
 
-def test_arrays_and_numpy_numbers_stand_on_the_left() -> None:
-    x = np.array([[1.0, 2.0, 3.0]], np.float32)
-    np.testing.assert_array_equal(evaluate(lambda t: np.array([[2.0], [3.0]]) - t, x), np.array([[2.0], [3.0]]) - x)
-    np.testing.assert_array_equal(evaluate(lambda t: np.float64(2.0) / t, x), np.float32(2.0) / x)
-    np.testing.assert_array_equal(evaluate(lambda t: np.float64(2.0) < t, x), x > 2.0)
+@pytest.mark.parametrize("op", [*ARITHMETIC, *COMPARISON, operator.pow], ids=lambda op: op.__name__)
+def test_arrays_and_numpy_numbers_stand_on_the_left(op: Callable[[Any, Any], Any]) -> None:
+    x, left = np.array([[1.0, 2.0, 3.0]], np.float32), np.array([[2.0], [3.0]])
+    np.testing.assert_allclose(evaluate(lambda t: op(left, t), x), op(left.astype(np.float32), x), rtol=1e-6)
+    np.testing.assert_allclose(evaluate(lambda t: op(np.float64(2.0), t), x), op(np.float32(2.0), x), rtol=1e-6)
 
 
 def test_arrays_on_either_side_of_a_matrix_product() -> None:
@@ -142,7 +142,11 @@ MISTAKES: dict[str, tuple[Callable[[Tensor], Any], type[Exception], str]] = {
     "unpack": (lambda x: [*x], ProgramError, "iterate over the index"),
     "hash": (lambda x: {x}, TypeError, "unhashable"),
     "method": (lambda x: x.mean(1), AttributeError, r"no attribute 'mean': .* ops\.mean\(x\)"),
-    "numpy": (lambda x: np.exp(x), TypeError, "ufunc"),
+    "numpy": (lambda x: np.exp(x), ProgramError, r"np\.exp cannot take a tensor.* ops\.tanh\(x\) for np\.tanh"),
+    "numpy's operator": (lambda x: np.add(x, x), ProgramError, r"np\.add cannot take a tensor"),
+    "numpy's reduction": (lambda x: np.add.reduce(x), ProgramError, r"np\.add cannot take a tensor"),
+    "numpy's function": (lambda x: np.concatenate([x, x]), ProgramError, r"np\.concatenate cannot take a tensor"),
+    "an array of it": (lambda x: np.asarray(x), ProgramError, r"np\.asarray cannot take a tensor"),
     "shapes": (lambda x: x + np.ones(4), ShapeError, r"\(n, 3\) and \(4,\) do not broadcast: 3 is not 4"),
     "batch shape": (lambda x: x + np.ones((4, 3)), ShapeError, r"\(n, 3\) and \(4, 3\) do not broadcast: n is not 4"),
     "dtypes": (lambda x: x + ops.astype(x, "float64"), ShapeError, r"dtypes differ; convert one with ops\.astype"),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from clearprop.cli.about import about
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import (
     LEVELS,
@@ -104,7 +105,9 @@ class Source:
 
     def load_series(self, columns: Sequence[str], time: str | None) -> Series:
         """Read columns of the data as series."""
-        return series_of(replace(self, target=None).load(require_target=False), columns, time)
+        dataset = replace(self, target=None).load(require_target=False)
+        with about(dataset.name):
+            return series_of(dataset, columns, time)
 
     @property
     def header(self) -> bool | None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
 from clearprop.cli.idle import refuse_idle
@@ -63,7 +64,8 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
     else:
         part, title = given_part(Source(data, **reading), model.encoding)
     wanted = metrics_for(model.encoding.task, metrics)
-    _print(model, part, wanted, title)
+    with about(title):
+        _print(model, part, wanted, title)
 
 
 def _evaluate_sequence(

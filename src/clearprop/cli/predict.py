@@ -14,6 +14,7 @@ from typing import IO, Any
 import click
 import numpy as np
 
+from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Source
 from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
@@ -83,7 +84,7 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         rows = _forecast(model, Source(data, **reading), encoding)
     else:
         rows = _predictions(model, encoding, _parts(Source(data, **reading), encoding), probabilities)
-    with _opened(output) as file:
+    with about(Path(data).name), _opened(output) as file:
         clean = printable if file.isatty() else str
         csv.writer(file, lineterminator="\n").writerows([clean(value) for value in row] for row in rows)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from clearprop.cli.about import about
 from clearprop.cli.choices import Choices
 from clearprop.cli.defaults import complete, sized
 from clearprop.cli.networks import network, suited
 from clearprop.cli.transfer import Origin
-from clearprop.data import AnyEncoding, Dataset, Encoding, Table, printable, split
+from clearprop.data import AnyEncoding, Dataset, Encoding, Table, split
 from clearprop.data.columns import Array
 from clearprop.data.storage import take_rows
 from clearprop.errors import DataError
@@ -108,17 +108,6 @@ def prepare(dataset: Dataset, choices: Choices) -> Prepared[Encoding]:
     with about(dataset.name):
         _check_target(dataset, choices)
         return _prepared(dataset, choices)
-
-
-@contextmanager
-def about(name: str) -> Iterator[None]:
-    """Put the name of the data before an error that does not give it."""
-    try:
-        yield
-    except DataError as error:
-        if printable(name) in str(error):
-            raise
-        raise DataError(f"{printable(name)}: {error}") from error
 
 
 def _check_target(dataset: Dataset, choices: Choices) -> None:

@@ -71,13 +71,13 @@ def _network(prepared: Prepared[Encoding]) -> str:
     between = hidden if choices.arch == DENSE else (choices.arch,)
     if choices.network is not None:
         between = (f"{len(choices.network)} layers",)
-    if choices.start_from is not None:
-        between = (f"the layers of {printable(choices.start_from, 300)}",)
-    widths = [prepared.encoding.inputs.shape, *between]
+    widths = [prepared.encoding.inputs.shape, *between, prepared.model.output_type().shape[-1]]
     sizes = ["x".join(map(str, width)) if isinstance(width, tuple) else str(width) for width in widths]
-    outputs = prepared.model.output_type().shape[-1]
+    layers = "-".join(sizes)
+    if choices.start_from is not None:
+        layers = f"the layers of {printable(choices.start_from, 300)}, {sizes[0]} to {sizes[-1]}"
     activation = f" ({choices.activation})" if hidden else ""
-    network = f"network: {'-'.join([*sizes, str(outputs)])}{activation}, {count} parameters"
+    network = f"network: {layers}{activation}, {count} parameters"
     named = (("dropout", choices.dropout), ("l1", choices.l1), ("l2", choices.l2))
     regularised = "".join(f", {name} {value:g}" for name, value in named if value)
     if choices.lr is None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.cli.about import about
 from clearprop.cli.choices import Choices
 from clearprop.cli.networks import recurrent
 from clearprop.cli.output import number, table
-from clearprop.cli.preparing import Part, Parts, Prepared, about, made
+from clearprop.cli.preparing import Part, Parts, Prepared, made
 from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Series, SeriesEncoding, find_season, printable, split_by_position
 from clearprop.data.columns import Array

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.cli.about import about
 from clearprop.cli.choices import TRANSFORMER, Choices
 from clearprop.cli.networks import recurrent
 from clearprop.cli.output import note
-from clearprop.cli.preparing import Part, Parts, Prepared, about, made
+from clearprop.cli.preparing import Part, Parts, Prepared, made
 from clearprop.cli.recurrences import complete_recurrent
 from clearprop.data import Text, TextEncoding, next_token_windows, split_by_position, text_figures
 from clearprop.data.columns import Array

@@ -8,6 +8,7 @@ import numpy as np
 from clearprop.data.column_encoder import ColumnEncoder, ColumnReport, Notes, Place, note_missing, saved_column
 from clearprop.data.columns import Array, missing_mask, text_of
 from clearprop.data.dropped_column import DroppedColumn
+from clearprop.data.near_misses import remedy
 from clearprop.data.printable import listed, quoted
 
 MOST_CATEGORIES = 100
@@ -43,6 +44,7 @@ class CategoryColumn:
         unique = distinct > _FEW_DISTINCT and 2 * distinct > len(present)
         if unique or distinct > MOST_CATEGORIES:
             why = f"{distinct} different texts in {len(present)} rows: an identifier or free text, not categories"
+            why += remedy(categories.tolist())
             return DroppedColumn(name, cls.kind, why, distinct, missing)
         common = str(categories[int(np.argmax(counts))])
         return cls(name, tuple(categories.tolist()), common, missing > 0, missing)

@@ -7,6 +7,7 @@ import numpy as np
 
 from clearprop.data.columns import Array, kind_of, missing_mask, text_of
 from clearprop.data.dataset import Dataset
+from clearprop.data.inference import parse_number
 from clearprop.data.printable import listed, printable, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError
@@ -90,7 +91,9 @@ def _numbers(table: Table, name: str) -> Array:
     column = table[name]
     kind = kind_of(column)
     if kind == "date" or (kind == "text" and not missing_mask(column).all()):
-        example = next(row for row in range(len(column)) if not missing_mask(column[row : row + 1])[0])
+        present = np.flatnonzero(~missing_mask(column)).tolist()
+        words = (row for row in present if kind == "date" or parse_number(text_of(column[row])) is None)
+        example = next(words, present[0])
         raise DataError(
             f"column {quoted(name)} holds {'dates' if kind == 'date' else 'words'} "
             f"({table.place(example)}: {quoted(text_of(column[example]))}), and a series is numbers"

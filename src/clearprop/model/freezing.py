@@ -13,5 +13,5 @@ def not_frozen(names: Iterable[str], frozen: Sequence[str]) -> tuple[str, ...]:
     names = tuple(names)
     for pattern in frozen:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise SettingsError(f"frozen={pattern!r} matches none of {', '.join(names)}")
+            raise SettingsError(f"the pattern {pattern!r} of frozen parameters matches none of {', '.join(names)}")
     return tuple(name for name in names if not any(fnmatchcase(name, pattern) for pattern in frozen))

@@ -15,6 +15,7 @@ import numpy as np
 
 from clearprop.errors import ProgramError, ShapeError
 from clearprop.ir import Attribute, Batch, Builder, Note, Program, Shape, Type, Value
+from clearprop.ops.numpy_functions import REFLECTED, no_numbers
 from clearprop.ops.record import primitive
 
 _BUILDER: ContextVar[Builder | None] = ContextVar("clearprop_builder", default=None)
@@ -33,7 +34,6 @@ class Tensor:
     """
 
     __slots__ = ("value",)
-    __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: Value) -> None:
@@ -109,6 +109,19 @@ class Tensor:
         def __getattr__(self, name: str) -> NoReturn:
             hint = "the functions of tensors are in clearprop.ops, such as ops.mean(x) and ops.reshape(x, shape)"
             raise AttributeError(f"a Tensor has no attribute {name!r}: {hint}")
+
+        def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **settings: Any) -> Tensor:
+            """NumPy's operators with an array on the left are the tensor's; its other functions are not."""
+            reflected = REFLECTED.get(function)
+            if reflected is None or method != "__call__" or settings or inputs[0] is self:
+                raise no_numbers(function)
+            return getattr(self, reflected)(inputs[0])
+
+        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+            raise no_numbers(function)
+
+        def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            raise no_numbers(np.asarray)
 
     def __lt__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return binary("less", self, other)
