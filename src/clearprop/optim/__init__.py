@@ -28,7 +28,7 @@ from clearprop.optim.lion import Lion
 from clearprop.optim.lookahead import Lookahead
 from clearprop.optim.muon import Muon
 from clearprop.optim.nadam import Nadam
-from clearprop.optim.optimizer import Optimizer, at_parameter, slots_of
+from clearprop.optim.optimizer import Optimizer, at_parameter, average, check_kept, scaled, slots_of, zeros_like
 from clearprop.optim.parameter_groups import ParameterGroups
 from clearprop.optim.phases import FunctionOfStep, Phases, Warmup
 from clearprop.optim.plateau import ReduceOnPlateau
@@ -191,7 +191,11 @@ __all__ = [
     "WholeBatch",
     "Wrapper",
     "at_parameter",
+    "average",
+    "check_kept",
     "optimizer",
+    "scaled",
     "schedule",
     "slots_of",
+    "zeros_like",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from clearprop import ops
+from clearprop.errors import ProgramError, ShapeError
 from clearprop.ops import Tensor
 from clearprop.settings import check_settings
 
@@ -70,7 +71,7 @@ class Optimizer(ABC):
         return {
             f"{name}.{slot}": tensor
             for name, parameter in parameters.items()
-            for slot, tensor in self.init(parameter).items()
+            for slot, tensor in _tensors(f"{type(self).__name__}.init", self.init(parameter)).items()
         }
 
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
@@ -80,13 +81,45 @@ class Optimizer(ABC):
         after: Slots = {}
         for name, parameter in parameters.items():
             with at_parameter(name):
-                new[name], own = self.update(parameter, gradients[name], slots_of(name, slots), hyper)
+                given = self.update(parameter, gradients[name], slots_of(name, slots), hyper)
+                new[name], own = _pair(f"{type(self).__name__}.update", name, parameter, given)
             after |= {f"{name}.{slot}": tensor for slot, tensor in own.items()}
         return new, after
 
     def evaluated(self, names: Sequence[str]) -> dict[str, str]:
         """Return, for each parameter that is evaluated by other values than it trains with, the slot of those."""
         return {}
+
+
+def check_kept(optimizer: Optimizer, before: Tensors, after: Tensors) -> None:
+    """Refuse an update after which parameters and slots are not what they were, by name and type.
+
+    Raises:
+        ProgramError: a slot is gone, or there is one that `init` did not make.
+        ShapeError: one has another shape or dtype.
+    """
+    for name in (*before, *after):
+        if name not in after or name not in before:
+            what = "lost" if name in before else "makes, though init does not,"
+            raise ProgramError(f"the update of {type(optimizer).__name__} {what} {name}: it returns every slot of init")
+        old, new = before[name].type, after[name].type
+        if old != new:
+            raise ShapeError(f"the update of {type(optimizer).__name__} must leave {name} as {old}, and gives {new}")
+
+
+def _pair(by: str, name: str, parameter: Tensor, given: object) -> tuple[Tensor, Slots]:
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ProgramError(f"{by} must return a new parameter and its slots, received {given!r}")
+    new, slots = _tensors(by, {name: given[0]})[name], _tensors(by, given[1])
+    if new.type != parameter.type:  # a wrapper might broadcast it
+        raise ShapeError(f"{by} must leave {name} as {parameter.type}, and gives {new.type}")
+    return new, slots
+
+
+def _tensors(by: str, slots: object) -> Slots:
+    if not isinstance(slots, Mapping) or not all(isinstance(tensor, Tensor) for tensor in slots.values()):
+        raise ProgramError(f"{by} must give tensors by name, as optim.zeros_like(parameter) is one; received {slots!r}")
+    return dict(slots)
 
 
 def at_parameter(name: str) -> AbstractContextManager[None]:

@@ -18,7 +18,7 @@ from clearprop.losses import Loss, cost
 from clearprop.nn import Context, Layer, applying
 from clearprop.nn.context import hyper, step_number
 from clearprop.ops import Tensor
-from clearprop.optim import Optimizer, at_parameter, slots_of
+from clearprop.optim import Optimizer, at_parameter, check_kept, slots_of
 
 FRESH = "fresh"
 """The input of an evaluation in lanes that says whether all sequences start anew."""
@@ -263,6 +263,7 @@ def _step_program(
             gradients = {name: tensors[derived.output(f"grad.{name}")] for name in signature.trainable}
             parameters = {name: inputs[name] for name in signature.trainable}
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
+            check_kept(optimizer, parameters | state, {**new, **slots_after})
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
         for name in signature.trainable:
             changed = {name: new[name]} | {f"{name}.{slot}": x for slot, x in slots_of(name, slots_after).items()}
