@@ -176,6 +176,8 @@ def test_pictures(call, digits):
     assert "no maps.png: no layer gives maps" in result.stderr
     drawn = sorted(path.name for path in Path("runs/digits-1/pictures").iterdir())
     assert drawn == ["confusion.png", "filters.png", "mistakes.png"]
+    assert "'nope'" in call("pictures", "runs/digits-1", "--layer", "nope", "-o", "none", status=2).stderr
+    assert not Path("none").exists()
     call("pictures", "runs/digits-1", digits, "-o", "more")
     for path in (Path("batch.png"), *Path("more").iterdir()):
         with Image.open(path) as image:

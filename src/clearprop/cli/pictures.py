@@ -58,9 +58,13 @@ def command(
     if isinstance(part.features, Table):
         raise DataError("pictures are drawn of images, and the samples are rows of a table")
     folder = output or (run if run.is_dir() else run.parent) / "pictures"
+    drawings = _drawings(model, part.features, part, layer)
+    figures = {name: _drawn(name, draw) for name, draw in drawings.items()}  # all of them, before any is written
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in _drawings(model, part.features, part, layer).items():
-        _write(folder / f"{name}.png", draw)
+    for name, figure in figures.items():
+        if figure is not None:
+            pictures.save(figure, folder / f"{name}.png")
+            note(f"written to {printable(folder / f'{name}.png', 200)}")
     confused = pictures.most_confused(model, part.features, part.target)
     if confused:
         result(table([("actual", "taken for", "times"), *confused], {2}, width_of()))
@@ -76,15 +80,13 @@ def _drawings(model: Model, features: Array, part: Part, layer: str | None) -> d
     }
 
 
-def _write(path: Path, draw: Callable[[], Any]) -> None:
-    """Write one picture; one that there is nothing to draw for is told and left out."""
+def _drawn(name: str, draw: Callable[[], Any]) -> Any:
+    """Draw one picture; one that there is nothing to draw for is told, and None."""
     try:
-        figure = draw()
+        return draw()
     except DataError as error:
-        note(f"no {path.name}: {error}")
-        return
-    pictures.save(figure, path)
-    note(f"written to {printable(path, 200)}")
+        note(f"no {name}.png: {error}")
+        return None
 
 
 def write_batch(prepared: Prepared[Any], path: Path) -> None:
