@@ -48,6 +48,10 @@ _SMOOTH: tuple[Step, ...] = (
     lambda x, y, rng: ops.softmax(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
     lambda x, y, rng: ops.logsumexp(x) if x.rank and isinstance(x.shape[-1], int) else ops.tanh(x),
     lambda x, y, rng: ops.flip(x, (x.rank - 1,)) if x.rank and isinstance(x.shape[-1], int) else ops.sin(x),
+    lambda x, y, rng: _padded(x, rng) if x.rank and isinstance(x.shape[-1], int) else ops.sin(x),
+    lambda x, y, rng: _cut(x, rng) if x.rank and isinstance(x.shape[-1], int) else ops.sin(x),
+    lambda x, y, rng: _put_together(x, rng) if x.rank and isinstance(x.shape[-1], int) else ops.sin(x),
+    lambda x, y, rng: _behind_a_batch(x) if x.rank and isinstance(x.shape[0], Batch) else ops.sin(x),
     lambda x, y, rng: _mean_of_windows(x, rng) if x.rank == 2 else ops.cos(x),
     lambda x, y, rng: _convolved(x, y) if x.rank == 2 and y.rank in (1, 2) else ops.tanh(x),
 )
@@ -112,6 +116,35 @@ def _attempt(step: Step, x: Tensor, y: Tensor, rng: np.random.Generator) -> Tens
     except ShapeError:
         return ops.sin(x)
     return result if result.rank <= 3 and 0 not in result.shape else ops.cos(x)
+
+
+def _padded(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """The last axis with up to two zeros before, after and between its elements."""
+    low, high, interior = (tuple(map(int, (0,) * (x.rank - 1) + (rng.integers(3),))) for _ in range(3))
+    return ops.pad(x, low, high, interior)
+
+
+def _cut(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """A part of the last axis, or every other element of it."""
+    size = x.shape[-1]
+    assert isinstance(size, int)
+    start = int(rng.integers(size)) if size else 0
+    return x[..., start : int(rng.integers(start, size)) + 1 if size else 0 : int(rng.integers(1, 3))]
+
+
+def _put_together(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each element as a window of two, which overlap, lie side by side, or leave a gap."""
+    size, stride = x.shape[-1], int(rng.integers(1, 4))
+    assert isinstance(size, int)
+    pairs = ops.stack([x, x * 0.5], axis=x.rank)
+    return ops.overlap_add(pairs, (x.rank - 1,), (max(size - 1, 0) * stride + 2,), (stride,), (1,))
+
+
+def _behind_a_batch(x: Tensor) -> Tensor:
+    """A batch of zeros before the rows, and both halves added."""
+    rest = (0,) * (x.rank - 1)
+    both = ops.pad(x, (x.shape[0], *rest), (0, *rest))
+    return ops.sum(ops.reshape(both, (2, *x.shape)), axis=0)
 
 
 def _mean_of_windows(x: Tensor, rng: np.random.Generator) -> Tensor:

@@ -36,9 +36,8 @@ def _team_ends() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition, "SMALL", 0)
-    monkeypatch.setattr(partition, "CHUNK", 128)
+def _fine(recut: Callable[..., None]) -> None:
+    recut(partition, SMALL=0, CHUNK=128)
 
 
 def unchanged(text: str, parts: int) -> str:

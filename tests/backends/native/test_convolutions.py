@@ -108,15 +108,10 @@ def test_a_network_and_its_gradients(case: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("case", NETWORKS)
-def test_many_parts_have_the_same_bits_on_any_number_of_threads(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"_SMALL": 0, "_SHARE": 500, "_TERMS": 8, "_BLOCK": 8}.items():
-        monkeypatch.setattr(contractions, name, value)
-    for name, value in {"SMALL": 0, "CHUNK": 64, "PANEL": 64}.items():
-        monkeypatch.setattr(partition, name, value)
+def test_many_parts_have_the_same_bits_on_any_number_of_threads(case: str, recut: Callable[..., None]) -> None:
+    recut(partition, SMALL=0, CHUNK=64, PANEL=64)
     for large, band in ((0, 1 << 30), (1 << 16, 1 << 30), (1 << 16, 300)):
-        monkeypatch.setattr(contractions, "_LARGE", large)
-        monkeypatch.setattr(contractions, "_BIG_IMAGE", band)
-        monkeypatch.setattr(contractions, "_BAND", band)
+        recut(contractions, _SMALL=0, _SHARE=500, _TERMS=8, _BLOCK=8, _LARGE=large, _BIG_IMAGE=band, _BAND=band)
         program = network_case(*NETWORKS[case])
         assert check_program(program, backend(4), sizes=SIZES)
         for threads in (0, 4):

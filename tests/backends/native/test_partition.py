@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from native_steps import CASES, TARGETS_HERE, programs
@@ -22,14 +24,6 @@ from clearprop.testing import check_agreement, check_primitive, check_program, r
 
 N = Batch()
 SIZES = (0, 1, 33, 131)
-
-
-@pytest.fixture
-def fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut everything, and into parts of 64 elements."""
-    monkeypatch.setattr(partition, "SMALL", 0)
-    monkeypatch.setattr(partition, "CHUNK", 64)
-    monkeypatch.setattr(partition, "PANEL", 64)
 
 
 def check_bits(program: Program, target: str = "", sizes: tuple[int, ...] = SIZES, more: bool = False) -> None:
@@ -107,10 +101,9 @@ def draw(program: Program, n: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("cut", ["as usual", "everything"])
 @pytest.mark.parametrize("name", CHOICES)
-def test_large_shapes(name: str, cut: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_shapes(name: str, cut: str, recut: Callable[..., None]) -> None:
     if cut == "everything":
-        monkeypatch.setattr(partition, "SMALL", 0)
-        monkeypatch.setattr(partition, "CHUNK", 256)
+        recut(partition, SMALL=0, CHUNK=256)
     write, types, n = CHOICES[name]
     program = ops.trace(write, types)
     regions = write_module(program, TARGETS["avx2"]).regions

@@ -8,7 +8,7 @@ from native_teams import backend
 from test_convolutions import gradients, network_case
 
 from clearprop import nn, ops
-from clearprop.backends.native import Native, partition
+from clearprop.backends.native import Native
 from clearprop.backends.native.outline import outline
 from clearprop.ir import Batch, Shape, Type
 from clearprop.ops import Tensor
@@ -42,10 +42,9 @@ def test_normalised_networks_and_their_gradients(case: str, target: str) -> None
         assert check_program(network_case(*NETWORKS[case], dtype=dtype), Native(target), sizes=SIZES, ulps=ulps)
 
 
+@pytest.mark.usefixtures("fine")
 @pytest.mark.parametrize("case", NETWORKS)
-def test_the_same_bits_on_any_number_of_threads(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SMALL": 0, "CHUNK": 64, "PANEL": 64}.items():
-        monkeypatch.setattr(partition, name, value)
+def test_the_same_bits_on_any_number_of_threads(case: str) -> None:
     program = network_case(*NETWORKS[case])
     for threads in (0, 4):
         assert check_program(program, backend(threads), backend(1), SIZES, ulps=0)

@@ -3,7 +3,7 @@
 In the order of the data's way: `rewriting` has the program rewritten, by `depthwise`, `pooling` and `narrow` around
 windows and by `repeating` around column sums; `preparation` makes it ready and `lowering` makes kernels of it
 (`kernels` is what they are, `views` how an element of one array is an element of another, `placing` what is stored
-inside of a larger one); `nests` (with `phases`, `loops` and `elements`), `reductions`, `products`, `convolutions` and
+inside of a larger one, `ties` what all loops round alike); `nests` (with `phases`, `loops` and `elements`), `reductions`, `products`, `convolutions` and
 `moves` write each kind of kernel as LLVM text with the words of `emitter`, `arithmetic`, `elementwise`, `functions`
 and `random_bits` (products in parts that `cuts` chooses, by the micro-kernels of `tiles`, over factors that `packing`
 puts in order; convolutions as `contractions` cuts them); `partition` cuts other work into parts; `calls` writes the

@@ -113,6 +113,7 @@ class NativeExecutable:
     def _give(self, place: int, inputs: Arrays, memory: _Memory, n: int) -> Array:
         """Check an input, put its address into the table, and return the array that must live through the call."""
         array = self._checked(place, inputs, memory.shapes[place], n)
+        memory.held[place] = None  # nothing is kept of the array before, even if the next line is the last
         memory.table[place] = address(array)
         if self._keeps[place]:
             # a copy, made of what is not contiguous or no array, would not follow what it was made of

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from clearprop.backends.native.kernels import REDUCTIONS, Nest
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.phases import Phases
+from clearprop.backends.native.placing import is_placing
 from clearprop.backends.native.preparation import copied
 from clearprop.backends.native.views import identity, origin, resolve
 from clearprop.ir import Program, Value
@@ -76,9 +77,10 @@ def _is_legal(new: Value, old: Value, groups: Grouping, places: Sequence[int], p
 def _reads_before(nest: Nest, new: Value, old: Value, groups: Grouping, phases: Phases) -> bool:
     """Whether a nest reads each element of the old value before it writes the new one there.
 
-    Reductions take their operands in when all elementwise work of the loop is done, which is too late.
+    Reductions take their operands in when all elementwise work of the loop is done, which is too late; and what is put
+    into place elsewhere is written to other places, after zeros.
     """
-    if groups.level[new] != 1:
+    if groups.level[new] != 1 or is_placing(groups.made[new]):
         return False
     written = next(place for place, node in enumerate(nest.nodes) if new in node.outputs)
     again = range(phases.phase[new] + 1, phases.last + 1)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from clearprop.backends.native.elementwise import CHEAP
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import REDUCTIONS, Columns, Convolution, Index, Kernel, Loop, Move, Nest, Product
-from clearprop.backends.native.placing import is_placing, placed_shape
+from clearprop.backends.native.placing import inner_of, is_placing, placed_shape
 from clearprop.backends.native.preparation import ELEMENTWISE, is_array
+from clearprop.backends.native.ties import compared
 from clearprop.backends.native.views import (
     GENERATORS,
     identity,
@@ -48,6 +49,7 @@ class Grouping:
             self._place(node)
             self.made.update(dict.fromkeys(node.outputs, node))
         self._join_later()
+        self.compared = compared(program)
 
     def _place(self, node: Node) -> None:
         target = node.outputs[0]
@@ -185,7 +187,8 @@ class Grouping:
             return False
         if node.op == "random_bits" and any(self.home.get(value, -1) >= place for value in node.inputs):
             return False
-        if not all(self._legal(place, source, index, level, node.op == "pad") for source, index in sources):
+        goes_on = inner_of(self.made, node) is not None
+        if not all(self._legal(place, source, index, level, goes_on) for source, index in sources):
             return False
         if split is not None:
             nest.split = split
@@ -193,16 +196,16 @@ class Grouping:
         self._enter(node, place, level if split is None else wanted)
         return True
 
-    def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int, pads: bool) -> bool:
+    def _legal(self, place: int, source: Value, index: tuple[Index, ...], level: int, goes_on: bool) -> bool:
         """Whether a value can be read at this index in the nest: it is made before, or here at the same place.
 
-        What is put into place elsewhere can only be padded.
+        What is put into place elsewhere is read only by what goes on from there.
         """
         home = self.home.get(source, -1)
         if home != place:
             return home < place
         if is_placing(self.made[source]):
-            return pads
+            return goes_on
         if source not in self.level or (level == 0 and self.level[source] == 1):
             return False
         return index == identity(source.type.shape)

@@ -200,7 +200,7 @@ class _Writer:
     def _phases(self, place: int) -> Phases:
         nest = self.groups.kernels[place]
         assert isinstance(nest, Nest)
-        return schedule(nest, self.groups.made, self.groups.level, self._outside(place))
+        return schedule(nest, self.groups.made, self.groups.level, self._outside(place), self.groups.compared)
 
     def _nest(self, place: int, nest: Nest, kernel: Kernel, call: Call) -> None:
         phases = self._phases(place)
@@ -217,7 +217,7 @@ class _Writer:
     def _alone(self, place: int, work: Columns | Product | Convolution | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
         if isinstance(work, Columns):
-            writer = ColumnsWriter(kernel, work, made, self.target)
+            writer = ColumnsWriter(kernel, work, made, self.groups.compared, self.target)
             writer.write()
             call.parts = (writer.parts,)
             if writer.partial is not None:

@@ -336,7 +336,8 @@ class NestWriter:
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
         if is_placing(node):
             return inputs[0]
-        return compute(self.arithmetic, node, inputs)
+        fused = node.outputs[0] not in self.phases.compared
+        return compute(Arithmetic(self.out, contract=fused, target=self.target.name), node, inputs)
 
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from clearprop.backends.native.elementwise import EXPENSIVE
@@ -16,6 +16,7 @@ class Phases:
     """The schedule of a nest.
 
     Attributes:
+        compared: values that are rounded alike in all loops (see `ties`).
         level: 1 for a value of the whole space, 0 for one of a row.
         phase: for a value of the whole space the loop that computes it first; for one of a row, how many loops
             run before it.
@@ -25,6 +26,7 @@ class Phases:
 
     nest: Nest
     made: Mapping[Value, Node]
+    compared: Set[Value]
     level: dict[Value, int]
     phase: dict[Value, int]
     kept: set[Value]
@@ -57,10 +59,12 @@ class Phases:
         return value in self.kept and self.phase[value] < phase
 
 
-def schedule(nest: Nest, made: Mapping[Value, Node], level: Mapping[Value, int], outside: set[Value]) -> Phases:
+def schedule(
+    nest: Nest, made: Mapping[Value, Node], level: Mapping[Value, int], outside: set[Value], compared: Set[Value]
+) -> Phases:
     """Give every value of a nest its phase, and keep what is expensive to compute twice."""
     own = {value: level[value] for node in nest.nodes for value in node.outputs}
-    phases = Phases(nest, made, own, {}, {value for value in own if value in outside})
+    phases = Phases(nest, made, compared, own, {}, {value for value in own if value in outside})
     for node in nest.nodes:
         target = node.outputs[0]
         reduces = node.op in REDUCTIONS

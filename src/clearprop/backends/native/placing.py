@@ -12,10 +12,13 @@ from clearprop.ir import Batch, Node, Shape, Value
 
 def is_placing(node: Node) -> bool:
     """Whether every element of the input is stored at one place of the result, which is zero elsewhere."""
+    if node.op not in ("pad", "overlap_add"):
+        return False
+    # each part of the work clears the rows that it writes: the same ones as it reads
+    first = loop_axes(node.inputs[0].type.shape)[:1]
     if node.op == "pad":
-        # each part of the work clears the rows that it writes: the same ones as it reads
-        return loop_axes(node.inputs[0].type.shape)[:1] == (0,) and not any(_around_rows(node))
-    return node.op == "overlap_add" and is_tiling(node)
+        return first == (0,) and not any(_around_rows(node))
+    return is_tiling(node) and first == loop_axes(node.outputs[0].type.shape)[:1]
 
 
 def _around_rows(node: Node) -> Iterator[object]:
@@ -55,20 +58,21 @@ def covers(node: Node) -> bool:
 
 def placed_shape(made: Mapping[Value, Node], node: Node) -> Shape:
     """Return the shape of what is put into place: padding goes on from windows that are added up without overlap."""
-    inner = _inner(made, node)
+    inner = inner_of(made, node)
     return node.inputs[0].type.shape if inner is None else placed_shape(made, inner)
 
 
 def placed_index(made: Mapping[Value, Node], node: Node) -> tuple[Index, ...]:
     """Return where an element of that shape goes in the result."""
-    inner = _inner(made, node)
+    inner = inner_of(made, node)
     index = identity(node.inputs[0].type.shape) if inner is None else placed_index(made, inner)
     return pad_index(node, index) if node.op == "pad" else into_windows(node, index)
 
 
-def _inner(made: Mapping[Value, Node], node: Node) -> Node | None:
-    inner = made.get(node.inputs[0])
-    return inner if node.op == "pad" and inner is not None and inner.op == "overlap_add" and is_tiling(inner) else None
+def inner_of(made: Mapping[Value, Node], node: Node) -> Node | None:
+    """Return the node whose result is put into place, if padding goes on from it, place by place."""
+    inner = made.get(node.inputs[0]) if node.op == "pad" else None
+    return inner if inner is not None and inner.op == "overlap_add" and is_placing(inner) else None
 
 
 def pad_index(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:

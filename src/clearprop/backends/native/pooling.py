@@ -122,9 +122,10 @@ class _Mover(Rewriter):
     def _crops(self, original: Node, node: Node) -> bool:
         """Whether a slice keeps a box of the places of a convolution that nothing else reads."""
         made, shape = self.made.get(node.inputs[0]), node.inputs[0].type.shape
+        kept = node.outputs[0].type.shape
         if made is None or made.op != "conv" or self.uses[original.inputs[0]] != 1 or set(numbers(node, "step")) != {1}:
             return False
-        return node.outputs[0].type.shape[:: len(shape) - 1] == shape[:: len(shape) - 1]
+        return 0 not in kept and kept[:: len(shape) - 1] == shape[:: len(shape) - 1]
 
     def _cropped(self, node: Node) -> None:
         """Convolve only what the places that are kept see."""

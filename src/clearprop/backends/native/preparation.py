@@ -16,6 +16,7 @@ from clearprop.backends.native.views import (
     identity,
     is_trailing,
     is_unit_reshape,
+    is_view,
     loop_axes,
     origin,
     reduced_axes,
@@ -55,6 +56,7 @@ def prepare(program: Program) -> Program:
             return append(copied(value))
         return value
 
+    fixed = _seen_by_contractions(program)
     for node in chain.from_iterable(map(_single, program.nodes)):
         if _has_few_terms(node):
             _add_terms(replace(node, inputs=(node.inputs[0], _in_lines(node.inputs[1], made, append))), append)
@@ -65,7 +67,7 @@ def prepare(program: Program) -> Program:
             node = replace(node, inputs=(memory(x, strided=True), memory(w, strided=has_lines(made, w))))
         elif copies or (node.op in STRIDED and not is_placing(node)):
             node = replace(node, inputs=tuple(memory(value, strided=not copies) for value in node.inputs))
-        else:
+        elif fixed.isdisjoint(node.outputs):
             node = _simpler(node, made, append)
         append(node)
     inputs = set(program.inputs)
@@ -80,8 +82,20 @@ def prepare(program: Program) -> Program:
 def _simpler(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
     """Turn a mixed reduction around, and have what an elementwise node repeats computed once."""
     if node.op in REDUCTIONS:
+        source, _ = resolve(made, node.inputs[0], identity(node.inputs[0].type.shape))
+        if source in made and made[source].op == "arange":  # no reduction computes its operand from the index
+            node = replace(node, inputs=(append(copied(node.inputs[0])),))
         return _turned(node, append)
     return _once(node, made, append) if node.op in ELEMENTWISE else node
+
+
+def _seen_by_contractions(program: Program) -> set[Value]:
+    """Return the values that contractions see through views: they are written for how these lie in memory."""
+    seen: set[Value] = set()
+    for node in reversed(program.nodes):
+        if node.op == "contraction" or (is_view(node) and not seen.isdisjoint(node.outputs)):
+            seen.update(node.inputs)
+    return seen
 
 
 def _reads_memory(node: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum
 from clearprop.backends.native.elementwise import compute, number
@@ -113,9 +113,11 @@ class ColumnsWriter:
         partial: what each part leaves, where the rows are cut.
     """
 
-    def __init__(self, kernel: Kernel, columns: Columns, made: Mapping[Value, Node], target: Target) -> None:
+    def __init__(
+        self, kernel: Kernel, columns: Columns, made: Mapping[Value, Node], compared: Set[Value], target: Target
+    ) -> None:
         node = columns.node
-        self.node, self.chain, self.made = node, columns.chain, made
+        self.node, self.chain, self.made, self.compared = node, columns.chain, made, compared
         shape = node.inputs[0].type.shape
         axes = reduced_axes(node)
         loops = loop_axes(shape)
@@ -210,7 +212,6 @@ class ColumnsWriter:
     def _element(self, variables: Sequence[str], lanes: Lanes) -> Register:
         """Load what is reduced, or compute it."""
         values: dict[Value, Register] = {}
-        arithmetic = Arithmetic(self.out, contract=True, target=self.target.name)
 
         def operand(value: Value) -> Register:
             if value in values:
@@ -222,6 +223,8 @@ class ColumnsWriter:
             return self.kernel.load(access(source, index, len(self.space)), variables, lanes)
 
         for node in self.chain:
+            fused = node.outputs[0] not in self.compared
+            arithmetic = Arithmetic(self.out, contract=fused, target=self.target.name)
             values[node.outputs[0]] = compute(arithmetic, node, [operand(value) for value in node.inputs])
         return operand(self.node.inputs[0])
 

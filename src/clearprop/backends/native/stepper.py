@@ -91,7 +91,8 @@ class NativeStepper:
     def run(self, first: int, count: int, varying: Arrays, loss_sum: float, order: Array | None = None) -> Stretch:
         """Run steps; see `Stepper.run`."""
         self.given.check(first, count, varying, order)
-        run = Run(first, count, varying, None if order is None else order.copy())
+        kept = {name: np.array(numbers) for name, numbers in varying.items()}  # as they are now: they may run again
+        run = Run(first, count, kept, None if order is None else order.copy())
         started = time.perf_counter()
         outcome, steps, losses = self._drive(run, loss_sum)
         self._seconds += time.perf_counter() - started
