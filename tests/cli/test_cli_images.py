@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clearprop.cli.choices import IMAGE_CHANGES, Recipe, Source
+from clearprop.cli.choices import IMAGE_CHANGES, Choices, Recipe, Source
+from clearprop.cli.defaults import sized
 from clearprop.data import load
 from clearprop.model import Run
 from clearprop.model import load as load_model
@@ -88,19 +89,50 @@ def test_bad_images(call, digits, tmp_path):
     assert len(call("predict", "runs/some-1", folder, "--bad-images", "skip").stdout.splitlines()) == 25
 
 
-def test_parts_of_a_folder(call, digits, tmp_path):
-    counts = {"train": 10, "test": 4, "validation": 3}
-    for part, count in counts.items():
+@pytest.fixture
+def parts(digits, tmp_path) -> Path:
+    """A small folder of images with a test and a validation part of its own."""
+    folder = tmp_path / "set"
+    for part, count in {"train": 10, "test": 4, "validation": 3}.items():
         for name in ("0", "1"):
-            (tmp_path / "set" / part / name).mkdir(parents=True)
+            (folder / part / name).mkdir(parents=True)
             for path in sorted((digits / name).iterdir())[:count]:
-                (tmp_path / "set" / part / name / path.name).write_bytes(path.read_bytes())
-    result = call("train", "set", "--epochs", "2", "--progress", "plain")
+                (folder / part / name / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def kept(run: str) -> tuple[Choices, dict[str, int]]:
+    """The choices of a run, and the number of samples in its results."""
+    return Recipe.of(Run(run)).choices, json.loads(Path(run, "results.json").read_text())["samples"]
+
+
+def test_parts_of_a_folder(call, parts):
+    result = call("train", parts, "--epochs", "2", "--progress", "plain")
     assert "rows: 20 train, 6 validation, 8 test" in result.stderr
-    assert (
-        "rows: 20 train, 8 test"
-        in call("train", "set", "--epochs", "2", "--validation", "0", "--progress", "plain").stderr
-    )
+    choices, samples = kept("runs/set-1")
+    assert choices.validation == pytest.approx(6 / 26)
+    assert choices.patience == sized(26).patience
+    assert samples == {"train": 20, "validation": 6, "test": 8}
+    figures = Path("runs/set-1/results.json").read_bytes()
+    assert "has ended already" in call("train", "--resume", "runs/set-1").stderr
+    assert Path("runs/set-1/results.json").read_bytes() == figures
+
+
+def test_a_validation_part_that_is_not_wanted(call, parts):
+    """So look the settings of an earlier version's run too, whatever it was: it is measured as it was then."""
+    result = call("train", parts, "--epochs", "2", "--validation", "0", "--progress", "plain")
+    assert "rows: 20 train, 8 test" in result.stderr
+    choices, samples = kept("runs/set-1")
+    assert (choices.validation, choices.patience) == (0.0, None)
+    assert samples == {"train": 20, "validation": 0, "test": 8}
+    assert call("evaluate", "runs/set-1").stdout.startswith("test (8 rows)")
+
+
+def test_the_own_validation_part_is_watched(call, parts):
+    options = ("--arch", "mlp", "--layers", "4", "--progress", "quiet")
+    call("train", parts, *options, "--schedule", "reduce_on_plateau", "--patience", "1", "--lr", "1", "--l2", "0")
+    assert load_model("runs/set-1").schedule.watched == ("val_loss",)
+    assert Run("runs/set-1").history().reason == "early stopping"
 
 
 def test_a_large_set_gives_the_same_bits_from_files(call, digits):

@@ -1,17 +1,21 @@
 """Interrupted runs: the status, the message, and the same bits after --resume."""
 
+import json
 import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from clearprop.cli import signals
 from clearprop.cli.main import cli
 
-LONG = ("--epochs", "16", "--layers", "4", "--batch-size", "8", "--dropout", "0.1", "--validation", "0.1")
-LONG += ("--progress", "quiet", "--checkpoint-every", "3")
+OFTEN = ("--epochs", "16", "--layers", "4", "--batch-size", "8", "--dropout", "0.1")
+OFTEN += ("--progress", "quiet", "--checkpoint-every", "3")
+LONG = (*OFTEN, "--validation", "0.1")
 
 
 def wait_for_checkpoint(process, run, seconds=40):
@@ -57,6 +61,25 @@ def test_killed_and_resumed_is_the_same_to_the_bit(spawn, call, tmp_path, whole)
     assert "not ended" in call("runs", run).stdout
     call("train", "--resume", run, "--progress", "quiet")
     assert (run / "model.safetensors").read_bytes() == whole
+
+
+def test_a_small_set_with_a_validation_part_of_its_own_goes_on(spawn, call, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in {"train": 12, "validation": 4, "test": 4}.items():
+        for label in ("a", "b"):
+            (tmp_path / "photos" / part / label).mkdir(parents=True)
+            for i in range(count):
+                image = Image.fromarray(rng.integers(0, 256, (4, 4), np.uint8))
+                image.save(tmp_path / "photos" / part / label / f"{i}.png")
+    call("train", "photos", *OFTEN, "--out", "whole")
+    process = spawn("train", "photos", *OFTEN, "--out", "run")
+    wait_for_checkpoint(process, tmp_path / "run")
+    process.kill()
+    process.wait()
+    call("train", "--resume", "run", "--progress", "quiet")
+    for name in ("model.safetensors", "results.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["samples"]["validation"] == 8
 
 
 def test_killed_before_the_first_checkpoint_starts_again(call, iris_run):

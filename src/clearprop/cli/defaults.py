@@ -68,7 +68,9 @@ def sized(samples: int, arch: str = DENSE) -> Sized:
     return next(size for size in (SIZES if arch == DENSE else CONVOLUTIONAL) if samples >= size.samples)
 
 
-def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> Choices:
+def complete(
+    choices: Choices, task: str, samples: int, suited: str = DENSE, own_validation: float | None = None
+) -> Choices:
     """Put a value in the place of every choice that was left open.
 
     Args:
@@ -76,6 +78,7 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
         task: "classification" or "regression".
         samples: the number of rows, the test part left out.
         suited: the architecture that suits the samples (`networks.suited`).
+        own_validation: which part of these rows the data's own validation part is; None if the data has none.
 
     Raises:
         SettingsError: the loss, a metric or an initialiser does not fit the task, or an option not the architecture.
@@ -90,6 +93,7 @@ def complete(choices: Choices, task: str, samples: int, suited: str = DENSE) -> 
     usual = {name: getattr(size, name) for name in names if name != "schedule"} | {"schedule": "cosine"}
     if arch == DENSE and choices.activation is None:
         choices = dataclasses.replace(choices, activation=_ACTIVATION)
+    usual |= {} if own_validation is None else {"validation": own_validation}
     usual |= _of_whole_batches(choices) if choices.optimizer in WHOLE_BATCH else {"lr": _rate(choices.optimizer, size)}
     chosen = {name: usual[name] for name in names if getattr(choices, name) is None}
     validation = chosen.get("validation", choices.validation)

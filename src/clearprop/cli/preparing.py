@@ -129,8 +129,10 @@ def _prepared(dataset: Dataset, choices: Choices) -> Prepared[Encoding]:
         epsilon=choices.epsilon,
         form=dataset.form,
     )
-    rows = len(parts.train) + (0 if parts.validation is None else len(parts.validation))
-    choices = complete(choices, encoding.task, rows, suited(encoding, parts.train.features))
+    held_out = 0 if parts.validation is None else len(parts.validation)
+    rows = len(parts.train) + held_out
+    own = None if dataset.validation is None else held_out / rows
+    choices = complete(choices, encoding.task, rows, suited(encoding, parts.train.features), own)
     origin = Origin.of(choices)
     encoding = encoding if origin is None else origin.encoded(encoding)
     shape = encoding.features(parts.train.take(slice(1)).features).shape[1:]

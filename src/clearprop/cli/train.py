@@ -32,8 +32,8 @@ DATA/train/CLASS/*.png with test beside train), a text (.txt) to learn to write,
 (--forecast), or one of the bundled sets iris, wine, breast-cancer, digits, diabetes and fashion-mnist.
 
 The test part is held out before anything is learned from the data, and measured once, at the end. Early
-stopping keeps the weights of the best epoch, where a validation part is held out (from 1000 rows on). Ctrl-C writes
-a checkpoint; --resume RUN goes on, to the same bits.
+stopping keeps the weights of the best epoch, where the data has a validation part of its own or one is held out
+(from 1000 rows on). Ctrl-C writes a checkpoint; --resume RUN goes on, to the same bits.
 """
 _EPILOG = """\b
 Examples:
