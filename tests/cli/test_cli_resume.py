@@ -121,17 +121,26 @@ def test_a_swallowed_signal_is_raised_again(monkeypatch):
         signals.check()
 
 
-def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_path, quick):
+def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_path, quick, monkeypatch):
     call("train", house_file, "--target", "price", *quick, "--out", "run")
     for name in ("history.json", "results.json"):
         (tmp_path / "run" / name).unlink()
     moved = shutil.move(house_file, tmp_path / "elsewhere.csv")
     assert "no longer there" in call("train", "--resume", "run", status=2).stderr
     assert "no longer there" in call("evaluate", "run", status=2).stderr
-    call("train", moved, "--resume", "run", "--progress", "quiet")
+    before = (tmp_path / "run" / "settings.json").read_text()
+    call("train", "elsewhere.csv", "--resume", "run", "--progress", "quiet")
+    after = (tmp_path / "run" / "settings.json").read_text()
+    assert after == before.replace(str(house_file), str(moved)).replace("houses.csv", "elsewhere.csv")
+    monkeypatch.chdir(tmp_path / "run")
+    assert call("evaluate", ".").stdout.startswith("test (24 rows)")
+    assert "has ended already" in call("train", "--resume", ".").stderr
+    monkeypatch.chdir(tmp_path)
     text = (tmp_path / "elsewhere.csv").read_text()
     (tmp_path / "elsewhere.csv").write_text(text.replace("EUR", "USD"))
-    assert "changed" in call("train", moved, "--resume", "run", status=2).stderr
+    for other in (moved, shutil.copy(moved, tmp_path / "other.csv")):
+        assert "changed" in call("train", other, "--resume", "run", status=2).stderr
+    assert (tmp_path / "run" / "settings.json").read_text() == after
 
 
 @pytest.mark.parametrize(

@@ -323,8 +323,8 @@ class Recipe:
         """
         if data is None and self.source.data not in bundled_names() and not Path(self.source.data).exists():
             raise DataError(
-                f"the run's data, {self.source.data}, is no longer there: put it back (to go on training you can also "
-                "name its new place: clearprop train DATA --resume RUN)"
+                f"the run's data, {self.source.data}, is no longer there: put it back, or name its new place: "
+                "clearprop train DATA --resume RUN"
             )
         source = self.source if data is None else replace(self.source, data=data)
         dataset = source.load_for(self.choices)
@@ -334,6 +334,10 @@ class Recipe:
                 "Bring the earlier data back, or train a new run on this one"
             )
         return dataset
+
+    def moved(self, data: str, name: str) -> Recipe:
+        """Return the recipe for the same data in another place, under the name that it has there."""
+        return replace(self, source=replace(self.source, data=data).located(), name=name)
 
 
 _SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}

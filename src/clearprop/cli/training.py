@@ -54,10 +54,16 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
 
 
 def go_on(folder: Path, data: str | None, progress: str) -> None:
-    """Go on with a run from its checkpoint, or from the start if it was stopped before its first one."""
+    """Go on with a run from its checkpoint, or from the start if it was stopped before its first one.
+
+    The run keeps where its data is now.
+    """
     run = Run(folder)
     recipe = Recipe.of(run)
-    prepared = prepare_any(recipe.load(data), recipe.choices)
+    dataset = recipe.load(data)
+    if data is not None:
+        recipe.moved(data, dataset.name).save(run, {})
+    prepared = prepare_any(dataset, recipe.choices)
     before = run.history() if run.history_file.exists() else History()
     if before.reason == "diverged":
         rate = recipe.choices.lr
