@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ Array = np.ndarray[Any, Any]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that, whatever happens, either the old or the new content is there in full."""
+    """Write a file so that, whatever happens, either the old or the new content is there in full; see `replacing`."""
     with replacing(path, "wb") as file:
         file.write(content)
 
@@ -39,8 +40,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 def replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
     """Open a file, as `open` does, that takes the place of `path` only when it is complete; missing folders are made.
 
-    What a process that was killed left unfinished of the same file is taken away.
+    A symbolic link stays, and what it leads to is replaced. The mode of a file that was there is kept. A pipe or a
+    device cannot be replaced: it is written to, as it comes. What a process that was killed left unfinished of the same
+    file is taken away.
     """
+    before = _status(path)
+    if before is not None and not _replaceable(path, before):
+        with open(path, mode, **how) as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock_folder(path)
     try:
@@ -50,7 +59,7 @@ def replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            _permit(temporary, _status(path))
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -77,6 +86,33 @@ def _lock_folder(path: Path) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_SH)
         return handle
     return None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return what is known of the file that a path leads to; None if there is none."""
+    with suppress(FileNotFoundError):
+        return path.stat()
+    return None
+
+
+def _replaceable(path: Path, status: os.stat_result) -> bool:
+    """Tell whether another file may take the place of one: it is a regular file, and has a name.
+
+    The links in /dev/fd lead to pipes and to files that were removed, under names that are none.
+    """
+    target = _status(Path(os.path.realpath(path)))
+    return stat.S_ISREG(status.st_mode) and target is not None and os.path.samestat(status, target)
+
+
+def _permit(temporary: str, before: os.stat_result | None) -> None:
+    """Give a file the mode, and as far as that is allowed the owner, of the one before it."""
+    if before is None:
+        os.chmod(temporary, 0o666 & ~_umask())
+        return
+    if sys.platform != "win32":
+        with suppress(OSError):
+            os.chown(temporary, before.st_uid, before.st_gid)
+    os.chmod(temporary, before.st_mode & 0o777)
 
 
 def _umask() -> int:

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -125,6 +128,26 @@ def test_predict_output_file_is_whole_or_not_there(call, iris_run, flowers, tmp_
     assert (tmp_path / "out.csv").read_bytes() == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".", "other"))]
     assert "data itself" in call("predict", iris_run, "a.csv", "-o", "a.csv", status=2).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+def test_predict_into_a_link_and_a_pipe(call, iris_run, flowers, tmp_path):
+    flowers.to_csv(tmp_path / "a.csv", index=False)
+    expected = call("predict", iris_run, "a.csv").stdout
+    (tmp_path / "target.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    call("predict", iris_run, "a.csv", "-o", "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text() == expected
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, encoding="utf-8")
+    try:
+        call("predict", iris_run, "a.csv", "-o", "pipe")
+        assert reader.communicate(timeout=30)[0] == expected
+    finally:
+        reader.kill()
+        reader.communicate()
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_predict_numbers_and_notes(call, house_file, tmp_path, quick):

@@ -65,7 +65,7 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
     DATA may also be an image, or a folder with images anywhere in it: the column "file" then comes first. Columns of
     tables are found by their names; the target may be there or not. CSV and Parquet files may be larger than memory.
     What is unusual about the rows (new categories, missing values) is told on stderr. FILE is written in full or not
-    at all.
+    at all; a pipe gets the rows as they come.
     """
     model = load(run)
     model.backend = backend
@@ -188,7 +188,7 @@ def _number(value: float) -> str:
 
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
-    """Open stdout, or a file that takes its place only when it is complete."""
+    """Open stdout, or what is named, a file to be replaced when it is complete."""
     if output is None:
         yield sys.stdout
         return
