@@ -279,8 +279,9 @@ def png_of(width: int, height: int) -> bytes:
 
 def damaged() -> dict[str, tuple[str, bytes, str]]:
     """By what is wrong: a name, a content, and the reason that is given."""
-    stream, jpeg = io.BytesIO(), io.BytesIO()
-    Image.fromarray(RNG.integers(0, 256, (60, 80), dtype=np.uint8)).save(stream, "PNG")
+    odd, stream, jpeg = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (60, 80), dtype=np.uint8)).save(odd, "PNG")
+    Image.fromarray(GREY).save(stream, "PNG")
     Image.fromarray(GREY).save(jpeg, "JPEG", quality=100)
     whole, floats = stream.getvalue(), io.BytesIO()
     Image.fromarray(np.ones((6, 8), np.float32)).save(floats, "TIFF")
@@ -291,11 +292,11 @@ def damaged() -> dict[str, tuple[str, bytes, str]]:
         "text": ("bad.png", b"hello", "it is no image of a known format"),
         "truncated": ("bad.png", whole[: len(whole) // 2], "it is damaged: "),
         "truncated jpeg": ("bad.jpg", jpeg.getvalue()[:-30], "it is damaged: "),
-        "flipped": ("bad.png", whole[:100] + b"\xff" * 40 + whole[140:], "it is damaged: "),
+        "flipped": ("bad.png", whole[:60] + b"\xff" * 20 + whole[80:], "it is damaged: "),
         "postscript": ("bad.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n", "no image of a known format"),
         "bomb": ("bad.png", png_of(9000, 9000), "9000 x 9000 pixels are more than 67108864"),
         "huge bomb": ("bad.png", png_of(2**31 - 1, 2**31 - 1), "it is damaged: "),
-        "another size": ("bad.png", whole, "it has 60 x 80 pixels, and 6 have 6 x 8; a size for all"),
+        "another size": ("bad.png", odd.getvalue(), "it has 60 x 80 pixels, and 6 have 6 x 8; a size for all"),
         "floats": ("bad.tiff", floats.getvalue(), "numbers without a range"),
         "large numbers": ("bad.tiff", large.getvalue(), "whole numbers beyond 16 bits"),
     }

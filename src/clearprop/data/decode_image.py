@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable
+import os
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,8 @@ MOST_PIXELS = 1 << 26
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # none that starts another program, as EPS does
 _GREY = ("1", "L", "LA", "La")
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+_WITH_TAGS, _CHECKSUM = (b"eXIf", b"tEXt", b"zTXt", b"iTXt"), 4
+"""The chunks of a PNG that may hold EXIF, and how many bytes are between a chunk and the next one."""
 _FULL = 1 << 16
 
 
@@ -102,9 +106,37 @@ def _guarded(read: Callable[[Picture], Result], stream: IO[bytes]) -> Result:
 
 def _header(opened: Picture) -> Header:
     width, height = opened.size
-    if opened.getexif().get(_ORIENTATION) in _ON_ITS_SIDE:
+    if _tags(opened).get(_ORIENTATION) in _ON_ITS_SIDE:
         width, height = height, width
     return Header(height, width, opened.mode in _GREY or opened.mode.startswith("I"))
+
+
+def _tags(opened: Picture) -> Mapping[int, Any]:
+    """Return what EXIF says, by number.
+
+    A PNG may have its tags after the pixels, and Pillow decodes these on the way; here they are passed over.
+    """
+    if opened.format != "PNG":
+        return opened.getexif()
+    _read_after_pixels(opened)
+    tags: Mapping[int, Any] = pillow("Image").Image.getexif(opened)
+    return tags
+
+
+def _read_after_pixels(opened: Any) -> None:
+    """Let Pillow read what may say how a PNG is turned, as it does after decoding: to the next frame or the end."""
+    if not opened.tile:
+        return  # there are no pixels, as decoding will find
+    stream = opened.fp
+    stream.seek(opened.tile[0][2] - 8)  # the first chunk of pixels, which has a length and a name before them
+    while len(start := stream.read(8)) == 8:
+        length, name = struct.unpack(">I4s", start)
+        if name == b"IEND" or (name == b"fcTL" and opened.is_animated):
+            return
+        if name in _WITH_TAGS:
+            opened.png.call(name, stream.tell(), length)
+            length = 0
+        stream.seek(length + _CHECKSUM, os.SEEK_CUR)
 
 
 def _decoded(opened: Picture, form: ImageForm) -> Array:
