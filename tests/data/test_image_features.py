@@ -97,6 +97,16 @@ class TestValues:
         np.testing.assert_allclose(encoded("channel", floats, floats), encoded("channel"), rtol=1e-9, atol=1e-9)
 
     @pytest.mark.parametrize("scaling", SCALINGS)
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_what_looks_scaled_already_is_told(self, scaling, dtype):
+        bytes_, floats = Encoding.fit(X, Y, scaling=scaling), Encoding.fit(X / 255, Y, scaling=scaling)
+        for images in (X, X.astype(dtype), X // 255, X[:0].astype(dtype)):
+            assert bytes_.inspect(images) == ()
+        (note,) = bytes_.inspect((X / 255).astype(dtype))
+        assert "training had bytes from 0 to 255: they look scaled already" in note
+        assert floats.inspect((X / 255).astype(dtype)) == ()
+
+    @pytest.mark.parametrize("scaling", SCALINGS)
     def test_images_in_a_file_stay_in_one(self, scaling):
         inside = Encoding.fit(mapped(X), Y, scaling=scaling)
         result = inside.features(mapped(X))

@@ -8,6 +8,7 @@ import numpy as np
 from clearprop.data.column_encoder import ColumnReport
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.dataset import Features
+from clearprop.data.pixels import PIXEL, notes_on_pixels
 from clearprop.data.printable import listed
 from clearprop.data.saved_state import SavedState
 from clearprop.data.statistics import statistics
@@ -17,7 +18,6 @@ from clearprop.errors import DataError
 
 Scaling: TypeAlias = Literal["pixels", "columns", "whole"]
 
-_PIXEL = 255
 _LEAST_PIXEL_MAXIMUM = 128
 _BLOCK = 1 << 14  # rows standardised at a time: float64 copies of a large array are not affordable
 
@@ -113,10 +113,8 @@ class ArrayFeatures:
     def _pixels(self, array: Array, dtype: str) -> tuple[Array, tuple[str, ...]]:
         scaled = empty(array.shape, dtype, mapped=is_mapped(array))
         for rows in blocks(array):
-            np.divide(array[rows], _PIXEL, out=scaled[rows], dtype=dtype, casting="unsafe")
-        bright = array.dtype.kind == "f" and array.size and float(array.max()) <= 1
-        note = "the pixels are at most 1, and training had bytes from 0 to 255: they look scaled already"
-        return scaled, (note,) if bright else ()
+            np.divide(array[rows], PIXEL, out=scaled[rows], dtype=dtype, casting="unsafe")
+        return scaled, notes_on_pixels(array)
 
     def _standardised(self, array: Array, dtype: str) -> Array:
         encoded = empty((len(array), *self.shape), dtype, mapped=is_mapped(array))

@@ -11,6 +11,7 @@ from clearprop.data.column_encoder import ColumnReport
 from clearprop.data.columns import Array
 from clearprop.data.dataset import Features
 from clearprop.data.image_settings import ImageForm
+from clearprop.data.pixels import PIXEL, notes_on_pixels
 from clearprop.data.saved_state import SavedState
 from clearprop.data.storage import blocks, empty, is_mapped
 from clearprop.data.table import Table
@@ -20,7 +21,6 @@ SCALINGS = ("pixels", "whole", "channel", "pixel", "pca", "zca")
 MOST_WHITENED = 1 << 12
 """The most numbers an image may have to be whitened: the matrix holds the square of that."""
 
-_PIXEL = 255.0
 _LEAST = 1e-9
 """A deviation this much smaller than the mean is what rounding makes of none."""
 _WHITENING = ("pca", "zca")
@@ -79,7 +79,7 @@ class ImageFeatures:
         shape = array.shape[1:]
         if scaling not in SCALINGS:
             raise SettingsError(f"scaling is {scaling!r}: expected one of {', '.join(SCALINGS)}")
-        unit = _PIXEL if array.dtype == np.uint8 else 1.0
+        unit = PIXEL if array.dtype == np.uint8 else 1.0
         if scaling == "pixels":
             return cls(scaling, shape, unit, source=source)
         if scaling in _WHITENING:
@@ -99,7 +99,7 @@ class ImageFeatures:
         encoded = empty((len(array), *self.shape), dtype, mapped=is_mapped(array))
         for rows in blocks(encoded):
             encoded[rows] = self._encoded(array[rows], dtype)
-        return encoded, ()
+        return encoded, () if self.unit == 1 else notes_on_pixels(array)
 
     def _encoded(self, images: Array, dtype: str) -> Array:
         if self.scaling == "pixels":
