@@ -77,8 +77,7 @@ def assert_same(a: Stepper, b: Stepper, close: float = 0.0) -> None:
         np.testing.assert_allclose(array, b.state[name], rtol=close, atol=close, err_msg=name)
 
 
-@pytest.mark.parametrize("shuffle", [KEY, None], ids=["shuffled", "as they come"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("dtype", "shuffle"), [("float32", KEY), ("float64", None)], ids=["shuffled", "as they come"])
 @pytest.mark.parametrize("target", TARGETS_HERE)
 @pytest.mark.parametrize("case", CASES)
 def test_native_has_the_bits_of_the_executable(case, target, dtype, shuffle):
