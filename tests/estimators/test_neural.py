@@ -274,6 +274,36 @@ def test_a_learning_rate_goes_to_the_optimiser_inside():
     )
 
 
+AVERAGING = [
+    optim.ExponentialAverage(cp.Adam(0.05)),
+    optim.WeightAverage(cp.SGD(0.01)),
+    optim.ScheduleFree(),
+    optim.Lookahead(cp.Adam(0.05), every=7),
+]
+
+
+@pytest.mark.parametrize("optimizer", AVERAGING, ids=lambda optimizer: type(optimizer).__name__)
+class TestAveragesOfWeights:
+    """What an optimiser averages is what is scored, kept and predicted with, as by `Model.fit`."""
+
+    def test_a_fit_ends_with_them(self, optimizer):
+        ours = cp.NeuralRegressor(width=7, epochs=3, batch_size=50, optimizer=optimizer, penalty=0.0, random_state=4)
+        ours.fit(X[:300], Y[:300], X_val=X[300:], y_val=Y[300:])
+        model = cp.Model([cp.Dense(7, "relu"), cp.Dense(1)], optimizer=optimizer, dtype="float64", seed=ours._seed)
+        model.fit(X[:300], Y[:300], epochs=3, batch_size=50, progress="quiet")
+        np.testing.assert_array_equal(ours.predict(X), model.predict(X)[:, 0])
+        assert ours.model_.evaluate(X[300:], Y[300:])["loss"] == ours.history_["val_loss"][-1]
+
+    @pytest.mark.parametrize("patience", [None, 2])
+    def test_a_scorer_scores_them_and_patience_keeps_the_best(self, optimizer, patience):
+        fitted = cp.NeuralRegressor(epochs=40, scoring="r2", patience=patience, optimizer=optimizer, random_state=0)
+        fitted.fit(X[:300], Y[:300], X_val=X[300:], y_val=Y[300:])
+        expected = [1 - loss / Y[300:].var() for loss in fitted.history_["val_loss"]]
+        np.testing.assert_allclose(fitted.validation_scores_, expected, rtol=1e-9)
+        kept = fitted.validation_scores_[-1] if patience is None else max(fitted.validation_scores_)
+        assert fitted.score(X[300:], Y[300:]) == pytest.approx(kept, rel=1e-9)
+
+
 def test_what_a_scorer_raises_is_raised():
     def broken(estimator, features, target):
         raise RuntimeError("no score today")

@@ -28,7 +28,6 @@ from clearprop.optim import Optimizer, Schedule, WholeBatch
 from clearprop.optim import optimizer as optimizer_of
 from clearprop.settings import Allowed, check_settings, field, flag
 from clearprop.train import PARAMETERS, FitSettings, Listener
-from clearprop.train.state import copies
 
 Array = np.ndarray[Any, Any]
 _NETWORK = Allowed(
@@ -156,7 +155,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         settings = FitSettings(epochs=index(self.epochs), batch_size=batch_size, seed=model.seed)
         validation = None if held_out is None else model.samples(*held_out)
         training = make_training(model, samples, validation, settings, None, False)
-        watch = None if score_with is None else self._watch(model, lambda: training.state.parameters, score_with)
+        watch = None if score_with is None else self._watch(model, lambda: training.evaluated, score_with)
         shown = progress("auto" if self.verbose else "quiet")
         training.listeners += [listener for listener in (watch, shown, *self.callbacks) if listener is not None]
         self.model_ = model
@@ -166,7 +165,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         if shown is not None:
             shown.close()
         best = watch.parameters if watch is not None else {}
-        model.parameters = best or copies(training.state.parameters)
+        model.parameters = best or training.result
         self.validation_scores_ = None if watch is None else watch.scores
         self.n_iter_ = len(self.history_)
         return self

@@ -14,7 +14,7 @@ class Watch:
 
     Args:
         score: returns the score of the epoch that just ended.
-        parameters: returns the parameters as they are.
+        parameters: returns the parameters as they are evaluated.
         patience: how many epochs without a better score are borne; None only records.
 
     Attributes:
