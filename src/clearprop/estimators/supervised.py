@@ -213,6 +213,12 @@ class NeuralClassifier(ClassifierMixin, Supervised):  # type: ignore[misc]
         X, labels = self._validated(part[0]), np.asarray(part[1])
         if self._several:
             return X, self._target(_answers(labels, self.classes_), X), part[2]
+        if labels.ndim != 1 and labels.shape[1:] != (1,):
+            raise DataError(
+                f"the labels of the validation set have shape {labels.shape}, and training has one label a sample: "
+                "give them as (n,)"
+            )
+        labels = labels.ravel()
         codes = np.searchsorted(self.classes_, labels)
         if not (self.classes_[np.minimum(codes, len(self.classes_) - 1)] == labels).all():
             unknown = sorted(set(labels.tolist()) - set(self.classes_.tolist()))
