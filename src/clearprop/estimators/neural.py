@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
 from typing import Any, ClassVar, Self
@@ -158,12 +159,14 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         watch = None if score_with is None else self._watch(model, lambda: training.evaluated, score_with)
         shown = progress("auto" if self.verbose else "quiet")
         training.listeners += [listener for listener in (watch, shown, *self.callbacks) if listener is not None]
-        self.model_ = model
-        self.history_ = training.run()
+        self.model_ = model  # scorers predict with it while it is trained
+        try:
+            self.history_ = training.run()
+        finally:
+            if shown is not None:
+                shown.close()
         if watch is not None and watch.error is not None:
             raise watch.error
-        if shown is not None:
-            shown.close()
         best = watch.parameters if watch is not None else {}
         model.parameters = best or training.result
         self.validation_scores_ = None if watch is None else watch.scores
@@ -187,14 +190,22 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         settings = {"schedule": self.schedule, "dtype": str(dtype), "seed": self._seed, "backend": self.backend}
         return Model(layers, loss, self._optimizer(), **settings)  # type: ignore[arg-type]
 
-    def _begin(self) -> None:
-        """Check the settings, and draw the seed of everything random in the fit.
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Check the settings and draw the seed of everything random in the fit; one that raises leaves no trace.
 
         Raises:
             SettingsError: a setting has a value that is not allowed.
         """
-        check_settings(self)
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        before = dict(self.__dict__)
+        try:
+            check_settings(self)
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
 
 def _is_list(value: Any) -> bool:

@@ -57,25 +57,27 @@ class Supervised(Neural):
         """Train on samples X (n, features) with targets y: labels or numbers, (n,), or several a sample, (n, k).
 
         X_val and y_val are a validation set, in place of a part that is held out. `sample_weight` weighs that part too.
+        A fit that raises leaves the estimator as it was before.
 
         Raises:
             SettingsError: a setting has a value that is not allowed, or does not fit the others.
             DataError: the targets of the validation set do not fit those of training.
+            DivergedError: the loss became non-finite.
         """
-        self._begin()
-        if (X_val is None) != (y_val is None):
-            raise SettingsError("a validation set has features and targets: give both X_val and y_val, or neither")
-        given = None if X_val is None else (X_val, y_val, sample_weight_val)
-        train, held_out = self._parts(X, y, sample_weight, given)
-        checks = {"reset": True, "multi_output": True, "y_numeric": self._numeric}
-        X, y = self._validated(train[0], train[1], **checks)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        self._several = y.ndim == 2
-        task = self._learn(X, y, checked_weight(train[2], X))
-        model = self._model([*self._hidden(), task.last], task.loss, X.dtype)
-        scored = None if held_out is None else self._encoded(held_out)
-        return self._train(model, (X, task.target, task.weight), scored, held_out)
+        with self._fitting():
+            if (X_val is None) != (y_val is None):
+                raise SettingsError("a validation set has features and targets: give both X_val and y_val, or neither")
+            given = None if X_val is None else (X_val, y_val, sample_weight_val)
+            train, held_out = self._parts(X, y, sample_weight, given)
+            checks = {"reset": True, "multi_output": True, "y_numeric": self._numeric}
+            X, y = self._validated(train[0], train[1], **checks)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            self._several = y.ndim == 2
+            task = self._learn(X, y, checked_weight(train[2], X))
+            model = self._model([*self._hidden(), task.last], task.loss, X.dtype)
+            scored = None if held_out is None else self._encoded(held_out)
+            return self._train(model, (X, task.target, task.weight), scored, held_out)
 
     @abstractmethod
     def _learn(self, X: Array, y: Array, weight: Any) -> _Task:

@@ -38,21 +38,28 @@ class NeuralTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Neura
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None, sample_weight_val: Any = None
     ) -> NeuralTransformer:
-        """Train on samples X (n, features); y is not used."""
-        self._begin()
-        train, held_out = self._parts(X, X, sample_weight, None if X_val is None else (X_val, X_val, sample_weight_val))
-        X = self._validated(train[0], reset=True)
-        hidden, loss = self._hidden(), self._chosen_loss
-        encoder = Sequential(*hidden, self._dense(self.n_components), name="encoder")
-        decoder = Sequential(*reversed(hidden), self._dense(X.shape[1]), name="decoder")
-        model = self._model([encoder, decoder], loss, X.dtype)
-        scored = None
-        if held_out is not None:
-            rows = self._validated(held_out[0])
-            scored = (rows, rows, held_out[2])
-        self._train(model, (X, X, checked_weight(train[2], X)), scored, held_out)
-        self._n_features_out = int(self.n_components)
-        self._divide()
+        """Train on samples X (n, features); y is not used. A fit that raises leaves the estimator as it was before.
+
+        Raises:
+            SettingsError: a setting has a value that is not allowed, or does not fit the others.
+            DivergedError: the loss became non-finite.
+        """
+        with self._fitting():
+            train, held_out = self._parts(
+                X, X, sample_weight, None if X_val is None else (X_val, X_val, sample_weight_val)
+            )
+            X = self._validated(train[0], reset=True)
+            hidden, loss = self._hidden(), self._chosen_loss
+            encoder = Sequential(*hidden, self._dense(self.n_components), name="encoder")
+            decoder = Sequential(*reversed(hidden), self._dense(X.shape[1]), name="decoder")
+            model = self._model([encoder, decoder], loss, X.dtype)
+            scored = None
+            if held_out is not None:
+                rows = self._validated(held_out[0])
+                scored = (rows, rows, held_out[2])
+            self._train(model, (X, X, checked_weight(train[2], X)), scored, held_out)
+            self._n_features_out = int(self.n_components)
+            self._divide()
         return self
 
     def transform(self, X: Any) -> Array:
