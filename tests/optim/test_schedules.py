@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from schedule_table import FORMULAS, half_after_ten
+from sklearn.metrics import get_scorer_names
 
 from clearprop import optim
 from clearprop.description import build, describe
@@ -32,6 +33,7 @@ from clearprop.optim import (
     Step,
     Warmup,
 )
+from clearprop.train import METRICS, EarlyStopping
 
 KINDS = [
     thing
@@ -145,7 +147,7 @@ def fold(schedule: Schedule, values: list[float]) -> list[float]:
     memory, factors = schedule.first(), []
     for value in values:
         factors.append(schedule(at(0, memory)))
-        memory = schedule.observe(memory, {"val_loss": value, "accuracy": value})
+        memory = schedule.observe(memory, dict.fromkeys(schedule.watched, value))
     return [*factors, schedule(at(0, memory))]
 
 
@@ -158,6 +160,26 @@ def test_reduce_on_plateau():
     assert fold(ReduceOnPlateau(factor=0.5, patience=0, cooldown=2), [1] * 6) == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
     assert fold(ReduceOnPlateau(factor=0.5, patience=0, lowest=0.3), [1] * 4) == [1, 1, 0.5, 0.3, 0.3]
     assert fold(ReduceOnPlateau(factor=0.5, patience=0, min_delta=0.5), [1, 0.6, 0.4]) == [1, 1, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("lead", ["", "val_"])
+@pytest.mark.parametrize("name", ["loss", *METRICS])
+def test_which_way_a_plateau_is_left_goes_by_the_name(name, lead):
+    """scikit-learn's scorers of what is to fall are led by neg_."""
+    rises = name != "loss" and f"neg_{name}" not in get_scorer_names()
+    values = [0.1, 0.2, 0.3, 0.4] if rises else [0.4, 0.3, 0.2, 0.1]
+    metric = lead + name
+    for given, level, mode in (
+        (values, 1.0, "auto"),
+        (values[::-1], 0.125, "auto"),
+        (values, 0.125, "min" if rises else "max"),
+        (values[::-1], 1.0, "min" if rises else "max"),
+    ):
+        assert fold(ReduceOnPlateau(metric, 0.5, 0, mode=mode), given)[-1] == level
+    stopping = EarlyStopping(metric)
+    assert stopping.improves(values[1], values[0])
+    assert not stopping.improves(values[0], values[1])
+    assert not stopping.improves(math.nan, values[0])
 
 
 def test_phases_watch_their_own_epochs():

@@ -26,7 +26,7 @@ Y, U = (X[:, 0] > 0).astype(int), (V[:, 0] > 0).astype(int)
 STEPS = 3 * 4
 KINDS = optim.OPTIMIZERS | optim.WRAPPERS
 SCHEDULES: dict[str, optim.Schedule] = {
-    "reduce on plateau": optim.ReduceOnPlateau("val_accuracy", 0.5, patience=0, mode="max"),
+    "reduce on plateau": optim.ReduceOnPlateau("val_accuracy", 0.5, patience=0),
     "one-cycle": optim.OneCycle(),
     "phases": optim.Phases([(optim.Constant(), 1), (optim.Warmup(optim.ReduceOnPlateau(patience=0)), None)]),
 }

@@ -1,4 +1,4 @@
-"""Reduce on plateau."""
+"""Reduce on plateau, and what counts as an improvement there and in early stopping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class ReduceOnPlateau(Schedule):
         min_delta: by how much a value must be better to count (an absolute difference, as in Keras).
         cooldown: epochs after a reduction that do not count.
         lowest: the factor goes no lower.
-        mode: "min" when smaller is better, "max" when larger is.
+        mode: "min" when smaller is better, "max" when larger is, "auto" by the metric's name: losses and errors fall,
+            scores such as accuracy rise.
     """
 
     metric: str = "val_loss"
@@ -29,7 +30,7 @@ class ReduceOnPlateau(Schedule):
     min_delta: float = real(0.0, "[0, inf)")
     cooldown: int = whole(0, 0)
     lowest: float = real(0.0, "[0, 1]")
-    mode: str = choice("min", "max")
+    mode: str = choice("auto", "min", "max")
 
     def __call__(self, position: Position) -> float:
         """Return the factor so far."""
@@ -48,7 +49,7 @@ class ReduceOnPlateau(Schedule):
         """Take in one epoch; a NaN is no improvement."""
         factor, best, waited, cooldown = memory
         value = record[self.metric]
-        if self._improves(value, best):
+        if improves(value, best, self._greater, self.min_delta):
             best, waited = value, 0
         else:
             waited += 1
@@ -58,7 +59,18 @@ class ReduceOnPlateau(Schedule):
             factor, waited, cooldown = max(factor * self.factor, self.lowest), 0, self.cooldown
         return (factor, best, waited, cooldown)
 
-    def _improves(self, value: float, best: float | None) -> bool:
-        if best is None:
-            return value == value
-        return (best - value if self.mode == "min" else value - best) > self.min_delta
+    @property
+    def _greater(self) -> bool:
+        return greater_is_better(self.metric) if self.mode == "auto" else self.mode == "max"
+
+
+def greater_is_better(metric: str) -> bool:
+    """Tell which way a recorded quantity is better, by scikit-learn's rule for names: losses and errors are to fall."""
+    return not metric.endswith(("loss", "error"))
+
+
+def improves(value: float, best: float | None, greater: bool, min_delta: float) -> bool:
+    """Tell whether a value is better than the best one by more than `min_delta`; NaN never is."""
+    if best is None:
+        return value == value
+    return (value - best if greater else best - value) > min_delta

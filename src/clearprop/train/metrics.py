@@ -18,11 +18,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: the function of `sklearn.metrics`, what it takes and which way is better."""
+    """One metric: the function of `sklearn.metrics`, and what it takes."""
 
     function: str
     takes: str  # "labels", "probabilities" or "values"
-    greater_is_better: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     weighted: bool = True  # whether samples may have weights
 
@@ -35,15 +34,15 @@ METRICS: dict[str, Metric] = {
     "precision_macro": Metric("precision_score", "labels", options={"average": "macro", "zero_division": 0.0}),
     "recall_macro": Metric("recall_score", "labels", options={"average": "macro", "zero_division": 0.0}),
     "matthews_corrcoef": Metric("matthews_corrcoef", "labels"),
-    "log_loss": Metric("log_loss", "probabilities", greater_is_better=False),
+    "log_loss": Metric("log_loss", "probabilities"),
     "roc_auc": Metric("roc_auc_score", "probabilities", options={"multi_class": "ovr"}),
     "r2": Metric("r2_score", "values"),
     "explained_variance": Metric("explained_variance_score", "values"),
-    "mean_squared_error": Metric("mean_squared_error", "values", greater_is_better=False),
-    "root_mean_squared_error": Metric("root_mean_squared_error", "values", greater_is_better=False),
-    "mean_absolute_error": Metric("mean_absolute_error", "values", greater_is_better=False),
-    "median_absolute_error": Metric("median_absolute_error", "values", greater_is_better=False),
-    "max_error": Metric("max_error", "values", greater_is_better=False, weighted=False),
+    "mean_squared_error": Metric("mean_squared_error", "values"),
+    "root_mean_squared_error": Metric("root_mean_squared_error", "values"),
+    "mean_absolute_error": Metric("mean_absolute_error", "values"),
+    "median_absolute_error": Metric("median_absolute_error", "values"),
+    "max_error": Metric("max_error", "values", weighted=False),
 }
 """The metrics by name."""
 
@@ -54,12 +53,6 @@ def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
         if name not in METRICS:
             raise SettingsError(f"there is no metric {name!r}{instead(name, METRICS, 'choose among')}")
     return tuple(names)
-
-
-def greater_is_better(name: str) -> bool:
-    """Tell which way a recorded quantity is better; a loss is better when it is smaller."""
-    name = name.removeprefix("val_")
-    return METRICS[name].greater_is_better if name in METRICS else False
 
 
 def compute(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from clearprop.optim.plateau import greater_is_better, improves
 from clearprop.settings import check_settings, field, flag
-from clearprop.train.metrics import check_metrics, greater_is_better
+from clearprop.train.metrics import check_metrics
 from clearprop.train.parameters import PARAMETERS
 
 
@@ -17,7 +18,8 @@ class EarlyStopping:
     """End training when a recorded quantity has not improved for a while, and take the best weights.
 
     Attributes:
-        metric: "val_loss", "loss", or a metric's name with or without "val_".
+        metric: "val_loss", "loss", or a metric's name with or without "val_"; losses and errors are to fall, scores
+            such as accuracy to rise.
         patience: how many epochs without an improvement are borne.
         min_delta: by how much a value must be better to count.
         restore_best: whether the weights of the best epoch are put back at the end.
@@ -33,10 +35,7 @@ class EarlyStopping:
 
     def improves(self, value: float, best: float | None) -> bool:
         """Tell whether a value is better than the best one by more than `min_delta`; NaN never is."""
-        if best is None:
-            return value == value
-        gain = value - best if greater_is_better(self.metric) else best - value
-        return gain > self.min_delta
+        return improves(value, best, greater_is_better(self.metric), self.min_delta)
 
 
 @dataclass(frozen=True)
