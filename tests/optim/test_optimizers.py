@@ -200,6 +200,23 @@ def test_once_is_enough(name):
         kind(optim.ParameterGroups(optim.Adam(), [("*.b", kind())]))
 
 
+@pytest.mark.parametrize("inner", [
+    optim.ScheduleFree(), optim.ClipByNorm(optim.ScheduleFree()),
+    optim.ParameterGroups(optim.Adam(), [("*.b", optim.ScheduleFree())]),
+])  # fmt: skip
+def test_a_decay_that_schedule_free_would_pass_over_is_refused(inner):
+    with pytest.raises(SettingsError, match=r"Put the decay inside, as in ScheduleFree\(WeightDecay\("):
+        optim.WeightDecay(inner, 0.1)
+
+
+def test_decay_inside_of_schedule_free_is_that_of_adamw():
+    inside_of, own = optim.WeightDecay(optim.Adam(0.05, beta1=0.0), 0.4), optim.AdamW(0.05, 0.0, weight_decay=0.4)
+    runs = [states(optim.ScheduleFree(optimizer), bowl, START, 20) for optimizer in (inside_of, own)]
+    for first, second in zip(*runs, strict=True):
+        for key, array in second.items():
+            np.testing.assert_allclose(first[key], array, rtol=1e-12, atol=1e-15, err_msg=key)
+
+
 @every_case
 def test_descriptions(name):
     """A model file can hold every optimiser."""

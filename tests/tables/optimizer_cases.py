@@ -97,4 +97,6 @@ CASES: dict[str, optim.Optimizer] = {
     "clip over groups": ClipByNorm(ParameterGroups(SGD(0.02), GROUPS[:1]), 1.0),
     "schedule-free sgd": ScheduleFree(SGD(0.05)),
     "schedule-free adamw": ScheduleFree(AdamW(0.05, beta1=0.0, weight_decay=0.1), 0.7, 1.0),
+    "schedule-free with decay inside": ScheduleFree(WeightDecay(SGD(0.05), 0.4, parameters="*.W"), 0.7),
+    "schedule-free, decay of the gradient": WeightDecay(ScheduleFree(SGD(0.05)), 0.4, "gradient"),
 }

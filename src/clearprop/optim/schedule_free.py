@@ -23,7 +23,8 @@ class ScheduleFree(Wrapper):
 
     The rate in c is the largest so far, so that a warm-up counts for little. Validation, early stopping and the fitted
     model use x. The inner optimiser should have no momentum of its own, as beta takes its place: AdamW with beta1 = 0
-    (the default) or SGD. Its decoupled weight decay acts at z (the authors' code: at y by default).
+    (the default) or SGD. Its decoupled weight decay acts at z (the authors' code: at y by default), that of
+    `WeightDecay` inside too.
     """
 
     optimizer: Optimizer = field(default_factory=lambda: AdamW(0.0025, beta1=0.0, weight_decay=0.0))
