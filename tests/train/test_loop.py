@@ -195,6 +195,22 @@ class TestEvents:
         assert len(history) == 2
         assert signal.getsignal(number) is before
 
+    @pytest.mark.parametrize("ignored", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_that_is_ignored_stays_so(self, samples, model, ignored):
+        def send(event):
+            if isinstance(event, EpochEnded):
+                signal.raise_signal(ignored if event.epoch == 1 else other)
+
+        other = signal.SIGTERM if ignored == signal.SIGINT else signal.SIGINT
+        before = signal.signal(ignored, signal.SIG_IGN)
+        try:
+            history = model.fit(*samples, epochs=9, batch_size=5, listeners=[send], progress=False)
+            assert signal.getsignal(ignored) == signal.SIG_IGN
+        finally:
+            signal.signal(ignored, before)
+        assert history.reason == ("terminated" if ignored == signal.SIGINT else "interrupted")
+        assert len(history) == 2
+
     def test_a_second_signal_acts_as_before(self, samples, model):
         def send(event):
             if isinstance(event, FitStarted):

@@ -206,7 +206,7 @@ class Model:
             checkpoint_steps, checkpoint_seconds: how often a checkpoint is written to `run`.
 
         Returns:
-            The history. After Ctrl-C or SIGTERM its `reason` is "interrupted" or "terminated".
+            The history. After Ctrl-C or SIGTERM, unless ignored, its `reason` is "interrupted" or "terminated".
 
         Raises:
             DivergedError: the loss became non-finite; the model has the last good weights.

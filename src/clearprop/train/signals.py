@@ -22,6 +22,8 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request; a second one acts as it did before.
 
+    One that is ignored, as Ctrl-C in `clearprop train ... &` of a script, stays ignored.
+
     Outside of the main thread signals cannot be caught, and the request stays empty.
     """
     request = StopRequest()
@@ -36,7 +38,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         _restore(before)
 
     for number in reasons:
-        before[number] = signal.signal(number, ask)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, ask)
     try:
         yield request
     finally:
