@@ -39,6 +39,7 @@ from clearprop.train import (
     FitSettings,
     FitState,
     Samples,
+    Statistics,
     Task,
     Training,
     build_objective,
@@ -160,14 +161,17 @@ def make_training(
         state = resumed or FitState(dict(model.parameters), {})
         return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
     programs = model.step_programs(model.target, model.weighted, model.lanes)
+    key = Key(model.seed).child("training").words()
+    averaged = bool(programs.evaluated and programs.momenta)
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),
         programs.hyper,
-        Key(model.seed).child("training").words(),
+        key,
         model.schedule,
         model.optimizer.hyper(),
         programs.evaluated,
+        Statistics(programs, key, model.backend) if averaged else None,
     )
     if resumed is None:
         slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling

@@ -78,6 +78,9 @@ class BatchNorm(Normalisation):
     m and v. Where `mean` is frozen (`frozen="batchnorm1.*"`), the layer does in training as it does otherwise.
 
     Optimisers of all samples at once, such as L-BFGS, take the statistics of all samples in the place of the averages.
+    Where an optimiser averages the weights, no step has seen those that are evaluated: the averages for them are the
+    means of m and v count / (count - 1), batch by batch, in a pass of its own over the training samples (Izmailov et
+    al., 2018), wherever the averaged weights are evaluated or kept.
 
     Attributes:
         momentum: how much the newest batch counts in the running averages.

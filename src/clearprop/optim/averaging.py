@@ -67,7 +67,8 @@ class WeightAverage(_Average):
 
     From the step `start` on, a <- (n a + w) / (n + 1) after every `every` steps; until then a is w. Validation, early
     stopping and the fitted model use a; training goes on with w. It wants a rate that stays large (`Cyclic` or
-    constant); with `every` the steps of an epoch it is the paper's average over epochs.
+    constant); with `every` the steps of an epoch it is the paper's average over epochs. As the paper has it, statistics
+    of batch normalisation are computed for a, see `BatchNorm`.
     """
 
     optimizer: Optimizer = field(default_factory=SGD)

@@ -19,6 +19,7 @@ from clearprop.train.metrics import METRICS, compute
 from clearprop.train.parameters import PARAMETERS
 from clearprop.train.settings import EarlyStopping, FitSettings, History
 from clearprop.train.state import FitState, copies, read_checkpoint, write_checkpoint
+from clearprop.train.statistics import Statistics
 from clearprop.train.step import (
     Lanes,
     Signature,
@@ -53,6 +54,7 @@ __all__ = [
     "Progressed",
     "Samples",
     "Signature",
+    "Statistics",
     "StepPrograms",
     "StopTraining",
     "Task",

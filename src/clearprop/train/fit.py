@@ -228,9 +228,8 @@ class Fit(ABC):
         state, watch = self.state, self.settings.early_stopping
         state.history.reason = reason
         self.save()
-        self.result = copies(self.evaluated)
-        if watch is not None and watch.restore_best and state.best and reason not in _CUT_SHORT:
-            self.result = dict(state.best)
+        restore = watch is not None and watch.restore_best and state.best and reason not in _CUT_SHORT
+        self.result = dict(state.best) if restore else copies(self.evaluated)
         history = state.history
         seconds = time.monotonic() - started
         self._publish(FitEnded(reason, state.step, len(history), history.best_epoch, seconds))

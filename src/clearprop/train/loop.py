@@ -18,6 +18,7 @@ from clearprop.train.events import EpochEnded, Listener, Progressed, is_patient
 from clearprop.train.fit import CheckpointFile, Fit, Samples
 from clearprop.train.settings import FitSettings
 from clearprop.train.state import Arrays, FitState
+from clearprop.train.statistics import Statistics
 
 Array = np.ndarray[Any, Any]
 _REPORT_SECONDS = 0.1
@@ -32,7 +33,8 @@ class Compiled:
     """What the loop runs: the step, the evaluation (compiled when it is first asked for), the hyper-parameters.
 
     `scheduled` are those of the optimiser, which the schedule may change; `evaluated` the slots by which parameters are
-    evaluated (averages of theirs) instead of by themselves.
+    evaluated (averages of theirs) instead of by themselves, and `statistics` what gives the network's running averages
+    for those, where it has any.
     """
 
     step: CompiledStep
@@ -42,6 +44,7 @@ class Compiled:
     schedule: Schedule
     scheduled: Mapping[str, float]
     evaluated: Mapping[str, str]
+    statistics: Statistics | None
 
 
 class Training(Fit):
@@ -63,6 +66,7 @@ class Training(Fit):
         self._pace = _STRETCH_SECONDS
         self._last_report = (time.monotonic(), 0)
         self._samples_done = 0
+        self._statistics: tuple[int, Arrays] = (-1, {})
         self._memory = compiled.schedule.first()
         for record in state.history.epochs:
             self._memory = compiled.schedule.observe(self._memory, record)
@@ -170,9 +174,18 @@ class Training(Fit):
 
     @property
     def evaluated(self) -> Arrays:
-        """The parameters as they are evaluated: their averages, where the optimiser keeps them."""
+        """The parameters as they are evaluated: their averages, where the optimiser keeps them.
+
+        The network's running averages are then those of the averaged parameters: one pass over the training samples for
+        each step whose parameters somebody asks for, as at the end of an epoch with validation, or of the fit.
+        """
         state = self.state
-        return state.parameters | {name: state.slots[slot] for name, slot in self.compiled.evaluated.items()}
+        arrays = state.parameters | {name: state.slots[slot] for name, slot in self.compiled.evaluated.items()}
+        if self.compiled.statistics is None:
+            return arrays
+        if self._statistics[0] != state.step:
+            self._statistics = (state.step, self.compiled.statistics.of(arrays, self.train, self.settings))
+        return arrays | self._statistics[1]
 
     def _why(self) -> str:
         varying = {name: float(values[0]) for name, values in self.varying().items()}

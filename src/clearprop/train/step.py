@@ -74,6 +74,7 @@ class StepPrograms:
             finite.
         slots: parameters -> the optimiser's first slots.
         hyper: the default of every hyper-parameter by input name, the learning rate and the layers' included.
+        momenta: the hyper-parameters that say how much a batch counts in the network's running averages.
         slot_names: the names of all slots.
         evaluated: the parameters that are evaluated by a slot (an average of theirs), and the slot's name.
     """
@@ -82,6 +83,7 @@ class StepPrograms:
     step: Program
     slots: Program
     hyper: Mapping[str, float]
+    momenta: tuple[str, ...]
     slot_names: tuple[str, ...]
     evaluated: Mapping[str, str]
 
@@ -100,7 +102,8 @@ def build_step(network: Layer, loss: Loss, optimizer: Optimizer, signature: Sign
     evaluated = optimizer.evaluated(signature.trainable)
     with applying(context):
         step = _step_program(derived, optimizer, signature, slots, evaluated, context.after_update)
-    return StepPrograms(objective, step, slots, optimizer.hyper() | context.hyper, slots.output_names, evaluated)
+    values, momenta = optimizer.hyper() | context.hyper, tuple(context.momenta)
+    return StepPrograms(objective, step, slots, values, momenta, slots.output_names, evaluated)
 
 
 def build_objective(
