@@ -164,6 +164,8 @@ class TestWeights:
             ({"sample_weight": np.r_[np.ones(7), -np.ones(33)]}, "at least 0, and holds -1 at index 7"),
             ({"sample_weight": np.full(40, np.nan)}, "finite"),
             ({"sample_weight": np.zeros(40)}, "all zero"),
+            ({"sample_weight": np.full(40, 1e308)}, "too large to add up, the largest is 1e\\+308"),
+            ({"class_weight": {0: 1e308, 1: 1e308}}, "too large to add up"),
             ({"class_weight": "even"}, "'balanced' or a mapping, received 'even'"),
             ({"class_weight": {7: 1.0}}, r"\[0, 1, 2\].*7"),
             ({"class_weight": {0: -1.0}}, "at least 0.*-1.0"),

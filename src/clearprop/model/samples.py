@@ -142,7 +142,7 @@ def sample_weights(
         class_weight: a weight for each class, or "balanced": n / (classes count_k).
 
     Raises:
-        SettingsError: weights that are negative, non-finite, all zero, or of the wrong number.
+        SettingsError: weights that are negative, non-finite, too large to add up, all zero, or of the wrong number.
     """
     if sample_weight is None and class_weight is None:
         return None
@@ -154,12 +154,18 @@ def sample_weights(
         raise SettingsError(
             f"sample_weight must hold finite numbers of at least 0, and holds {weight[odd[0]]:g} at index {odd[0]}"
         )
-    if class_weight is not None:
-        weight = weight * _class_weights(target, class_weight)
-    total = float(weight.mean())
-    if total <= 0:
+    with np.errstate(over="ignore"):
+        if class_weight is not None:
+            weight = weight * _class_weights(target, class_weight)
+        mean = float(weight.mean())
+    if mean <= 0:
         raise SettingsError("the weights are all zero: at least one sample must count")
-    return np.asarray(weight / total, dtype=dtype)
+    if not math.isfinite(mean):
+        raise SettingsError(
+            f"the weights are too large to add up, the largest is {weight.max():g}: divide all by the same number, "
+            "since only their proportions count"
+        )
+    return np.asarray(weight / mean, dtype=dtype)
 
 
 def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Array:
