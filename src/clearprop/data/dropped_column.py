@@ -7,6 +7,7 @@ import numpy as np
 
 from clearprop.data.column_encoder import ColumnReport, Notes, Place, saved_column
 from clearprop.data.columns import Array
+from clearprop.data.inference import ColumnKind
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class DroppedColumn:
     missing: int
     kind: ClassVar[str] = "dropped"
     width: ClassVar[int] = 0
+    wanted: ClassVar[ColumnKind] = ColumnKind("text")
 
     def encode(self, column: Array, place: Place, notes: Notes) -> Array:
         """Return no columns, shape (n, 0)."""
