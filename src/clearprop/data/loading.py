@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.bundled import bundled_names, load_bundled
-from clearprop.data.columns import Array, canonical, kind_of
+from clearprop.data.columns import Array, canonical, kind_of, unmasked
 from clearprop.data.dataset import Dataset, Features
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.fingerprints import array_fingerprint, table_fingerprint
@@ -378,7 +378,7 @@ def _array(value: Any) -> Array:
     if is_frame(value):
         return np.column_stack(list(table_from_frame(value).columns.values()))
     try:
-        array = np.asarray(value)
+        array = unmasked(value)
     except (ValueError, TypeError) as error:
         raise DataError(f"a {type(value).__name__} is not an array: {printable(error, 200)}") from error
     if array.ndim == 0:
