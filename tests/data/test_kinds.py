@@ -132,6 +132,10 @@ def test_one_value_alone_is_a_word_as_it_is_written():
         assert encoding.inspect(table) == ()
 
 
+def known_marks(table):
+    return {name: kind.decimal for name, kind in table.kinds.items() if kind.decimal is not None}
+
+
 @pytest.mark.parametrize(
     ("content", "marks"),
     [
@@ -148,17 +152,18 @@ def test_one_value_alone_is_a_word_as_it_is_written():
 )
 def test_decimal_marks_of_a_file(tmp_path, content, marks):
     (tmp_path / "t.csv").write_text(content)
-    assert load(tmp_path / "t.csv", require_target=False).features.decimals == marks
-    assert next(iter_tables(tmp_path / "t.csv")).decimals == marks
+    assert known_marks(load(tmp_path / "t.csv", require_target=False).features) == marks
+    assert known_marks(next(iter_tables(tmp_path / "t.csv"))) == marks
 
 
 def test_decimal_marks_of_columns_in_memory():
     table = load(
         {"a": ["1,5", "2"], "b": ["1", "2"], "c": [1.5, 2.5], "d": ["x", "1,5"]}, require_target=False
     ).features
-    assert table.decimals == {"a": ","}
+    assert known_marks(table) == {"a": ","}
+    assert {name: kind.kind for name, kind in table.kinds.items()} == {"a": "number", "b": "number", "d": "text"}
     kept = table.take([0]).select(["c"]).drop([])
-    assert kept.decimals == {"a": ","}
+    assert kept.kinds == table.kinds
 
 
 def german(tmp_path):
@@ -213,6 +218,27 @@ def test_labels_are_read_as_in_training(tmp_path, labels, given, expected):
         later = load(write(given), kinds=encoding.kinds).target
         assert later.tolist() == expected
         assert encoding.target(later).tolist() == [encoding.classes.tolist().index(label) for label in expected]
+
+
+@pytest.mark.parametrize(
+    ("rows", "task"),
+    [
+        (("1.5,TRUE,a", "2.5,False,b"), "multilabel"),  # side by side all are text in training
+        (("1.5,TRUE,0", "2.5,False,1"), "multilabel"),  # ... and here numbers
+        (("1.5,TRUE,0.5", "2.5,False,1"), "regression"),
+        (("1.5,TRUE", "2.5,False"), "regression"),
+    ],
+)
+def test_targets_side_by_side_are_read_as_in_training(tmp_path, rows, task):
+    names = ("y", "z")[: rows[0].count(",")]
+    header = ",".join(["x", *names])
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows * 3, ""]))
+    dataset = load(tmp_path / "t.csv", target=names)
+    encoding = Encoding.fit(dataset.features, dataset.target, target_name=dataset.target_name, task=task)
+    assert encoding.kinds["y"] == ColumnKind("boolean")
+    (tmp_path / "t.csv").write_text("\n".join([header, rows[0], ""]))
+    later = load(tmp_path / "t.csv", target=names, kinds=encoding.kinds).target
+    assert encoding.target(later).tolist() == encoding.target(dataset.target)[:1].tolist()
 
 
 @pytest.mark.parametrize(

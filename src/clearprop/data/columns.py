@@ -25,6 +25,8 @@ from clearprop.errors import DataError
 Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
 
+KINDS: tuple[Kind, ...] = ("number", "boolean", "date", "text")
+
 DTYPES = ("float32", "float64")
 """What encoded numbers may be."""
 

@@ -35,11 +35,11 @@ class Plan:
 
     Attributes:
         decisions: one a column.
-        decimals: the decimal mark of the columns of numbers, by name, where it is known.
+        kinds: what the columns are then, by name.
     """
 
     decisions: tuple[Decision | None, ...]
-    decimals: Mapping[str, Decimal]
+    kinds: Mapping[str, ColumnKind]
 
     @classmethod
     def make(cls, connection: Any, layout: Layout, kinds: Mapping[str, ColumnKind]) -> "Plan":
@@ -55,8 +55,8 @@ class Plan:
             if decision is not None and decision.stray is not None:
                 _refuse_stray(layout, i, decision)
         _refuse_misfits(connection, layout, {i: decisions[i] for i in wanted})
-        marks = zip(layout.names, looks.marks(decisions), strict=True)
-        return cls(tuple(decisions), {name: mark for name, mark in marks if mark is not None})
+        found = zip(layout.names, decisions, looks.marks(decisions), strict=True)
+        return cls(tuple(decisions), {name: _kind(decision, mark) for name, decision, mark in found})
 
     def selection(self, columns: Iterable[int]) -> str:
         """The SELECT list of some columns. What is no number in a column of numbers is known to be missing.
@@ -77,7 +77,7 @@ class Plan:
                 values = unmasked(arrays.pop(f"c{i}"))
                 columns[layout.names[i]] = self._column(layout, i, values, partial(_texts, connection, i))
         numbers = layout.numbers(0, n_rows, n_rows)
-        return Table(columns, numbers, "row" if numbers is None else "line", self.decimals)
+        return Table(columns, numbers, "row" if numbers is None else "line", self.kinds)
 
     def chunk(self, layout: Layout, batch: list[tuple[Any, ...]], done: int, n_rows: int) -> Table:
         """Some rows that follow `done` others; numbers are float64."""
@@ -87,8 +87,8 @@ class Plan:
         }
         numbers = layout.numbers(done, len(batch), n_rows)
         if numbers is None:
-            return Table(columns, np.arange(done, done + len(batch)) + 1, decimals=self.decimals)
-        return Table(columns, numbers, "line", self.decimals)
+            return Table(columns, np.arange(done, done + len(batch)) + 1, kinds=self.kinds)
+        return Table(columns, numbers, "line", self.kinds)
 
     def _column(self, layout: Layout, i: int, values: Any, texts: Callable[[], list[str]] | None = None) -> Array:
         """Values of a column as what it holds; numbers are int64 where they can be and `texts` gives what they were."""
@@ -102,6 +102,12 @@ class Plan:
         if column.dtype.kind == "f" and np.isinf(column).any():
             _refuse_infinite(layout, i, "." if decision is None else decision.decimal)
         return column
+
+
+def _kind(decision: Decision | None, mark: Decimal | None) -> ColumnKind:
+    if decision is None or decision.kind == "empty":
+        return ColumnKind("number", mark)
+    return ColumnKind(decision.kind, mark)
 
 
 def _texts(connection: Any, column: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.data.column_encoder import ColumnReport, Notes, Place, saved_column
-from clearprop.data.columns import Array
+from clearprop.data.columns import KINDS, Array
 from clearprop.data.inference import ColumnKind
 
 
@@ -39,5 +39,5 @@ class DroppedColumn:
     def from_dict(cls, content: object) -> "DroppedColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
         state = saved_column(content, "a dropped column", cls)
-        state.choice("raw_kind", ("number", "boolean", "date", "text"))
+        state.choice("raw_kind", KINDS)
         return cls(**state.values(cls))

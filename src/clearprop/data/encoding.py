@@ -1,6 +1,5 @@
 """`Encoding`: what training learned about the raw data, so that a prediction sees the same numbers."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -9,11 +8,11 @@ import numpy as np
 
 from clearprop.data.array_features import ArrayFeatures
 from clearprop.data.column_encoder import ColumnReport
-from clearprop.data.columns import DTYPES, Array
+from clearprop.data.columns import DTYPES, KINDS, Array
 from clearprop.data.dataset import Features
 from clearprop.data.image_features import SCALINGS, ImageFeatures
 from clearprop.data.image_settings import ImageForm
-from clearprop.data.inference import ColumnKind, Decimal
+from clearprop.data.inference import ColumnKind
 from clearprop.data.labels_target import LabelsTarget
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
@@ -56,7 +55,7 @@ class Encoding:
         target_name: the name of the target, a tuple of names for several, or None.
         dtype: of the encoded features and of regression targets.
         notes: what was decided when fitting, in words for the user.
-        decimals: the decimal mark of each target that was read from text; empty where none is known.
+        targets: what each target was read as, where it came as text; empty where that is not known.
     """
 
     inputs: Inputs
@@ -64,7 +63,7 @@ class Encoding:
     target_name: str | tuple[str, ...] | None
     dtype: str
     notes: tuple[str, ...]
-    decimals: tuple[Decimal | None, ...] = ()
+    targets: tuple[ColumnKind | None, ...] = ()
 
     @classmethod
     def fit(
@@ -116,9 +115,9 @@ class Encoding:
             inputs = ImageFeatures.fit(features, "pixels" if scaling == _AUTO else scaling, epsilon, form)
         else:
             inputs = TableFeatures.fit(features) if isinstance(features, Table) else ArrayFeatures.fit(features)
-        marks = features.decimals if isinstance(features, Table) else {}
-        decimals = tuple(marks.get(column) for column in _names(name)) if marks else ()
-        return cls(inputs, outputs, name, dtype, (note, *inputs.notes()), decimals)
+        kinds = features.kinds if isinstance(features, Table) else {}
+        targets = tuple(kinds.get(column) for column in _names(name)) if kinds else ()
+        return cls(inputs, outputs, name, dtype, (note, *inputs.notes()), targets)
 
     @property
     def task(self) -> Task:
@@ -152,9 +151,9 @@ class Encoding:
         Columns of training that are not used are read as text; there are none for features that are an array.
         """
         columns = self.inputs.kinds if isinstance(self.inputs, TableFeatures) else {}
-        marks = itertools.chain(self.decimals, itertools.repeat(None))
-        targets = zip(_names(self.target_name), self.outputs.kinds, marks, strict=False)
-        return columns | {name: ColumnKind(kind, mark) for name, kind, mark in targets}
+        words = isinstance(self.outputs, ClassTarget) and self.outputs.kind == "text"
+        targets = zip(_names(self.target_name), self.targets or (ColumnKind("text") if words else None,), strict=False)
+        return columns | {name: kind for name, kind in targets if kind is not None}
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -212,7 +211,7 @@ class Encoding:
             "target_name": name,
             "dtype": self.dtype,
             "notes": list(self.notes),
-            "decimals": list(self.decimals),
+            "targets": [None if kind is None else vars(kind) for kind in self.targets],
         }
 
     @classmethod
@@ -221,8 +220,8 @@ class Encoding:
 
         Raises FileFormatError, naming the field, for anything else: foreign, damaged, or of a newer version.
         """
-        names = ("version", "inputs", "outputs", "target_name", "dtype", "notes", "decimals")
-        state = SavedState(content, "the encoding", names, {"decimals": ()})
+        names = ("version", "inputs", "outputs", "target_name", "dtype", "notes", "targets")
+        state = SavedState(content, "the encoding", names, {"targets": ()})
         state.require(state.count("version") == FORMAT_VERSION, f"version {FORMAT_VERSION}")
         name = state.raw("target_name")
         return cls(
@@ -235,7 +234,7 @@ class Encoding:
             else state.texts("target_name"),
             state.choice("dtype", DTYPES),
             state.texts("notes"),
-            state.decimals("decimals"),
+            tuple(map(_kind_from_dict, state.items("targets"))),
         )
 
 
@@ -249,6 +248,14 @@ def _inputs_from_dict(content: object, arrays: dict[str, Array]) -> Inputs:
 def _target_from_dict(content: object) -> ClassTarget | NumberTarget | LabelsTarget:
     task = content.get("task") if isinstance(content, dict) else None
     return _TARGETS.get(str(task), ClassTarget).from_dict(content)
+
+
+def _kind_from_dict(content: object) -> ColumnKind | None:
+    if content is None:
+        return None
+    state = SavedState(content, "the kind of a target", ("kind", "decimal"))
+    kind: Any = state.choice("kind", KINDS)
+    return ColumnKind(kind, state.decimal("decimal"))
 
 
 def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | NumberTarget | LabelsTarget, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.columns import Array, canonical, kind_of, objects
-from clearprop.data.inference import ColumnKind, Decimal, TextProfile, convert, read_as
+from clearprop.data.inference import ColumnKind, TextProfile, convert, read_as
 from clearprop.data.printable import printable, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError
@@ -51,15 +51,14 @@ def table_from_frame(source: Any, kinds: Mapping[str, ColumnKind] | None = None)
 
 def table_from_columns(columns: Mapping[str, Any], kinds: Mapping[str, ColumnKind] | None = None) -> Table:
     """Return one-dimensional arrays by name as a `Table`, text looked at as in a CSV file, or read as `kinds` says."""
-    arrays, decimals = dict(Table(columns).columns), dict[str, Decimal]()
+    arrays, found = dict(Table(columns).columns), dict[str, ColumnKind]()
     texts = [name for name, column in arrays.items() if column.dtype.kind == "O" and kind_of(column) == "text"]
     for name in texts:
         if kinds is not None and name in kinds:
             arrays[name] = read_as(name, arrays[name], kinds[name], lambda row: f"row {row + 1}")
         else:
-            arrays[name], mark = _inferred(name, arrays[name])
-            decimals |= {} if mark is None else {name: mark}
-    return Table(arrays, decimals=decimals)
+            arrays[name], found[name] = _inferred(name, arrays[name])
+    return Table(arrays, kinds={**(kinds or {}), **found})
 
 
 def array_from_series(source: Any) -> Array:
@@ -81,8 +80,8 @@ def array_from_series(source: Any) -> Array:
     return canonical(name, objects(series.to_list()))
 
 
-def _inferred(name: str, column: Array) -> tuple[Array, Decimal | None]:
-    """A column of text as what it holds, and the decimal mark where it holds numbers that tell it."""
+def _inferred(name: str, column: Array) -> tuple[Array, ColumnKind]:
+    """A column of text as what it holds, and what that is, with the decimal mark where numbers tell it."""
     profile = TextProfile()
     profile.update(column)
     decision = profile.decide()
@@ -93,5 +92,6 @@ def _inferred(name: str, column: Array) -> tuple[Array, Decimal | None]:
             f"row {row + 1}, column {quoted(name)}: {quoted(decision.stray)} stands among {expected}; "
             "correct it, or make it a missing value"
         )
+    values = convert(list(column), decision)
     known = decision.kind == "number" and profile.with_mark
-    return convert(list(column), decision), decision.decimal if known else None
+    return values, ColumnKind(kind_of(values), decision.decimal if known else None)

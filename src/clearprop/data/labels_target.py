@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.data.columns import Array, Kind
+from clearprop.data.columns import Array
 from clearprop.data.saved_state import SavedState
 from clearprop.data.target_encoding import ClassTarget, Task
 from clearprop.errors import DataError
@@ -41,11 +41,6 @@ class LabelsTarget:
     def n_outputs(self) -> int:
         """The number of columns."""
         return len(self.columns)
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What each column of the target is to be read as."""
-        return tuple(kind for column in self.columns for kind in column.kinds)
 
     def encode(self, target: Array, where: str) -> Array:
         """Return 0 and 1, float64 of shape (n, k); raises DataError for a value that is neither of a column's."""

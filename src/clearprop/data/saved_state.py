@@ -50,10 +50,6 @@ class SavedState:
         value: Decimal | None = self._checked(field, is_decimal(self.raw(field)), "'.' or ',' or null")
         return value
 
-    def decimals(self, field: str) -> tuple[Decimal | None, ...]:
-        """Return a field that is a list of decimal marks and nulls."""
-        return tuple(self._list(field, is_decimal, "a list of decimal marks and nulls"))
-
     def marks(self, field: str) -> dict[str, Decimal]:
         """Return a field that is decimal marks by name."""
         value = self.raw(field)

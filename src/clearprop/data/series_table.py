@@ -78,8 +78,8 @@ def series_of(dataset: Dataset, columns: Sequence[str], time: str | None = None)
     values = np.column_stack([_numbers(table, name) for name in columns])
     series = Series(dataset.name, tuple(columns), values, notes=dataset.notes, fingerprint=dataset.fingerprint)
     time = _only_dates(table) if time is None else time
-    marks = {name: mark for name, mark in table.decimals.items() if name in (*columns, time)}
-    series = replace(series, decimals=marks)
+    read = {name: kind.decimal for name, kind in table.kinds.items() if name in (*columns, time)}
+    series = replace(series, decimals={name: mark for name, mark in read.items() if mark is not None})
     if time is None:
         note = "no column of dates: the rows are taken to be in the order of time"
         return replace(series, notes=(*series.notes, note))

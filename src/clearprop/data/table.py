@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.columns import Array, canonical
-from clearprop.data.inference import Decimal
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
 from clearprop.errors import DataError
 
@@ -26,8 +26,8 @@ class Table:
         numbers: the number by which the user knows each row (the line of the file it came from), int64 of shape (n,);
             None when rows are simply counted from 1.
         unit: what `numbers` counts: "line" for text files whose every row is one line, else "row".
-        decimals: the decimal mark, "." or ",", of each column of numbers that was read from text, where the text tells
-            it; also of columns that were taken out since, such as the target.
+        kinds: what the columns that came as text were read as, with the decimal mark where the numbers tell it; also
+            those that were taken out since, such as the target.
 
     Raises:
         DataError: the columns differ in length, or hold something a table cannot.
@@ -36,7 +36,7 @@ class Table:
     columns: Mapping[str, Array]
     numbers: Array | None = None
     unit: str = "row"
-    decimals: Mapping[str, Decimal] = field(default_factory=dict)
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {str(name): canonical(str(name), values) for name, values in self.columns.items()}
@@ -47,7 +47,7 @@ class Table:
             shown = ", ".join(f"{quoted(name)}: {len(column)}" for name, column in columns.items())
             raise DataError(f"the columns of a table have different lengths ({shown})")
         object.__setattr__(self, "columns", MappingProxyType(columns))
-        object.__setattr__(self, "decimals", MappingProxyType(dict(self.decimals)))
+        object.__setattr__(self, "kinds", MappingProxyType(dict(self.kinds)))
 
     def __len__(self) -> int:
         return self.n_rows
@@ -62,7 +62,7 @@ class Table:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled, and worker processes of a sweep receive tables.
-        return Table, (dict(self.columns), self.numbers, self.unit, dict(self.decimals))
+        return Table, (dict(self.columns), self.numbers, self.unit, dict(self.kinds))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class TableFeatures:
     @classmethod
     def fit(cls, table: Table) -> "TableFeatures":
         """Return the encoders of all columns; raises DataError if none is of use."""
-        columns = (fit_column(name, table[name], table.place, table.decimals.get(name)) for name in table.names)
-        encoder = cls(tuple(columns))
+        marks = {name: kind.decimal for name, kind in table.kinds.items()}
+        encoder = cls(tuple(fit_column(name, table[name], table.place, marks.get(name)) for name in table.names))
         if not encoder.shape[0]:
             reasons = "; ".join(f"{quoted(r.name)}: {r.dropped}" for r in encoder.reports()[:10])
             raise DataError(f"no column is of use as a feature ({reasons or 'there is none'})")

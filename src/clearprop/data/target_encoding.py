@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.data.columns import Array, Kind, canonical, kind_of, text_of
+from clearprop.data.columns import Array, canonical, kind_of, text_of
 from clearprop.data.inference import parse_number, parse_truth, whole_if_possible
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
@@ -18,7 +18,6 @@ Task: TypeAlias = Literal["classification", "regression", "multilabel"]
 ClassKind: TypeAlias = Literal["text", "integer", "float", "boolean"]
 
 MOST_CLASSES = 20
-_READ_AS: dict[ClassKind, Kind] = {"text": "text", "integer": "number", "float": "number", "boolean": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,6 @@ class ClassTarget:
         return np.asarray(self.classes[np.argmax(outputs, axis=1)])
 
     @property
-    def kinds(self) -> tuple[Kind]:
-        """What the column of the target is to be read as, in a tuple."""
-        return (_READ_AS[self.kind],)
-
-    @property
     def kind(self) -> ClassKind:
         """What the labels are."""
         kinds: dict[str, ClassKind] = {"b": "boolean", "i": "integer", "f": "float"}
@@ -190,11 +184,6 @@ class NumberTarget:
     def n_outputs(self) -> int:
         """The number of targets."""
         return len(self.mean)
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What each column of the target is to be read as."""
-        return tuple("number" for _ in self.mean)
 
     def encode(self, target: Array, where: str) -> Array:
         """Return the standardised target, float64 of shape (n, k)."""
