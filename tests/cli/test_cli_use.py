@@ -80,7 +80,7 @@ def test_what_is_wrong_with_the_data_names_its_file(call, iris_run, flowers, tmp
     flowers[name] = "oops"
     flowers.to_csv(tmp_path / "wrong.csv", index=False)
     message = " ".join(call(command, iris_run, "wrong.csv", status=2).stderr.split())
-    assert f"wrong.csv: line 2, column '{name}': 'oops' is not a number" in message
+    assert f"wrong.csv, line 2, column '{name}': 'oops' is not a number" in message
     assert message.count("wrong.csv") == 1
 
 

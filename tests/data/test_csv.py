@@ -92,7 +92,7 @@ VALUES = {
     "nothing but numbers": ("1,2\n3,4\n", {"column_1": [1, 3], "column_2": [2, 4]}),
     "names in many scripts": ("größe,名前\n1,ä\n2,字\n", {"größe": [1, 2], "名前": ["ä", "字"]}),
     "a column that is empty": ("a,b\n1,\n2,\n", {"a": [1, 2], "b": [None, None]}),
-    "large integers": ("a,b\n9007199254740993,1\n1,2\n", {"a": [9007199254740992.0, 1.0], "b": [1, 2]}),
+    "large integers": ("a,b\n9007199254740993,1\n1,2\n", {"a": [9007199254740993, 1], "b": [1, 2]}),
     "escape codes in values": ("a,b\n\x1b[31mred,1\nblue,2\n", {"a": ["\x1b[31mred", "blue"], "b": [1, 2]}),
 }
 

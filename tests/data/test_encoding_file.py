@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clearprop.data import Encoding, Table
+from clearprop.data import ColumnKind, Encoding, Table
 from clearprop.errors import FileFormatError
 
 LABELS = np.array(["no", "yes", "no", "yes"])
@@ -32,6 +32,23 @@ def test_round_trip_through_json():
     again = Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))
     assert again.to_dict() == encoding.to_dict()
     assert again.describe() == encoding.describe()
+
+
+def test_files_of_earlier_versions_do_not_say_decimal_marks():
+    encoding = every_kind()
+    content = json.loads(json.dumps(encoding.to_dict()))
+    assert content.pop("targets") == []
+    for column in content["inputs"]["columns"]:
+        column.pop("decimal", None)
+    assert Encoding.from_dict(content).to_dict() == encoding.to_dict()
+
+
+def test_decimal_marks_are_kept():
+    kinds = {"a": ColumnKind("number", ","), "y": ColumnKind("number", ".")}
+    table = Table({"a": [1, 2, 3, 4]}, kinds=kinds | {"gone": ColumnKind("date")})
+    encoding = Encoding.fit(table, np.array([1.5, 2.5, 3.5, 4.5]), target_name="y")
+    again = Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))
+    assert again.kinds == encoding.kinds == kinds
 
 
 def damage(content, path, value):
@@ -63,6 +80,12 @@ DAMAGES = [
     (["inputs", "columns", 2, "categories"], ["b", "a"]),
     (["inputs", "columns", 2, "common"], "z"),
     (["inputs", "columns", 3, "circles"], ["year"]),
+    (["inputs", "columns", 0, "decimal"], ";"),
+    (["inputs", "columns", 0, "decimal"], [","]),
+    (["targets"], ["."]),
+    (["targets"], [{"kind": "number"}]),
+    (["targets"], [{"kind": "image", "decimal": None}]),
+    (["targets"], None),
     (["outputs"], []),
     (["outputs", "task"], "ranking"),
     (["outputs", "kind"], ["text"]),

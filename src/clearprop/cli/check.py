@@ -10,6 +10,7 @@ from clearprop.checks import check_gradients
 from clearprop.cli.choices import Recipe
 from clearprop.cli.output import result
 from clearprop.cli.tasks import divide_any
+from clearprop.cli.transfer import kinds_of_features
 from clearprop.model import Run, load
 
 _EPILOG = """\b
@@ -31,7 +32,7 @@ def command(ctx: click.Context, run: Path, gradients: bool, samples: int) -> Non
         raise click.UsageError("name what to check: --gradients", ctx)
     model = load(run)
     recipe = Recipe.of(Run(run))
-    part = divide_any(recipe.load(), recipe.choices).train
+    part = divide_any(recipe.load(kinds=kinds_of_features(model.encoding)), recipe.choices).train
     part = part.take(slice(0, samples))
     found = check_gradients(model, part.features, part.target)
     result(str(found))

@@ -11,6 +11,7 @@ from clearprop.cli.about import about
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import (
     LEVELS,
+    ColumnKind,
     Dataset,
     ImageForm,
     ImageSettings,
@@ -87,25 +88,27 @@ class Source:
         """Tell whether the data are to be learnt as samples, neither as a text nor as series."""
         return not choices.forecast and choices.task != "series" and not self.is_text(choices.task)
 
-    def load_for(self, choices: Choices) -> Dataset | Text | Series:
-        """Read the data as what is to be learnt: a text, series, or samples.
+    def load_for(self, choices: Choices, kinds: Mapping[str, ColumnKind] | None = None) -> Dataset | Text | Series:
+        """Read the data as what is to be learnt: a text, series, or samples, with columns as `kinds` says.
 
         Raises:
             SettingsError: options of series are given, and no column to forecast.
         """
         if choices.forecast:
-            return self.load_series((*choices.forecast, *choices.covariates), choices.time)
+            return self.load_series((*choices.forecast, *choices.covariates), choices.time, kinds)
         if choices.task == "series":
             raise SettingsError("--task series needs the columns to tell: --forecast NAME[,NAME]")
-        return self.load_text() if self.is_text(choices.task) else self.load()
+        return self.load_text() if self.is_text(choices.task) else self.load(kinds=kinds)
 
     def load_text(self) -> Text:
         """Read the data as text."""
         return read_text(self.data, self.encoding)
 
-    def load_series(self, columns: Sequence[str], time: str | None) -> Series:
+    def load_series(
+        self, columns: Sequence[str], time: str | None, kinds: Mapping[str, ColumnKind] | None = None
+    ) -> Series:
         """Read columns of the data as series."""
-        dataset = replace(self, target=None).load(require_target=False)
+        dataset = replace(self, target=None).load(require_target=False, kinds=kinds)
         with about(dataset.name):
             return series_of(dataset, columns, time)
 
@@ -134,8 +137,8 @@ class Source:
         color = "grey" if form.channels == 1 else "rgb"
         return replace(self, size=(form.height, form.width), resize=form.resize, color=color)
 
-    def load(self, require_target: bool = True) -> Dataset:
-        """Read the data."""
+    def load(self, require_target: bool = True, kinds: Mapping[str, ColumnKind] | None = None) -> Dataset:
+        """Read the data, with columns as `kinds` says."""
         return load(
             self.data,
             target=self.target,
@@ -145,6 +148,7 @@ class Source:
             header=self.header,
             require_target=require_target,
             images=self.images,
+            kinds=kinds,
         )
 
     def located(self) -> Source:
@@ -315,8 +319,8 @@ class Recipe:
         choices = _read(content["choices"], Choices, where, _UNWRITTEN)
         return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))
 
-    def load(self, data: str | None = None) -> Dataset | Text | Series:
-        """Read the run's data, from where it was or from where it is now.
+    def load(self, data: str | None = None, kinds: Mapping[str, ColumnKind] | None = None) -> Dataset | Text | Series:
+        """Read the run's data, from where it was or from where it is now, with columns as `kinds` says.
 
         Raises:
             DataError: it is not there, or it is not what the run was trained on.
@@ -327,7 +331,7 @@ class Recipe:
                 "clearprop train DATA --resume RUN"
             )
         source = self.source if data is None else replace(self.source, data=data)
-        dataset = source.load_for(self.choices)
+        dataset = source.load_for(self.choices, kinds)
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{dataset.name} has changed since the run was trained: its content is not the same. "

@@ -27,7 +27,8 @@ from clearprop.cli.preparing import Part
 from clearprop.cli.series import series_part
 from clearprop.cli.tasks import divide_any, measured_any, reported_any
 from clearprop.cli.text import tell_unknown, text_part
-from clearprop.data import Encoding, SeriesEncoding, TextEncoding, printable
+from clearprop.cli.transfer import kinds_of_features
+from clearprop.data import AnyEncoding, Encoding, SeriesEncoding, TextEncoding, printable
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, Run, load
 
@@ -60,7 +61,7 @@ def command(run: Path, data: str | None, metrics: tuple[str, ...], backend: str,
         return
     check_metrics(metrics, model.encoding.task)
     if data is None:
-        part, title = test_part(run)
+        part, title = test_part(run, model.encoding)
     else:
         part, title = given_part(Source(data, **reading), model.encoding)
     wanted = metrics_for(model.encoding.task, metrics)
@@ -80,7 +81,7 @@ def _evaluate_sequence(
     if metrics:
         raise SettingsError(f"--metrics: {encoding.form} has its own figures, which are always given: leave it out")
     if data is None:
-        part, title = test_part(run)
+        part, title = test_part(run, encoding)
     else:
         part, title = _given_sequence(Source(data, **reading), encoding, (model.sample_shape or (1,))[0])
     if isinstance(encoding, TextEncoding):
@@ -94,7 +95,7 @@ def _given_sequence(source: Source, encoding: TextEncoding | SeriesEncoding, win
         text = source.load_text()
         refuse_idle(text, source, Choices(), None)
         return text_part(encoding, text.text, window), text.name
-    series = source.load_series(encoding.columns, encoding.time)
+    series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
     refuse_idle(series, source, Choices(), None)
     return series_part(encoding, series), printable(series.name)
 
@@ -104,12 +105,12 @@ def _print(model: Model, part: Part, metrics: tuple[str, ...], title: str) -> No
     result(report(model, part, values, prediction, f"{title} ({len(part)} rows)", width_of()))
 
 
-def test_part(folder: Path) -> tuple[Part, str]:
+def test_part(folder: Path, encoding: AnyEncoding) -> tuple[Part, str]:
     """Return the test part that a run held out, and what it is called."""
     if not folder.is_dir():
         raise SettingsError(f"{folder} is a model file, which has no test part: name the DATA to measure it on")
     recipe = Recipe.of(Run(folder))
-    part = divide_any(recipe.load(), recipe.choices).test
+    part = divide_any(recipe.load(kinds=kinds_of_features(encoding)), recipe.choices).test
     if part is None:
         raise SettingsError(f"{folder} kept no test part (--test 0): name the DATA to measure it on")
     return part, "test"
@@ -117,8 +118,11 @@ def test_part(folder: Path) -> tuple[Part, str]:
 
 def given_part(source: Source, encoding: Encoding) -> tuple[Part, str]:
     """Return all samples of a source, its images in the form of training, and what it is called."""
-    name = ",".join(encoding.target_name) if isinstance(encoding.target_name, tuple) else encoding.target_name
-    dataset = replace(source, target=source.target or name).to_form(encoding.form).load()
+    trained = encoding.target_name
+    name = source.target or (",".join(trained) if isinstance(trained, tuple) else trained)
+    named = tuple(part.strip() for part in name.split(",")) if name and isinstance(trained, tuple) else name
+    kinds = replace(encoding, target_name=named).kinds
+    dataset = replace(source, target=name).to_form(encoding.form).load(kinds=kinds)
     if dataset.target is None:
         raise DataError(f"{dataset.name} has no target to compare with: name it with --target")
     for line in dataset.notes if dataset.form is not None else ():

@@ -52,7 +52,7 @@ def command(
             f"{run} holds a model that was fitted to arrays or text: draw with clearprop.pictures from Python"
         )
     if data is None:
-        part, _ = test_part(run)
+        part, _ = test_part(run, model.encoding)
     else:
         part, _ = given_part(Source(data, data_dir=data_dir, bad_images=bad_images), model.encoding)
     if isinstance(part.features, Table):

@@ -21,7 +21,7 @@ from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
 from clearprop.cli.output import note
 from clearprop.cli.series import next_values
-from clearprop.data import Encoding, SeriesEncoding, Table, TextEncoding, iter_tables, printable
+from clearprop.data import ColumnKind, Encoding, SeriesEncoding, Table, TextEncoding, iter_tables, printable
 from clearprop.data.columns import Array
 from clearprop.errors import SettingsError
 from clearprop.files import replacing
@@ -93,8 +93,9 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
     """Yield the features in pieces; the target, if it is there, left out."""
     name = encoding.target_name
     target = name if isinstance(name, tuple) else () if name is None else (name,)
+    kinds = encoding.kinds | dict.fromkeys(target, ColumnKind("text"))  # whatever it holds, it is left out
     if source.in_arrays:
-        dataset = source.to_form(encoding.form).load(require_target=False)
+        dataset = source.to_form(encoding.form).load(require_target=False, kinds=kinds)
         features = dataset.features
         for line in dataset.notes if dataset.form is not None else ():
             note(printable(line, 300))
@@ -103,14 +104,19 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
             yield _Piece(features.take(rows) if isinstance(features, Table) else features[rows], dataset.files[rows])
         return
     for table in iter_tables(
-        source.data, rows=_ROWS, delimiter=source.delimiter, encoding=source.encoding, header=source.header
+        source.data,
+        rows=_ROWS,
+        delimiter=source.delimiter,
+        encoding=source.encoding,
+        header=source.header,
+        kinds=kinds,
     ):
         yield _Piece(table.drop([name for name in target if name in table.columns]))
 
 
 def _forecast(model: Model, source: Source, encoding: SeriesEncoding) -> Iterator[Sequence[str]]:
     """Yield the heading, and a row for each time step after the end of the series."""
-    series = source.load_series(encoding.columns, encoding.time)
+    series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
     refuse_idle(series, source, Choices(), None)
     times, values = next_values(model, series)
     told = encoding.columns[: encoding.told]

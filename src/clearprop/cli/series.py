@@ -101,6 +101,7 @@ def divide_series(series: Series, choices: Choices) -> tuple[SeriesEncoding, Par
         season=None if choices.season == 1 else choices.season,
         time=series.time,
         dtype=choices.dtype,
+        decimals=series.decimals,
     )
     train, *held_out = (
         Part(*encoding.windows(series.values[max(part.start - window, 0) : part.stop]))

@@ -37,7 +37,7 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
         check_free(out)
     origin = Origin.of(choices) if source.has_samples(choices) else None
     given, source = source, source if origin is None else origin.formed(source)
-    dataset = source.load_for(choices)
+    dataset = source.load_for(choices, None if origin is None else origin.kinds)
     refuse_idle(dataset, given, choices, show_batch)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
@@ -60,7 +60,8 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
     """
     run = Run(folder)
     recipe = Recipe.of(run)
-    dataset = recipe.load(data)
+    origin = Origin.of(recipe.choices)
+    dataset = recipe.load(data, None if origin is None else origin.kinds)
     if data is not None:
         recipe.moved(data, dataset.name).save(run, {})
     prepared = prepare_any(dataset, recipe.choices)

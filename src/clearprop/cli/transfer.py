@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clearprop.cli.choices import Choices, Source
-from clearprop.data import Encoding
+from clearprop.data import AnyEncoding, ColumnKind, Encoding
 from clearprop.errors import DataError, SettingsError
 from clearprop.model import Model, load
 from clearprop.nn import AUGMENTATIONS, Dense, GaussianNoise, Layer, Mixup
@@ -55,6 +55,11 @@ class Origin:
                 f"{choices.start_from} holds a model that was fitted to arrays or text: start from it in Python"
             )
         return cls(choices.start_from, model, model.encoding, not choices.new_head)
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What the columns of features are to be read as: what they were when the network learnt."""
+        return kinds_of_features(self.encoding)
 
     def formed(self, source: Source) -> Source:
         """Return a source whose images come as those of training did, unless a size is asked for."""
@@ -118,6 +123,11 @@ class Origin:
     def _of_head(self) -> set[str]:
         name, _ = named(self.model.network.layers)[-1]
         return {parameter for parameter in self.model.parameters if parameter.startswith(f"{name}.")}
+
+
+def kinds_of_features(encoding: AnyEncoding | None) -> dict[str, ColumnKind]:
+    """Return what the columns of features are to be read as, without the target, which new data may have otherwise."""
+    return dataclasses.replace(encoding, target_name=None).kinds if isinstance(encoding, Encoding) else {}
 
 
 def _outputs(encoding: Encoding) -> str:

@@ -10,6 +10,7 @@ from clearprop.data.dataset import Dataset
 from clearprop.data.encoding import Encoding
 from clearprop.data.encodings import AnyEncoding, encoding_from_dict
 from clearprop.data.image_settings import ImageForm, ImageSettings
+from clearprop.data.inference import ColumnKind
 from clearprop.data.loading import iter_tables, load
 from clearprop.data.printable import printable
 from clearprop.data.series import find_season, naive_forecast, series_windows
@@ -23,6 +24,7 @@ from clearprop.data.text_encoding import LEVELS, TextEncoding
 __all__ = [
     "LEVELS",
     "AnyEncoding",
+    "ColumnKind",
     "ColumnReport",
     "Dataset",
     "Encoding",

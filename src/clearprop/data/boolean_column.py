@@ -15,9 +15,9 @@ from clearprop.data.column_encoder import (
     saved_column,
     with_indicator,
 )
-from clearprop.data.columns import Array, missing_mask, text_of
+from clearprop.data.columns import Array, kind_of, missing_mask, text_of
 from clearprop.data.dropped_column import DroppedColumn
-from clearprop.data.inference import parse_boolean
+from clearprop.data.inference import ColumnKind, Decision, misfit, parse_truth, read_as
 from clearprop.data.printable import quoted
 from clearprop.errors import DataError
 
@@ -31,6 +31,7 @@ class BooleanColumn:
     indicator: bool
     missing: int
     kind: ClassVar[str] = "boolean"
+    wanted: ClassVar[ColumnKind] = ColumnKind("boolean")
 
     @classmethod
     def fit(cls, name: str, column: Array, place: Place) -> "ColumnEncoder":
@@ -49,6 +50,7 @@ class BooleanColumn:
 
     def encode(self, column: Array, place: Place, notes: Notes) -> Array:
         """Return 0 and 1 and the indicator. The words true and false and the numbers 0 and 1 are understood."""
+        column = read_as(self.name, column, self.wanted, place) if kind_of(column) == "text" else column
         gaps = missing_mask(column)
         if not self.indicator:
             note_missing(self.name, gaps, f"{text_of(self.common)}, the more common value", notes)
@@ -57,14 +59,12 @@ class BooleanColumn:
         return with_indicator(values[:, None], gaps, self.indicator)
 
     def _truth(self, column: Array, rows: Array, place: Place) -> Array:
-        truth = {True: True, False: False, "1": True, "0": False}
-        values = [v if isinstance(v, bool) else text_of(v) for v in column[rows].tolist()]
-        parsed = [truth.get(v, None if isinstance(v, bool) else parse_boolean(v)) for v in values]
+        values = [text_of(value) for value in column[rows].tolist()]
+        parsed = [parse_truth(value) for value in values]
         if None in parsed:
             bad = parsed.index(None)
-            raise DataError(
-                f"{place(int(rows[bad]))}, column {quoted(self.name)}: {quoted(values[bad])} is neither true nor false"
-            )
+            what = misfit(values[bad], Decision("boolean"))
+            raise DataError(f"{place(int(rows[bad]))}, column {quoted(self.name)}: {what}")
         return np.array(parsed, dtype=np.float64)
 
     def report(self) -> ColumnReport:

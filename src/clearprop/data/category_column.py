@@ -8,6 +8,7 @@ import numpy as np
 from clearprop.data.column_encoder import ColumnEncoder, ColumnReport, Notes, Place, note_missing, saved_column
 from clearprop.data.columns import Array, missing_mask, text_of
 from clearprop.data.dropped_column import DroppedColumn
+from clearprop.data.inference import ColumnKind
 from clearprop.data.near_misses import remedy
 from clearprop.data.printable import listed, quoted
 
@@ -31,6 +32,7 @@ class CategoryColumn:
     level: bool
     missing: int
     kind: ClassVar[str] = "text"
+    wanted: ClassVar[ColumnKind] = ColumnKind("text")
 
     @classmethod
     def fit(cls, name: str, column: Array, place: Place) -> "ColumnEncoder":

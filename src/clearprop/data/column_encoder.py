@@ -1,16 +1,15 @@
 """What every encoder of a column is and gives; the helpers that several share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from clearprop.data.columns import Array
-from clearprop.data.inference import NONE, Decision, TextProfile, convert, is_missing, parse_date, parse_number
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import quoted
 from clearprop.data.saved_state import SavedState
-from clearprop.errors import DataError
 
 Place: TypeAlias = Callable[[int], str]
 
@@ -59,6 +58,10 @@ class ColumnEncoder(Protocol):
     def width(self) -> int:
         """The number of encoded columns."""
 
+    @property
+    def wanted(self) -> ColumnKind:
+        """What the column is to be read as."""
+
     def encode(self, column: Array, place: Place, notes: Notes) -> Array:
         """Return a canonical column encoded, float64 of shape (n, width); raises DataError naming the place."""
 
@@ -70,8 +73,12 @@ class ColumnEncoder(Protocol):
 
 
 def saved_column(content: object, what: str, kind: Any) -> SavedState:
-    """Return what the `to_dict` of an encoder, a dataclass, gave; raises FileFormatError for other fields than its."""
-    return SavedState(content, what, ("kind", *(field.name for field in fields(kind))))
+    """Return what the `to_dict` of an encoder, a dataclass, gave; raises FileFormatError for other fields than its.
+
+    Fields that have a default were added later, and may be absent.
+    """
+    unwritten = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    return SavedState(content, what, ("kind", *(field.name for field in fields(kind))), unwritten)
 
 
 def with_indicator(encoded: Array, gaps: Array, indicator: bool) -> Array:
@@ -89,20 +96,3 @@ def note_missing(name: str, gaps: Array, taken_as: str, notes: Notes) -> None:
     count = int(gaps.sum())
     if count:
         notes.add(name, f"{count} values are missing, and none was in training: taken as {taken_as}")
-
-
-def converted(name: str, column: Array, wanted: Literal["number", "date"], place: Place) -> Array:
-    """A column of text as numbers or dates; raises DataError naming the first value that is neither."""
-    profile = TextProfile()
-    profile.update(column)
-    decision = Decision(wanted, profile.decide().decimal)
-    for row, text in enumerate(column.tolist()):
-        if text is None or is_missing(text.strip()) or text.strip().lower() == NONE:
-            continue
-        found = parse_number(text, decision.decimal) if wanted == "number" else parse_date(text)
-        if found is None:
-            raise DataError(
-                f"{place(row)}, column {quoted(name)}: {quoted(text)} is not a {wanted}, "
-                f"and training had {wanted}s there"
-            )
-    return convert(column.tolist(), decision)

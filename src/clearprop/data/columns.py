@@ -25,6 +25,8 @@ from clearprop.errors import DataError
 Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["number", "boolean", "date", "text"]
 
+KINDS: tuple[Kind, ...] = ("number", "boolean", "date", "text")
+
 DTYPES = ("float32", "float64")
 """What encoded numbers may be."""
 
@@ -74,15 +76,21 @@ def text_of(value: object) -> str:
     """Return the text that stands for one value, the same however it was stored: 2, 2.0 and '2' all give '2'."""
     if isinstance(value, _BOOLEANS):
         return "true" if value else "false"
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    if not isinstance(value, _NUMBERS) or isinstance(value, numbers.Integral):
+        return str(value)
+    number = float(value)  # as a column of nothing but numbers would hold it
+    return str(int(number) if number.is_integer() else number)
 
 
 def unmasked(values: Any) -> Array:
-    """Return an array-like as an array; a masked one as objects with None where it is masked, as floats with NaN."""
+    """Return an array-like as an array; a masked one as objects with None where it is masked, as floats with NaN.
+
+    Of a list of text and numbers the numbers stay numbers, which NumPy would write out: 1.0, and not 1.
+    """
     if not isinstance(values, np.ma.MaskedArray):
-        return np.asarray(values)
+        array = np.asarray(values)
+        written = array.dtype.kind == "U" and not isinstance(values, np.ndarray)
+        return np.asarray(values, dtype=object) if written else array
     if values.dtype.kind in "iuf":
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     if values.dtype.kind == "M":

@@ -11,7 +11,6 @@ from clearprop.data.column_encoder import (
     ColumnReport,
     Notes,
     Place,
-    converted,
     indicator_words,
     note_missing,
     saved_column,
@@ -19,6 +18,7 @@ from clearprop.data.column_encoder import (
 )
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.dropped_column import DroppedColumn
+from clearprop.data.inference import ColumnKind, read_as
 from clearprop.data.printable import quoted
 from clearprop.data.statistics import statistics
 from clearprop.errors import DataError
@@ -43,6 +43,7 @@ class DateColumn:
     distinct: int
     missing: int
     kind: ClassVar[str] = "date"
+    wanted: ClassVar[ColumnKind] = ColumnKind("date")
 
     @classmethod
     def fit(cls, name: str, column: Array, place: Place) -> "ColumnEncoder":
@@ -62,7 +63,7 @@ class DateColumn:
 
     def encode(self, column: Array, place: Place, notes: Notes) -> Array:
         """Return days, circles and indicator. Text that is a date is taken as one."""
-        dates = _as_dates(self.name, column, place)
+        dates = _as_dates(self.name, column, self.wanted, place)
         gaps = np.isnat(dates)
         if not self.indicator:
             note_missing(self.name, gaps, "the mean", notes)
@@ -95,7 +96,7 @@ class DateColumn:
         return cls(**state.values(cls))
 
 
-def _as_dates(name: str, column: Array, place: Place) -> Array:
+def _as_dates(name: str, column: Array, wanted: ColumnKind, place: Place) -> Array:
     """A canonical column as datetime64[us]."""
     kind = kind_of(column)
     if kind == "date":
@@ -104,7 +105,7 @@ def _as_dates(name: str, column: Array, place: Place) -> Array:
         return np.full(len(column), np.datetime64("NaT", "us"))
     if kind != "text":
         raise DataError(f"column {quoted(name)} holds a {kind} in every row, and training had dates there")
-    return converted(name, column, "date", place)
+    return read_as(name, column, wanted, place)
 
 
 def _month(dates: Array) -> Array:

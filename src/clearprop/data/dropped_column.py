@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.data.column_encoder import ColumnReport, Notes, Place, saved_column
-from clearprop.data.columns import Array
+from clearprop.data.columns import KINDS, Array
+from clearprop.data.inference import ColumnKind
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class DroppedColumn:
     missing: int
     kind: ClassVar[str] = "dropped"
     width: ClassVar[int] = 0
+    wanted: ClassVar[ColumnKind] = ColumnKind("text")
 
     def encode(self, column: Array, place: Place, notes: Notes) -> Array:
         """Return no columns, shape (n, 0)."""
@@ -37,5 +39,5 @@ class DroppedColumn:
     def from_dict(cls, content: object) -> "DroppedColumn":
         """Read what `to_dict` gave; raises FileFormatError."""
         state = saved_column(content, "a dropped column", cls)
-        state.choice("raw_kind", ("number", "boolean", "date", "text"))
+        state.choice("raw_kind", KINDS)
         return cls(**state.values(cls))

@@ -8,10 +8,11 @@ import numpy as np
 
 from clearprop.data.array_features import ArrayFeatures
 from clearprop.data.column_encoder import ColumnReport
-from clearprop.data.columns import DTYPES, Array
+from clearprop.data.columns import DTYPES, KINDS, Array
 from clearprop.data.dataset import Features
 from clearprop.data.image_features import SCALINGS, ImageFeatures
 from clearprop.data.image_settings import ImageForm
+from clearprop.data.inference import ColumnKind
 from clearprop.data.labels_target import LabelsTarget
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
@@ -46,11 +47,15 @@ class Encoding:
     taken as the mean or the most common value; a number that arrives as text is read, a word in its place is a
     DataError with column, place and value. `inspect` tells which of the tolerated cases occurred.
 
+    What a column holds was decided in training, from all of its rows there. `kinds` keeps it, and a source that is read
+    with it (`load`, `iter_tables`) gives each row the same values whatever rows stand beside it.
+
     Attributes:
         inputs, outputs: the encoders of features and target.
         target_name: the name of the target, a tuple of names for several, or None.
         dtype: of the encoded features and of regression targets.
         notes: what was decided when fitting, in words for the user.
+        targets: what each target was read as, where it came as text; empty where that is not known.
     """
 
     inputs: Inputs
@@ -58,6 +63,7 @@ class Encoding:
     target_name: str | tuple[str, ...] | None
     dtype: str
     notes: tuple[str, ...]
+    targets: tuple[ColumnKind | None, ...] = ()
 
     @classmethod
     def fit(
@@ -109,7 +115,9 @@ class Encoding:
             inputs = ImageFeatures.fit(features, "pixels" if scaling == _AUTO else scaling, epsilon, form)
         else:
             inputs = TableFeatures.fit(features) if isinstance(features, Table) else ArrayFeatures.fit(features)
-        return cls(inputs, outputs, name, dtype, (note, *inputs.notes()))
+        kinds = features.kinds if isinstance(features, Table) else {}
+        targets = tuple(kinds.get(column) for column in _names(name)) if kinds else ()
+        return cls(inputs, outputs, name, dtype, (note, *inputs.notes()), targets)
 
     @property
     def task(self) -> Task:
@@ -135,6 +143,17 @@ class Encoding:
     def form(self) -> ImageForm | None:
         """How image files become the arrays of training; None if it had none."""
         return self.inputs.source if isinstance(self.inputs, ImageFeatures) else None
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What `load` and `iter_tables` are to read each column as, the target among them: what it was in training.
+
+        Columns of training that are not used are read as text; there are none for features that are an array.
+        """
+        columns = self.inputs.kinds if isinstance(self.inputs, TableFeatures) else {}
+        words = isinstance(self.outputs, ClassTarget) and self.outputs.kind == "text"
+        targets = zip(_names(self.target_name), self.targets or (ColumnKind("text") if words else None,), strict=False)
+        return columns | {name: kind for name, kind in targets if kind is not None}
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -192,6 +211,7 @@ class Encoding:
             "target_name": name,
             "dtype": self.dtype,
             "notes": list(self.notes),
+            "targets": [None if kind is None else vars(kind) for kind in self.targets],
         }
 
     @classmethod
@@ -200,8 +220,8 @@ class Encoding:
 
         Raises FileFormatError, naming the field, for anything else: foreign, damaged, or of a newer version.
         """
-        names = ("version", "inputs", "outputs", "target_name", "dtype", "notes")
-        state = SavedState(content, "the encoding", names)
+        names = ("version", "inputs", "outputs", "target_name", "dtype", "notes", "targets")
+        state = SavedState(content, "the encoding", names, {"targets": ()})
         state.require(state.count("version") == FORMAT_VERSION, f"version {FORMAT_VERSION}")
         name = state.raw("target_name")
         return cls(
@@ -214,6 +234,7 @@ class Encoding:
             else state.texts("target_name"),
             state.choice("dtype", DTYPES),
             state.texts("notes"),
+            tuple(map(_kind_from_dict, state.items("targets"))),
         )
 
 
@@ -229,6 +250,14 @@ def _target_from_dict(content: object) -> ClassTarget | NumberTarget | LabelsTar
     return _TARGETS.get(str(task), ClassTarget).from_dict(content)
 
 
+def _kind_from_dict(content: object) -> ColumnKind | None:
+    if content is None:
+        return None
+    state = SavedState(content, "the kind of a target", ("kind", "decimal"))
+    kind: Any = state.choice("kind", KINDS)
+    return ColumnKind(kind, state.decimal("decimal"))
+
+
 def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | NumberTarget | LabelsTarget, str]:
     guess = guess_task(target)
     chosen: str = guess.task if task == "auto" else task
@@ -236,10 +265,14 @@ def _fit_target(target: Array, where: str, task: str) -> tuple[ClassTarget | Num
     return _TARGETS[chosen].fit(target, where), note
 
 
+def _names(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if target is None else (target,) if isinstance(target, str) else target
+
+
 def _where(name: str | tuple[str, ...] | None) -> str:
     if name is None:
         return "the target"
-    return f"the target {listed([name] if isinstance(name, str) else name)}"
+    return f"the target {listed(_names(name))}"
 
 
 def _check_choice(setting: Literal["task", "dtype", "scaling"], value: str, choices: tuple[str, ...]) -> None:

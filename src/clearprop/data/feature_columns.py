@@ -5,6 +5,7 @@ category may be new, a number may arrive as text: what then happens is defined b
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from clearprop.data.column_encoder import ColumnEncoder, Place
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.date_column import DateColumn
 from clearprop.data.dropped_column import DroppedColumn
+from clearprop.data.inference import Decimal
 from clearprop.data.number_column import NumberColumn
 from clearprop.data.printable import quoted
 from clearprop.errors import FileFormatError
@@ -22,8 +24,10 @@ _FEW_ROWS = 20
 _ID_NAMES = frozenset({"id", "index", "row", "rowid", "row_id", "column_1", "unnamed: 0"})
 
 
-def fit_column(name: str, column: Array, place: Place) -> ColumnEncoder:
+def fit_column(name: str, column: Array, place: Place, decimal: Decimal | None = None) -> ColumnEncoder:
     """Return the encoder of a canonical column by its kind; `place` tells the user where a row is.
+
+    `decimal` is the decimal mark of the text that its numbers were read from, if they were.
 
     Dropped are columns with one value or none, text with more than 100 different values or with nearly all of them
     different (more than 10, and more than half of the rows), and numbers called id, index or the like that are all
@@ -36,7 +40,7 @@ def fit_column(name: str, column: Array, place: Place) -> ColumnEncoder:
         why = "a different integer in every row, and named like an identifier"
         return DroppedColumn(name, kind, why, len(column), 0)
     encoders: dict[str, Callable[[str, Array, Place], ColumnEncoder]] = {
-        "number": NumberColumn.fit,
+        "number": partial(NumberColumn.fit, decimal=decimal),
         "boolean": BooleanColumn.fit,
         "date": DateColumn.fit,
         "text": CategoryColumn.fit,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.columns import Array, canonical, kind_of, objects
-from clearprop.data.inference import TextProfile, convert
+from clearprop.data.inference import ColumnKind, TextProfile, convert, read_as
 from clearprop.data.printable import printable, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError
@@ -26,11 +26,12 @@ def is_series(source: object) -> bool:
     return bool(is_into_series(source))
 
 
-def table_from_frame(source: Any) -> Table:
+def table_from_frame(source: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Table:
     """Return a data frame as a `Table`; an index is left out, a lazy frame is collected.
 
     Columns of text are looked at as those of a CSV file are: text that is all numbers or dates becomes numbers or
-    dates. Raises DataError for duplicate names and, naming the column, for values no table holds.
+    dates; those that `kinds` names are read as what it says instead. Raises DataError for duplicate names and, naming
+    the column, for values no table holds.
     """
     import narwhals as nw  # noqa: PLC0415 - 30 ms that only data frames need
 
@@ -44,13 +45,20 @@ def table_from_frame(source: Any) -> Table:
     if len(set(names)) < len(names):  # 1 and "1" are different names to pandas
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"the column name {quoted(twice)} stands twice; give each column a name of its own")
-    return table_from_columns({name: array_from_series(column) for name, column in zip(names, series, strict=True)})
+    columns = {name: array_from_series(column) for name, column in zip(names, series, strict=True)}
+    return table_from_columns(columns, kinds)
 
 
-def table_from_columns(columns: Mapping[str, Any]) -> Table:
-    """Return one-dimensional arrays by name as a `Table`, text looked at as that of a CSV file."""
-    table = Table(columns)
-    return Table({name: _inferred(name, column) for name, column in table.columns.items()})
+def table_from_columns(columns: Mapping[str, Any], kinds: Mapping[str, ColumnKind] | None = None) -> Table:
+    """Return one-dimensional arrays by name as a `Table`, text looked at as in a CSV file, or read as `kinds` says."""
+    arrays, found = dict(Table(columns).columns), dict[str, ColumnKind]()
+    texts = [name for name, column in arrays.items() if column.dtype.kind == "O" and kind_of(column) == "text"]
+    for name in texts:
+        if kinds is not None and name in kinds:
+            arrays[name] = read_as(name, arrays[name], kinds[name], lambda row: f"row {row + 1}")
+        else:
+            arrays[name], found[name] = _inferred(name, arrays[name])
+    return Table(arrays, kinds={**(kinds or {}), **found})
 
 
 def array_from_series(source: Any) -> Array:
@@ -72,9 +80,8 @@ def array_from_series(source: Any) -> Array:
     return canonical(name, objects(series.to_list()))
 
 
-def _inferred(name: str, column: Array) -> Array:
-    if column.dtype.kind != "O" or kind_of(column) != "text":
-        return column
+def _inferred(name: str, column: Array) -> tuple[Array, ColumnKind]:
+    """A column of text as what it holds, and what that is, with the decimal mark where numbers tell it."""
     profile = TextProfile()
     profile.update(column)
     decision = profile.decide()
@@ -85,4 +92,6 @@ def _inferred(name: str, column: Array) -> Array:
             f"row {row + 1}, column {quoted(name)}: {quoted(decision.stray)} stands among {expected}; "
             "correct it, or make it a missing value"
         )
-    return convert(list(column), decision)
+    values = convert(list(column), decision)
+    known = decision.kind == "number" and profile.with_mark
+    return values, ColumnKind(kind_of(values), decision.decimal if known else None)

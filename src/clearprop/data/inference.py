@@ -12,18 +12,23 @@ The rules look at every value of a column, never at a sample:
 * Dates: ISO 8601 (2024-01-31, 2024/01/31, with a time, with a zone) and 31.01.2024.
 * A stray value: where nearly all values are numbers (or dates) and at most a tenth (or just one) are words, a word
   is an error, not a category; unless the numbers are few different integers that repeat, such as 1, 2, 3 and 4+.
+
+These rules are for training. What they decided is a `ColumnKind`, and whatever is read for the trained model is read
+as that, so that what a value means does not depend on the values beside it.
 """
 
 import datetime
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.data.columns import Array, objects
+from clearprop.data.columns import Array, Kind, objects
+from clearprop.data.printable import quoted
+from clearprop.errors import DataError
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"})
 NONE = "none"
@@ -39,6 +44,7 @@ _COMMA = re.compile(
     r"[+-]?(?:[0-9]+(?:,[0-9]+)?|,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?)(?:[eE][+-]?[0-9]+)?"
 )
 _CODE = re.compile(r"0[0-9]+")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _ISO_DATE = re.compile(
     r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}"
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -86,6 +92,12 @@ def parse_boolean(text: str) -> bool | None:
     return {"true": True, "false": False}.get(text.strip().lower())
 
 
+def parse_truth(text: str) -> bool | None:
+    """Return the truth value written in `text`, as a word or as the number 0 or 1, None if it is none."""
+    number, value = parse_number(text), parse_boolean(text)
+    return bool(number) if number in (0, 1) else value
+
+
 def looks_typed(text: str) -> bool:
     """Whether a value is a number, a date or a boolean, however its decimals are written."""
     return (
@@ -94,6 +106,19 @@ def looks_typed(text: str) -> bool:
         or parse_boolean(text) is not None
         or parse_date(text) is not None
     )
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """What a column is to be read as, whatever its values look like.
+
+    Attributes:
+        kind: "number", "boolean", "date", or "text": then every value is a word as it is written, None and 1.50 too.
+        decimal: the decimal mark of numbers that are written as text; None where it is to be found out.
+    """
+
+    kind: Kind
+    decimal: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +138,8 @@ class TextProfile:
         present: values that are neither missing nor the word None.
         point, comma: values that are numbers with a decimal point, with a decimal comma (an integer is both).
         booleans, dates, codes: values of these kinds; codes are digits with a leading zero.
+        with_comma, with_point: whether a number holds the one, the other.
+        not_point, not_comma, not_date: the first value that is not of the kind.
     """
 
     present: int = 0
@@ -122,10 +149,12 @@ class TextProfile:
     dates: int = 0
     codes: int = 0
     with_comma: bool = False
+    with_point: bool = False
     integers: bool = True
     different: set[str] = field(default_factory=set)
-    first_word: str | None = None
-    first_not_date: str | None = None
+    not_point: str | None = None
+    not_comma: str | None = None
+    not_date: str | None = None
 
     def update(self, values: Iterable[str | None]) -> None:
         """Count more values of the column."""
@@ -142,15 +171,15 @@ class TextProfile:
         if point or comma:
             self.codes += count * bool(_CODE.fullmatch(text))
             self.with_comma |= "," in text
+            self.with_point |= "." in text
             self.integers &= text.lstrip("+-").isdigit()
             if len(self.different) <= _FEW:
                 self.different.add(text)
-        elif self.first_word is None:
-            self.first_word = text
         date = parse_date(text) is not None
         self.dates += count * date
-        if not date and self.first_not_date is None:
-            self.first_not_date = text
+        self.not_point = text if self.not_point is None and not point else self.not_point
+        self.not_comma = text if self.not_comma is None and not comma else self.not_comma
+        self.not_date = text if self.not_date is None and not date else self.not_date
         self.booleans += count * (parse_boolean(text) is not None)
 
     @property
@@ -163,6 +192,15 @@ class TextProfile:
         """Whether all values are numbers with a decimal point and some are not with a decimal comma."""
         return 0 < self.present == self.point > self.comma
 
+    @property
+    def with_mark(self) -> bool:
+        """Whether a number holds a comma or a point, so that it says something of the decimal mark."""
+        return self.with_comma or self.with_point
+
+    def mark(self, decimal: Decimal = ".") -> Decimal:
+        """Return the decimal mark with which more values are numbers; `decimal` where it makes no difference."""
+        return decimal if self.point == self.comma else "." if self.point > self.comma else ","
+
     def decide(self, decimal: Decimal = ".") -> Decision:
         """Return what the column holds; `decimal` settles numbers that can be read both ways."""
         if self.present == 0:
@@ -174,17 +212,16 @@ class TextProfile:
         if self.codes:
             return Decision("text")
         if self.present in (self.point, self.comma):
-            both = self.point == self.comma
-            return Decision("number", decimal if both else "." if self.point > self.comma else ",")
+            return Decision("number", self.mark(decimal))
         return self._with_stray(decimal)
 
     def _with_stray(self, decimal: Decimal) -> Decision:
         fitting = max(self.point, self.comma)
         if self._nearly(fitting) and not self._looks_like_codes(fitting):
-            mark: Decimal = "." if self.point > self.comma else "," if self.comma > self.point else decimal
-            return Decision("number", mark, self.first_word)
+            mark = self.mark(decimal)
+            return Decision("number", mark, self.not_point if mark == "." else self.not_comma)
         if self._nearly(self.dates):
-            return Decision("date", stray=self.first_not_date)
+            return Decision("date", stray=self.not_date)
         return Decision("text")
 
     def _nearly(self, fitting: int) -> bool:
@@ -209,14 +246,58 @@ def convert(values: Sequence[str | None], decision: Decision) -> Array:
     texts = [_stripped(value, decision.kind) for value in values]
     if decision.kind == "empty":
         return np.full(len(texts), np.nan)
+    if decision.kind == "text":
+        return objects(texts)
+    parsed = [None if text is None else _parsed(text, decision) for text in texts]
     if decision.kind == "number":
-        return _numbers(texts, decision.decimal)
-    if decision.kind == "boolean":
-        return _booleans(texts)
+        return whole_if_possible(np.array(parsed, dtype=np.float64), lambda: texts, decision.decimal)
     if decision.kind == "date":
-        dates: list[Any] = [None if text is None else parse_date(text) for text in texts]
-        return np.array(dates, dtype="datetime64[us]")
-    return objects(texts)
+        return np.array(parsed, dtype="datetime64[us]")
+    return objects(parsed) if None in parsed else np.array(parsed, dtype=np.bool_)
+
+
+def read_as(name: str, column: Array, wanted: ColumnKind, place: Callable[[int], str]) -> Array:
+    """Return a canonical column of text as one of the wanted kind.
+
+    Raises DataError, naming the place, for the first value that is not of it. Where the decimal mark is to be found
+    out, it is the one with which more of the column's values are numbers.
+    """
+    profile = TextProfile()
+    if wanted.kind == "number" and wanted.decimal is None:
+        profile.update(column)
+    decision = Decision(wanted.kind, wanted.decimal or profile.mark())
+    for row, text in enumerate(column.tolist()):
+        if text is not None and not fits(text, decision):
+            raise DataError(f"{place(row)}, column {quoted(name)}: {misfit(text, decision)}")
+    return convert(column.tolist(), decision)
+
+
+def fits(text: str, decision: Decision) -> bool:
+    """Whether a value is missing or of the decided kind."""
+    stripped = _stripped(text, decision.kind)
+    return stripped is None or _parsed(stripped, decision) is not None
+
+
+def misfit(text: str, decision: Decision) -> str:
+    """Return what is wrong with a value that does not fit the kind of training, in words for the user."""
+    shown = quoted(text.strip())
+    if decision.kind == "boolean":
+        return f"{shown} is neither true nor false"
+    if decision.kind == "number" and any(parse_number(text, mark) is not None for mark in _MARKS):
+        mark = _MARKS[decision.decimal]
+        return f"{shown} is not a number with a decimal {mark}, and training had such numbers there"
+    return f"{shown} is not a {decision.kind}, and training had {decision.kind}s there"
+
+
+_MARKS: dict[Decimal, str] = {".": "point", ",": "comma"}
+
+
+def _parsed(text: str, decision: Decision) -> Any:
+    if decision.kind == "number":
+        return parse_number(text, decision.decimal)
+    if decision.kind == "boolean":
+        return parse_truth(text)
+    return parse_date(text) if decision.kind == "date" else text
 
 
 def _stripped(value: str | None, kind: TextKind) -> str | None:
@@ -225,18 +306,17 @@ def _stripped(value: str | None, kind: TextKind) -> str | None:
     return None if missing else text
 
 
-def _numbers(texts: list[str | None], decimal: Decimal) -> Array:
-    parsed = [None if text is None else parse_number(text, decimal) for text in texts]
-    return whole_if_possible(np.array(parsed, dtype=np.float64))
+def whole_if_possible(numbers: Array, texts: Callable[[], Iterable[str | None]], decimal: Decimal = ".") -> Array:
+    """Return float64 numbers as int64 if all are integers that one holds, else as they are.
 
-
-def whole_if_possible(numbers: Array) -> Array:
-    """Return float64 numbers as int64 if all are integers that a float64 holds exactly, else as they are."""
-    if np.isfinite(numbers).all() and (np.abs(numbers) < 2**53).all() and (numbers == np.floor(numbers)).all():
+    Above 2^53, where a float64 does not hold every integer, they are read again from the texts that they came from.
+    """
+    if not np.isfinite(numbers).all() or not (numbers == np.floor(numbers)).all():
+        return numbers
+    if (np.abs(numbers) < 2**53).all():
         return numbers.astype(np.int64)
-    return numbers
-
-
-def _booleans(texts: list[str | None]) -> Array:
-    parsed = [None if text is None else parse_boolean(text) for text in texts]
-    return objects(parsed) if None in parsed else np.array(parsed, dtype=np.bool_)
+    thousands = "," if decimal == "." else "."
+    digits = ["" if text is None else text.strip().replace(thousands, "") for text in texts()]
+    if not all(_WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63 for text in digits):
+        return numbers
+    return np.array([int(text) for text in digits], dtype=np.int64)

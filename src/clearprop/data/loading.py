@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.bundled import bundled_names, load_bundled
-from clearprop.data.columns import Array, canonical, kind_of
+from clearprop.data.columns import Array, canonical, kind_of, unmasked
 from clearprop.data.dataset import Dataset, Features
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.fingerprints import array_fingerprint, table_fingerprint
 from clearprop.data.frames import array_from_series, is_frame, is_series, table_from_columns, table_from_frame
 from clearprop.data.image_settings import ImageSettings
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, printable, quoted
 from clearprop.data.read_arrays import read_npy, read_npz
 from clearprop.data.read_csv import read_csv, stream_csv
@@ -42,6 +43,7 @@ class _Options:
     header: bool | None
     require_target: bool
     images: ImageSettings
+    kinds: Mapping[str, ColumnKind]
 
 
 def load(
@@ -54,6 +56,7 @@ def load(
     header: bool | None = None,
     require_target: bool = True,
     images: ImageSettings | None = None,
+    kinds: Mapping[str, ColumnKind] | None = None,
 ) -> Dataset:
     """Read data from a file, a folder of images, a bundled set, a data frame or arrays.
 
@@ -77,6 +80,8 @@ def load(
             that is there is then still taken out of the features. Of a folder, it takes the images anywhere in it;
             and of a path, a single image.
         images: how images are read: their size, colours, layout, what is done about bad files.
+        kinds: what columns of a table are read as where they come as text, by name, for data that a trained model is to
+            be used on: its `Encoding.kinds`. Of a column that is not named, the values tell it.
 
     Returns:
         The data as it was read, not encoded; its notes say what was detected.
@@ -86,7 +91,8 @@ def load(
         SettingsError: an option has a value that is not allowed.
     """
     folder = None if data_dir is None else Path(data_dir)
-    options = _Options(target, folder, delimiter, encoding, header, require_target, images or ImageSettings())
+    settings = images or ImageSettings()
+    options = _Options(target, folder, delimiter, encoding, header, require_target, settings, kinds or {})
     dataset = _loaded(source, options)
     return _channels_last(dataset) if options.images.layout == "NCHW" else dataset
 
@@ -99,7 +105,7 @@ def _loaded(source: Any, options: _Options) -> Dataset:
     if isinstance(source, Mapping):
         return _from_mapping({str(key): _array(value) for key, value in source.items()}, "arrays", options)
     if is_frame(source):
-        return _from_table(table_from_frame(source), "data frame", options)
+        return _from_table(table_from_frame(source, options.kinds), "data frame", options)
     if isinstance(source, tuple) and len(source) == 2:
         return _from_pair(source[0], source[1], options)
     return _from_pair(source, options.target, options)
@@ -122,11 +128,13 @@ def iter_tables(
     delimiter: str | None = None,
     encoding: str | None = None,
     header: bool | None = None,
+    kinds: Mapping[str, ColumnKind] | None = None,
 ) -> Iterator[Table]:
     """Yield the columns of a table, target included, as tables of at most `rows` rows, in order.
 
     CSV and Parquet files are streamed, so they may be larger than memory; of these, numbers are float64 throughout,
     and all tables agree on the kind of each column. Data frames, dictionaries of columns and `Table`s are cut up.
+    `kinds` is what columns are read as, as `load` takes it.
 
     Raises DataError as `load` does, also midway, and for a source that is not a table; SettingsError if `rows` < 1.
     """
@@ -137,13 +145,13 @@ def iter_tables(
         if _reader(path) is _load_parquet:
             return stream_parquet(path, rows)
         if _reader(path) is _load_csv:
-            return stream_csv(path, rows, delimiter=delimiter, encoding=encoding, header=header)
+            return stream_csv(path, rows, delimiter=delimiter, encoding=encoding, header=header, kinds=kinds)
     elif isinstance(source, Table):
         return _cut(source, rows)
     elif isinstance(source, Mapping):
-        return _cut(table_from_columns(source), rows)
+        return _cut(table_from_columns(source, kinds), rows)
     elif is_frame(source):
-        return _cut(table_from_frame(source), rows)
+        return _cut(table_from_frame(source, kinds), rows)
     raise DataError("only tables can be read in parts: a CSV or Parquet file, a data frame, a dictionary of columns")
 
 
@@ -204,7 +212,7 @@ def _load_csv(path: Path, options: _Options) -> Dataset:
     delimiter = options.delimiter
     if delimiter is None and path.name.lower().removesuffix(".gz").endswith(".tsv"):
         delimiter = "\t"
-    result = read_csv(path, delimiter=delimiter, encoding=options.encoding, header=options.header)
+    result = read_csv(path, delimiter=delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds)
     dataset = _from_table(result.table, printable(path.name), options)
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 
@@ -226,7 +234,7 @@ def _load_npy(path: Path, options: _Options) -> Dataset:
     if options.target is None:
         return _without_target(features, printable(path.name), options, fingerprint(path))
     labels = checked_path(Path(options.target))
-    dataset = _from_arrays(features, read_npy(labels), printable(path.name))
+    dataset = _from_arrays(features, read_npy(labels), printable(path.name), options)
     return replace(dataset, fingerprint=fingerprint(path, labels))
 
 
@@ -235,7 +243,7 @@ def _load_idx(path: Path, options: _Options) -> Dataset:
     labels = labels_beside(path) if options.target is None else checked_path(Path(options.target))
     if labels is None:
         return _without_target(images, printable(path.name), options, fingerprint(path))
-    dataset = _from_arrays(images, read_idx(labels), printable(path.name))
+    dataset = _from_arrays(images, read_idx(labels), printable(path.name), options)
     notes = (*dataset.notes, f"labels from {printable(labels.name)}")
     return replace(dataset, notes=notes, fingerprint=fingerprint(path, labels))
 
@@ -249,7 +257,7 @@ def _load_image(path: Path, options: _Options) -> Dataset:
 def _without_target(features: Array, label: str, options: _Options, digest: str) -> Dataset:
     if options.require_target:
         raise DataError(f"{label} holds features but no labels: give the file of the labels as target (--target)")
-    return Dataset(label, _features(features, label), None, fingerprint=digest)
+    return Dataset(label, _features(features, label, options), None, fingerprint=digest)
 
 
 def _from_table(table: Table, name: str, options: _Options) -> Dataset:
@@ -268,7 +276,7 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
     if not arrays:
         raise DataError(f"{name} is empty: expected arrays by name")
     if all(array.ndim == 1 for array in arrays.values()):
-        return _from_table(table_from_columns(arrays), name, options)
+        return _from_table(table_from_columns(arrays, options.kinds), name, options)
     features = _key(arrays, _FEATURE_KEYS, None)
     target = _key(arrays, _TARGET_KEYS, options.target)
     if features is None:
@@ -280,13 +288,13 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
         if options.require_target:
             wanted = "y" if options.target is None else str(options.target)
             raise DataError(f"{name} has no array {quoted(wanted)} for the target; there are {listed(tuple(arrays))}")
-        return Dataset(name, _features(arrays[features], name), None, fingerprint=array_fingerprint(arrays))
+        return Dataset(name, _features(arrays[features], name, options), None, fingerprint=array_fingerprint(arrays))
     notes: tuple[str, ...] = (f"features {quoted(features)}, target {quoted(target)}",)
-    dataset = _from_arrays(arrays[features], arrays[target], name)
+    dataset = _from_arrays(arrays[features], arrays[target], name, options)
     keys = [_key(arrays, usual, None) for usual in (_TEST_FEATURE_KEYS, _TEST_TARGET_KEYS)]
     test = None
     if keys[0] is not None and keys[1] is not None:
-        held = _from_arrays(arrays[keys[0]], arrays[keys[1]], name)
+        held = _from_arrays(arrays[keys[0]], arrays[keys[1]], name, options)
         test = (held.features, held.target) if held.target is not None else None
         notes += (f"test part: {listed([key for key in keys if key])}",)
     used = (features, target, *(keys if test is not None else ()))
@@ -304,7 +312,7 @@ def _key(arrays: Mapping[str, Array], usual: tuple[str, ...], given: Any) -> str
 
 def _from_pair(features: Any, target: Any, options: _Options) -> Dataset:
     if is_frame(features):
-        table = table_from_frame(features)
+        table = table_from_frame(features, options.kinds)
         values = _target_array(target, len(table), "data frame")
         digest = table_fingerprint(table, target=values)
         return Dataset("data frame", table, values, _series_name(target), fingerprint=digest)
@@ -313,23 +321,24 @@ def _from_pair(features: Any, target: Any, options: _Options) -> Dataset:
         if options.require_target:
             raise DataError("there are features but no target: pass the pair (X, y)")
         digest = array_fingerprint({"features": array})
-        return Dataset("arrays", _features(array, "X"), None, fingerprint=digest)
-    return _from_arrays(array, target, "arrays")
+        return Dataset("arrays", _features(array, "X", options), None, fingerprint=digest)
+    return _from_arrays(array, target, "arrays", options)
 
 
-def _from_arrays(features: Array, target: Any, name: str) -> Dataset:
+def _from_arrays(features: Array, target: Any, name: str, options: _Options) -> Dataset:
     values = _target_array(target, len(features) if features.ndim else 0, name)
     digest = array_fingerprint({"features": features, "target": values})
-    return Dataset(name, _features(features, name), values, _series_name(target), fingerprint=digest)
+    return Dataset(name, _features(features, name, options), values, _series_name(target), fingerprint=digest)
 
 
-def _features(array: Array, name: str) -> Features:
+def _features(array: Array, name: str, options: _Options) -> Features:
     """Features as an array of numbers; text and mixed objects of rank 2 as a table of columns column_1, column_2 ..."""
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{name}: the features have shape {array.shape}, which holds no samples")
     if array.dtype.kind in "OUSTM" and array.ndim <= 2:
         columns = array.reshape(len(array), -1)
-        return table_from_columns({f"column_{i + 1}": columns[:, i] for i in range(columns.shape[1])})
+        named = {f"column_{i + 1}": columns[:, i] for i in range(columns.shape[1])}
+        return table_from_columns(named, options.kinds)
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"{name}: the features have dtype {array.dtype} and shape {array.shape}: expected numbers (n, ...)"
@@ -369,7 +378,7 @@ def _array(value: Any) -> Array:
     if is_frame(value):
         return np.column_stack(list(table_from_frame(value).columns.values()))
     try:
-        array = np.asarray(value)
+        array = unmasked(value)
     except (ValueError, TypeError) as error:
         raise DataError(f"a {type(value).__name__} is not an array: {printable(error, 200)}") from error
     if array.ndim == 0:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from clearprop.data.inference import Decimal
 from clearprop.data.printable import listed, quoted
 from clearprop.errors import FileFormatError
 
@@ -12,12 +13,16 @@ from clearprop.errors import FileFormatError
 class SavedState:
     """One JSON object of a file, of which exactly the expected fields are read.
 
+    Fields that files of earlier versions do not have may be absent, and then have the values given as `unwritten`.
     Every method raises FileFormatError, naming the field, if its value is not of the kind asked for.
     """
 
-    def __init__(self, content: object, what: str, fields: tuple[str, ...]) -> None:
+    def __init__(
+        self, content: object, what: str, fields: tuple[str, ...], unwritten: Mapping[str, Any] | None = None
+    ) -> None:
         if not isinstance(content, Mapping):
             raise FileFormatError(f"{what}: expected an object, found {type(content).__name__}; the file is damaged")
+        content = {**(unwritten or {}), **content}
         if set(content) != set(fields):
             odd = sorted(str(name) for name in set(content) ^ set(fields))
             raise FileFormatError(f"{what}: the fields {listed(odd)} are missing or unknown; the file is damaged")
@@ -25,7 +30,7 @@ class SavedState:
         self._what = what
 
     def values(self, kind: Any) -> dict[str, Any]:
-        """Return every field of a dataclass, read as its type says: text, texts, a finite number, a count or a flag."""
+        """Return every field of a dataclass, read as its type says: text, a finite number, a decimal mark, ..."""
         return {field.name: _READERS[field.type](self, field.name) for field in dataclasses.fields(kind)}
 
     def raw(self, field: str) -> Any:
@@ -39,6 +44,17 @@ class SavedState:
     def choice(self, field: str, choices: tuple[str, ...]) -> str:
         """Return a field that is one of `choices`."""
         return str(self._checked(field, self.raw(field) in choices, f"one of {', '.join(choices)}"))
+
+    def decimal(self, field: str) -> Decimal | None:
+        """Return a field that is a decimal mark, or null."""
+        value: Decimal | None = self._checked(field, is_decimal(self.raw(field)), "'.' or ',' or null")
+        return value
+
+    def marks(self, field: str) -> dict[str, Decimal]:
+        """Return a field that is decimal marks by name."""
+        value = self.raw(field)
+        fitting = isinstance(value, Mapping) and all(mark is not None and is_decimal(mark) for mark in value.values())
+        return dict(self._checked(field, fitting, "decimal marks by name"))
 
     def flag(self, field: str) -> bool:
         """Return a field that is true or false."""
@@ -103,7 +119,13 @@ _READERS: dict[Any, Callable[[SavedState, str], Any]] = {
     float: SavedState.number,
     int: SavedState.count,
     bool: SavedState.flag,
+    Decimal | None: SavedState.decimal,
 }
+
+
+def is_decimal(value: object) -> bool:
+    """Whether a value is a decimal mark, or None."""
+    return value is None or value in (".", ",")
 
 
 def _is_count(value: object) -> bool:

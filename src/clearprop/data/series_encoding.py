@@ -1,12 +1,13 @@
 """`SeriesEncoding`: the scale of each column of a series, so that a forecast sees the numbers that training saw."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop.data.columns import DTYPES, Array
+from clearprop.data.inference import ColumnKind, Decimal
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.series import naive_forecast, series_windows
@@ -14,7 +15,7 @@ from clearprop.data.statistics import statistics
 from clearprop.data.target_encoding import Task
 from clearprop.errors import DataError, SettingsError
 
-_FIELDS = ("form", "columns", "mean", "scale", "told", "window", "horizon", "season", "time", "dtype")
+_FIELDS = ("form", "columns", "mean", "scale", "told", "window", "horizon", "season", "time", "dtype", "decimals")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class SeriesEncoding:
         season: how many time steps a season has, for the forecast to compare with; None where none is known.
         time: the name of the column of times; None where rows are counted.
         dtype: of the encoded numbers.
+        decimals: the decimal mark of each column that was read from text, by name, where it is known.
     """
 
     columns: tuple[str, ...]
@@ -44,6 +46,7 @@ class SeriesEncoding:
     season: int | None = None
     time: str | None = None
     dtype: str = "float32"
+    decimals: Mapping[str, Decimal] = field(default_factory=dict)
     form: ClassVar[str] = "series"
     task: ClassVar[Task] = "regression"
     classes: ClassVar[None] = None
@@ -60,13 +63,14 @@ class SeriesEncoding:
         season: int | None = None,
         time: str | None = None,
         dtype: str = "float32",
+        decimals: Mapping[str, Decimal] | None = None,
     ) -> "SeriesEncoding":
         """Return the encoding of a training part.
 
         Args:
             values: (count, columns), finite numbers in the order of time.
             columns: their names.
-            told, window, horizon, season, time, dtype: see above.
+            told, window, horizon, season, time, dtype, decimals: see above.
 
         Raises:
             DataError: a column that is to be told never varies, or the values do not fit the names.
@@ -86,7 +90,7 @@ class SeriesEncoding:
             if column.constant:
                 raise DataError(f"column {quoted(name)}: all values are {column.mean:g}: there is nothing to learn")
         mean, scale = tuple(column.mean for column in found), tuple(column.scale for column in found)
-        return cls(tuple(columns), mean, scale, told, window, horizon, season, time, dtype)
+        return cls(tuple(columns), mean, scale, told, window, horizon, season, time, dtype, dict(decimals or {}))
 
     @property
     def n_outputs(self) -> int:
@@ -97,6 +101,12 @@ class SeriesEncoding:
     def input_shape(self) -> tuple[int, int]:
         """The shape of one window."""
         return self.window, len(self.columns)
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What `load` is to read each column as; of times only numbers with a decimal mark, as dates have one form."""
+        marked = {name: ColumnKind("number", mark) for name, mark in self.decimals.items()}
+        return dict.fromkeys(self.columns, ColumnKind("number")) | marked
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -157,13 +167,13 @@ class SeriesEncoding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoding as JSON values; floats survive exactly."""
-        content = {"form": self.form} | vars(self)
+        content = {"form": self.form} | vars(self) | {"decimals": dict(self.decimals)}
         return content | {name: list(content[name]) for name in ("columns", "mean", "scale")}
 
     @classmethod
     def from_dict(cls, content: object) -> "SeriesEncoding":
         """Read what `to_dict` gave; raises FileFormatError for anything else."""
-        state = SavedState(content, "the encoding of the series", _FIELDS)
+        state = SavedState(content, "the encoding of the series", _FIELDS, {"decimals": {}})
         state.choice("form", (cls.form,))
         columns, mean, scale = state.texts("columns"), state.numbers("mean"), state.positives("scale")
         told, window, horizon = state.count("told"), state.count("window"), state.count("horizon")
@@ -171,7 +181,8 @@ class SeriesEncoding:
         time = None if state.raw("time") is None else state.text("time")
         state.require(len(columns) == len(mean) == len(scale) and 1 <= told <= len(columns), "one scale a column")
         state.require(min(window, horizon) >= 1 and (season is None or 1 <= season <= window), "a window and a horizon")
-        return cls(columns, mean, scale, told, window, horizon, season, time, state.choice("dtype", DTYPES))
+        dtype, marks = state.choice("dtype", DTYPES), state.marks("decimals")
+        return cls(columns, mean, scale, told, window, horizon, season, time, dtype, marks)
 
     def describe(self) -> list[str]:
         """Return in words what became of each column."""

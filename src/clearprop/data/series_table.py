@@ -1,13 +1,13 @@
 """Series from the columns of a table: in the order of time, without gaps; and the times that come after the last."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from clearprop.data.columns import Array, kind_of, missing_mask, text_of
 from clearprop.data.dataset import Dataset
-from clearprop.data.inference import parse_number
+from clearprop.data.inference import Decimal, parse_number
 from clearprop.data.printable import listed, printable, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError
@@ -27,6 +27,7 @@ class Series:
         times: (count,) dates or numbers, ever later; None where there are none.
         notes: what was detected or done, in words for the user.
         fingerprint: SHA-256 of the content that it was read from.
+        decimals: the decimal mark of each column that was read from text, by name, where it is known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Series:
     times: Array | None = None
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    decimals: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,6 +78,8 @@ def series_of(dataset: Dataset, columns: Sequence[str], time: str | None = None)
     values = np.column_stack([_numbers(table, name) for name in columns])
     series = Series(dataset.name, tuple(columns), values, notes=dataset.notes, fingerprint=dataset.fingerprint)
     time = _only_dates(table) if time is None else time
+    read = {name: kind.decimal for name, kind in table.kinds.items() if name in (*columns, time)}
+    series = replace(series, decimals={name: mark for name, mark in read.items() if mark is not None})
     if time is None:
         note = "no column of dates: the rows are taken to be in the order of time"
         return replace(series, notes=(*series.notes, note))

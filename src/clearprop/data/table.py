@@ -1,13 +1,14 @@
 """`Table`: named raw columns, immutable."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from clearprop.data.columns import Array, canonical
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
 from clearprop.errors import DataError
 
@@ -25,6 +26,8 @@ class Table:
         numbers: the number by which the user knows each row (the line of the file it came from), int64 of shape (n,);
             None when rows are simply counted from 1.
         unit: what `numbers` counts: "line" for text files whose every row is one line, else "row".
+        kinds: what the columns that came as text were read as, with the decimal mark where the numbers tell it; also
+            those that were taken out since, such as the target.
 
     Raises:
         DataError: the columns differ in length, or hold something a table cannot.
@@ -33,6 +36,7 @@ class Table:
     columns: Mapping[str, Array]
     numbers: Array | None = None
     unit: str = "row"
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {str(name): canonical(str(name), values) for name, values in self.columns.items()}
@@ -43,6 +47,7 @@ class Table:
             shown = ", ".join(f"{quoted(name)}: {len(column)}" for name, column in columns.items())
             raise DataError(f"the columns of a table have different lengths ({shown})")
         object.__setattr__(self, "columns", MappingProxyType(columns))
+        object.__setattr__(self, "kinds", MappingProxyType(dict(self.kinds)))
 
     def __len__(self) -> int:
         return self.n_rows
@@ -57,7 +62,7 @@ class Table:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled, and worker processes of a sweep receive tables.
-        return Table, (dict(self.columns), self.numbers, self.unit)
+        return Table, (dict(self.columns), self.numbers, self.unit, dict(self.kinds))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,11 +78,11 @@ class Table:
         """Return the rows at `indices` (integers, a slice or a boolean mask), which keep the numbers they had."""
         numbers = np.arange(1, self.n_rows + 1) if self.numbers is None else self.numbers
         columns = {name: column[indices] for name, column in self.columns.items()}
-        return Table(columns, numbers=numbers[indices], unit=self.unit)
+        return replace(self, columns=columns, numbers=numbers[indices])
 
     def select(self, names: Sequence[str]) -> "Table":
         """Return the columns `names`, in that order. Raises DataError for a name that is not there."""
-        return Table({name: self[name] for name in names}, numbers=self.numbers, unit=self.unit)
+        return replace(self, columns={name: self[name] for name in names})
 
     def drop(self, names: Sequence[str]) -> "Table":
         """Return all columns but `names`. Raises DataError for a name that is not there."""

@@ -10,6 +10,7 @@ from clearprop.data.columns import Array
 from clearprop.data.dataset import Features
 from clearprop.data.dropped_column import DroppedColumn
 from clearprop.data.feature_columns import column_from_dict, fit_column
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.table import Table
@@ -30,7 +31,8 @@ class TableFeatures:
     @classmethod
     def fit(cls, table: Table) -> "TableFeatures":
         """Return the encoders of all columns; raises DataError if none is of use."""
-        encoder = cls(tuple(fit_column(name, table[name], table.place) for name in table.names))
+        marks = {name: kind.decimal for name, kind in table.kinds.items()}
+        encoder = cls(tuple(fit_column(name, table[name], table.place, marks.get(name)) for name in table.names))
         if not encoder.shape[0]:
             reasons = "; ".join(f"{quoted(r.name)}: {r.dropped}" for r in encoder.reports()[:10])
             raise DataError(f"no column is of use as a feature ({reasons or 'there is none'})")
@@ -40,6 +42,11 @@ class TableFeatures:
     def shape(self) -> tuple[int, ...]:
         """The shape of one encoded sample."""
         return (sum(column.width for column in self.columns),)
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What each column is to be read as."""
+        return {column.name: column.wanted for column in self.columns}
 
     def encode(self, features: Features, dtype: str) -> tuple[Array, tuple[str, ...]]:
         """Return the encoded table (n, d) and notes on what was unusual about it."""

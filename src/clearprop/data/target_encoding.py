@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from clearprop.data.columns import Array, canonical, kind_of, text_of
-from clearprop.data.inference import parse_number
+from clearprop.data.inference import parse_number, parse_truth, whole_if_possible
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.statistics import statistics
@@ -65,9 +65,19 @@ class ClassTarget:
 
     @classmethod
     def fit(cls, target: Array, where: str) -> "ClassTarget":
-        """Return the classes of a target; raises DataError for fewer than two, and for as many as rows."""
+        """Return the classes of a target.
+
+        Raises DataError for fewer than two, for as many as rows, and for numbers so large that a float64 takes
+        neighbours for the same.
+        """
         labels = _labels(target, where)
         classes = np.unique(labels)
+        if classes.dtype.kind == "f" and (np.abs(classes) >= 2**53).any():
+            raise DataError(
+                f"{where}: {classes[np.argmax(np.abs(classes))]:g} is too large a number for a label, since a float64 "
+                "does not tell it from the next; give the labels as integers that fit int64, or as text, or choose the "
+                "task regression for numbers"
+            )
         if len(classes) < 2:
             raise DataError(
                 f"{where}: all {len(labels)} rows have the one class {quoted(text_of(classes[0]))}: "
@@ -224,9 +234,10 @@ def _as_kind(labels: Array, kind: ClassKind, where: str) -> Array:
     if labels.dtype.kind != "U":
         return labels
     if kind == "boolean":
-        truth = {"true": True, "false": False}
-        return np.array([truth.get(label.lower(), 2) for label in labels.tolist()])
-    return np.array([_parsed(label, i, where) for i, label in enumerate(labels.tolist())], dtype=np.float64)
+        truth = [parse_truth(label) for label in labels.tolist()]
+        return np.array([2 if value is None else value for value in truth])
+    numbers = np.array([_parsed(label, i, where) for i, label in enumerate(labels.tolist())], dtype=np.float64)
+    return whole_if_possible(numbers, lambda: labels.tolist())
 
 
 def _numbers(target: Array, where: str) -> Array:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.data.columns import DTYPES, Array
+from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import printable
 from clearprop.data.saved_state import SavedState
 from clearprop.data.target_encoding import Task
@@ -77,6 +78,11 @@ class TextEncoding:
     def n_outputs(self) -> int:
         """The number of tokens, the unknown one included."""
         return len(self.vocabulary) + 1
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What columns are to be read as: a text has none."""
+        return {}
 
     @property
     def arrays(self) -> dict[str, Array]:

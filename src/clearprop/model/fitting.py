@@ -86,7 +86,8 @@ def prepare(
             "validation_data holds features and target, and a weight for each sample if they have any: (X_val, y_val), "
             f"received {type(validation_data).__name__}"
         )
-    features = as_table(features) if is_table(features) else np.asarray(features)
+    kinds = None if model.encoding is None else model.encoding.kinds
+    features = as_table(features, kinds) if is_table(features) else np.asarray(features)
     target = np.asarray(target)
     _check_lengths(features, target, sample_weight)
     if validation_split:

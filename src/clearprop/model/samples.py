@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data import AnyEncoding, Encoding, Table, load
+from clearprop.data import AnyEncoding, ColumnKind, Encoding, Table, load
 from clearprop.data.storage import converted
 from clearprop.errors import DataError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
@@ -22,11 +22,14 @@ def is_table(features: Any) -> bool:
     return not isinstance(features, (np.ndarray, list, tuple)) and not hasattr(features, "__array_interface__")
 
 
-def as_table(features: Any) -> Table:
-    """Return a table from a pandas or polars frame, a mapping of columns, or a table."""
+def as_table(features: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Table:
+    """Return a table from a pandas or polars frame, a mapping of columns, or a table.
+
+    `kinds` is what columns of text are read as, as `load` takes it.
+    """
     if isinstance(features, Table):
         return features
-    loaded = load(features, require_target=False).features
+    loaded = load(features, require_target=False, kinds=kinds).features
     if not isinstance(loaded, Table):
         raise DataError(f"expected a table with named columns, received {type(features).__name__}")
     return loaded
@@ -40,7 +43,7 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     """
     if encoding is not None:
         if isinstance(encoding, Encoding) and is_table(features):
-            return encoding.features(as_table(features))
+            return encoding.features(as_table(features, encoding.kinds))
         return encoding.features(np.asarray(features))
     try:
         array = np.asarray(features)
