@@ -28,7 +28,7 @@ from clearprop.model.samples import (
     is_table,
     sample_weights,
 )
-from clearprop.model.saving import PARTS
+from clearprop.model.saving import describe_training
 from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
 from clearprop.train import (
@@ -225,11 +225,6 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
         "validation": None if validation is None else fingerprint(validation),
         "order of the rows": "Philox 4x32-10" if settings.shuffle else "as they come",
     }
-
-
-def describe_training(model: Model) -> dict[str, Any]:
-    """Return what decides the numbers of a fit, as JSON data."""
-    return {part: describe(getattr(model, part)) for part in PARTS}
 
 
 def fingerprint(samples: Samples) -> str:
