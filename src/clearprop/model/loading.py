@@ -16,6 +16,7 @@ from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import ENCODING, PARTS
+from clearprop.nn.allowance import at_most
 from clearprop.train import Lanes
 
 DESCRIBABLE = (
@@ -30,6 +31,9 @@ DESCRIBABLE = (
 )
 """The bases of everything that a file may describe."""
 
+_UNUSABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What making a model of a forged description may raise."""
+
 
 def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:
     """Read a model from a file. No code in the file is ever run.
@@ -43,6 +47,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
     """
     path = _file_of(Run(path)) if Path(path).is_dir() else Path(path)
     arrays, description = read_arrays(path, "model")
+    values = {name: array for name, array in arrays.items() if not name.startswith(ENCODING)}
     kinds = known() | dict(custom or {})
     try:
         parts = {part: build(description[part], kinds) for part in PARTS}
@@ -56,15 +61,15 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model.weighted = bool(fitted.get("weighted", False))
         model.lanes = Lanes(*map(index, fitted["lanes"])) if "lanes" in fitted else None
         if description["sample_shape"] is not None:
-            model.init(tuple(description["sample_shape"]))
+            with at_most(sum(array.size for array in values.values())):
+                model.init(tuple(description["sample_shape"]))
             model.fresh = model.fresh.intersection(fitted.get("fresh", ()))
     except FileFormatError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
-    arrays = {name: array for name, array in arrays.items() if not name.startswith(ENCODING)}
-    _check_arrays(path, model, arrays)
-    model.parameters = {name: arrays[name] for name in model.parameters}
+    _check_arrays(path, model, values)
+    model.parameters = {name: values[name] for name in model.parameters}
     return model
 
 
