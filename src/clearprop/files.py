@@ -200,6 +200,21 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, Array], Any]:
     return arrays, description
 
 
+def check_arrays(path: Path, arrays: Mapping[str, Any], wanted: Mapping[str, Any], fit: str) -> None:
+    """Raise `FileFormatError` unless arrays have the names, shapes and dtypes of others, or of types by name.
+
+    Args:
+        path: the file that they are from.
+        arrays: what was read.
+        wanted: what goes with the rest.
+        fit: what they do not fit, in words.
+    """
+    kinds = [{k: (tuple(a.shape), str(a.dtype)) for k, a in group.items()} for group in (arrays, wanted)]
+    odd = sorted(name for name in {*arrays, *wanted} if kinds[0].get(name) != kinds[1].get(name))
+    if odd:
+        raise FileFormatError(f"{path} is damaged: its arrays {', '.join(odd)} do not fit {fit}")
+
+
 def _header(path: Path, content: bytes) -> dict[str, Any]:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > len(content) - 8:

@@ -14,6 +14,7 @@ from clearprop.data import Encoding, split
 from clearprop.data.storage import take_rows
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
+from clearprop.files import check_arrays
 from clearprop.ir import Program
 from clearprop.model.agreement import check_target
 from clearprop.model.first_values import start_from_data
@@ -154,12 +155,45 @@ def make_training(
     model.fresh = frozenset()
     if settings.stateful:
         train, validation, settings = _in_lanes(model, train, validation, settings)
-    if isinstance(model.optimizer, WholeBatch):
-        signature = model.signature(model.target, model.weighted)
-        task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
-        state = resumed or FitState(dict(model.parameters), {})
-        return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+    write = _on_all_samples if isinstance(model.optimizer, WholeBatch) else _by_steps
+    fit = write(model, train, validation, settings, file, resumed)
+    if file is not None and resumed is not None:
+        fit.check_place(file.path)
+    return fit
+
+
+def _on_all_samples(
+    model: Model,
+    train: Samples,
+    validation: Samples | None,
+    settings: FitSettings,
+    file: CheckpointFile | None,
+    resumed: FitState | None,
+) -> Fit:
+    """Return the fit of an optimiser that takes all samples at once."""
+    assert isinstance(model.optimizer, WholeBatch)
+    assert model.target is not None
+    signature = model.signature(model.target, model.weighted)
+    task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
+    state = resumed or FitState(dict(model.parameters), {})
+    return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+
+
+def _by_steps(
+    model: Model,
+    train: Samples,
+    validation: Samples | None,
+    settings: FitSettings,
+    file: CheckpointFile | None,
+    resumed: FitState | None,
+) -> Fit:
+    """Return the fit of an optimiser that takes steps on batches."""
+    assert not isinstance(model.optimizer, WholeBatch)
+    assert model.target is not None
     programs = model.step_programs(model.target, model.weighted, model.lanes)
+    if file is not None and resumed is not None:
+        types = {name: programs.slots.output(name).type for name in programs.slots.output_names}
+        check_arrays(file.path, resumed.slots, types, "the optimiser")
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),
@@ -199,7 +233,7 @@ def _resumed(model: Model, file: CheckpointFile | None) -> FitState:
         )
     if not file.path.exists():
         raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
-    return read_checkpoint(file.path, file.guard)
+    return read_checkpoint(file.path, file.guard, model.parameters)
 
 
 def objective_for_check(model: Model, samples: Samples, sample_weight: Any) -> tuple[Program, dict[str, Array]]:

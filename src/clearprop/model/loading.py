@@ -11,7 +11,7 @@ from clearprop import losses, nn, optim
 from clearprop.data import encoding_from_dict
 from clearprop.description import build
 from clearprop.errors import FileFormatError
-from clearprop.files import read_arrays
+from clearprop.files import check_arrays, read_arrays
 from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
@@ -68,7 +68,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         raise
     except _UNUSABLE as error:
         raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
-    _check_arrays(path, model, values)
+    check_arrays(path, values, model.parameters, "its description")
     model.parameters = {name: values[name] for name in model.parameters}
     return model
 
@@ -91,11 +91,3 @@ def known() -> dict[str, Callable[..., Any]]:
             if isinstance(thing, type) and issubclass(thing, DESCRIBABLE):
                 found[name] = thing
     return found
-
-
-def _check_arrays(path: str | Path, model: Model, arrays: Mapping[str, Any]) -> None:
-    wanted = {name: (array.shape, str(array.dtype)) for name, array in model.parameters.items()}
-    received = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-    if wanted != received:
-        odd = sorted(name for name in {*wanted, *received} if wanted.get(name) != received.get(name))
-        raise FileFormatError(f"{path} is damaged: its arrays {', '.join(odd)} do not fit its description")
