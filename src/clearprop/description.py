@@ -19,24 +19,44 @@ T = TypeVar("T")
 _VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def describe(thing: Any) -> Any:
+def describe(thing: Any, names: dict[str, Any] | None = None) -> Any:
     """Return JSON data for numbers, strings, sequences, functions (by name) and frozen dataclasses.
 
+    Args:
+        thing: what to describe.
+        names: the functions and classes described so far, by name, for several things in one file; it is added to.
+
     Raises:
-        SettingsError: the thing cannot be described.
+        SettingsError: the thing cannot be described, or two functions or classes in it have one name.
     """
+    names = {} if names is None else names
     if thing is None or isinstance(thing, (bool, int, float, str)):
         return thing
     if isinstance(thing, (tuple, list)):
-        return [describe(item) for item in thing]
+        return [describe(item, names) for item in thing]
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        fields = {field.name: describe(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
-        return {"type": type(thing).__name__} | fields
+        fields = {field.name: describe(getattr(thing, field.name), names) for field in dataclasses.fields(thing)}
+        return {"type": _name(type(thing), names)} | fields
     if callable(thing) and hasattr(thing, "__name__"):
-        return {"function": thing.__name__}
+        return {"function": _name(thing, names)}
     raise SettingsError(
         f"{thing!r} cannot be written to a file; use a frozen dataclass, a named function, numbers and strings"
     )
+
+
+def _name(thing: Any, names: dict[str, Any]) -> str:
+    """Return the name of a function or class, by which a reader will know it."""
+    name = str(thing.__name__)
+    if name == "<lambda>":
+        raise SettingsError(
+            "a lambda cannot be written to a file, which keeps functions by name: write it as a function with `def`"
+        )
+    if names.setdefault(name, thing) != thing:
+        raise SettingsError(
+            f"two different functions or classes are named {name!r}, and a file, which keeps them by name, cannot tell "
+            "them apart: give each a name of its own, or write one class, a dataclass with what differs in a field"
+        )
+    return name
 
 
 def build(description: Any, known: Mapping[str, Callable[..., Any]]) -> Any:

@@ -27,6 +27,9 @@ if sys.platform != "win32":
 FORMAT = 1
 """The version of the files' layout; a reader refuses a newer one."""
 
+_DAMAGED = (SafetensorError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a damaged or forged file may raise."""
+
 Array = np.ndarray[Any, Any]
 
 
@@ -145,7 +148,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise FileFormatError(f"{path} does not exist") from error
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise FileFormatError(f"{path} cannot be read as JSON: {error}") from error
 
 
@@ -190,11 +193,26 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, Array], Any]:
     try:
         arrays, description = load(content), header["description"]
         intact = header["digest"] == _digest(arrays, description)
-    except (SafetensorError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except _DAMAGED as error:
         raise FileFormatError(f"{path} is damaged: {error}; use an earlier copy") from error
     if not intact:
         raise FileFormatError(f"{path} is damaged: its content is not what was written; use an earlier copy")
     return arrays, description
+
+
+def check_arrays(path: Path, arrays: Mapping[str, Any], wanted: Mapping[str, Any], fit: str) -> None:
+    """Raise `FileFormatError` unless arrays have the names, shapes and dtypes of others, or of types by name.
+
+    Args:
+        path: the file that they are from.
+        arrays: what was read.
+        wanted: what goes with the rest.
+        fit: what they do not fit, in words.
+    """
+    kinds = [{k: (tuple(a.shape), str(a.dtype)) for k, a in group.items()} for group in (arrays, wanted)]
+    odd = sorted(name for name in {*arrays, *wanted} if kinds[0].get(name) != kinds[1].get(name))
+    if odd:
+        raise FileFormatError(f"{path} is damaged: its arrays {', '.join(odd)} do not fit {fit}")
 
 
 def _header(path: Path, content: bytes) -> dict[str, Any]:

@@ -170,6 +170,78 @@ def test_what_cannot_be_described_is_refused_before_anything_is_written(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def scaling(factor: float) -> Any:
+    def scale(x: ops.Tensor) -> ops.Tensor:
+        return x * factor
+
+    return scale
+
+
+@dataclass(frozen=True)
+class Tanh(nn.Layer):
+    """A layer of a user's own that is called as one of the package."""
+
+    name: str | None = None
+
+    def apply(self, params, x):
+        return ops.tanh(x) * 2
+
+
+def named(function: Any, name: str) -> Any:
+    function.__name__ = name
+    return function
+
+
+TWO_OF_ONE_NAME = {
+    "functions": lambda: Model([scaling(2.0), nn.Dense(1), scaling(5.0)]),
+    "an activation and a layer": lambda: Model([nn.Dense(1, scaling(2.0)), scaling(2.0)]),
+    "a layer and the loss": lambda: Model(
+        [cube, nn.Dense(1)], named(lambda output, target: ops.abs(output - target), "cube")
+    ),
+    "a layer and the schedule": lambda: Model(
+        [scaling(2.0), nn.Dense(1)], schedule=named(lambda step: 0.5**step, "scale")
+    ),
+    "classes": lambda: Model([Tanh(), nn.Dense(1), nn.Tanh()]),
+    "a function and a class": lambda: Model([named(scaling(2.0), "Dense"), nn.Dense(1)]),
+}
+LAMBDAS = {
+    "a layer": lambda: Model([lambda x: x * 2.0, nn.Dense(1)]),
+    "an activation": lambda: Model([nn.Dense(1, lambda x: x * 2.0)]),
+    "the loss": lambda: Model([nn.Dense(1)], lambda output, target: ops.abs(output - target)),
+    "the schedule": lambda: Model([nn.Dense(1)], schedule=lambda step: 0.5**step),
+    "a phase": lambda: Model([nn.Dense(1)], schedule=optim.Warmup(optim.FunctionOfStep(lambda step: 0.5**step))),
+}
+UNNAMED = [(make, "two different functions or classes are named") for make in TWO_OF_ONE_NAME.values()]
+UNNAMED += [(make, "a lambda cannot be written to a file") for make in LAMBDAS.values()]
+
+
+@pytest.mark.parametrize(("make", "words"), UNNAMED, ids=[*TWO_OF_ONE_NAME, *LAMBDAS])
+def test_functions_without_a_name_of_their_own(tmp_path, make, words):
+    """They train and predict; a file is refused, by fit before it trains."""
+    model = make()
+    X, y = np.random.default_rng(0).normal(size=(8, 4)), np.ones((8, 1))
+    with pytest.raises(SettingsError, match=words):
+        model.fit(X, y, epochs=1, run=tmp_path / "run", progress=False)
+    assert not model.parameters
+    model.fit(X, y, epochs=1, progress=False)
+    assert model.predict(X).shape == (8, 1)
+    with pytest.raises(SettingsError, match=words):
+        model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_function_in_several_places(tmp_path):
+    scale = scaling(2.0)
+    model = Model([scale, nn.Dense(3, scale), nn.Residual(nn.Dense(3, cube)), nn.Function(scale, name="last")])
+    model.init((4,))
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model", custom={"scale": scale, "cube": cube})
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+
 class TestRefused:
     @pytest.fixture
     def file(self, tmp_path) -> Path:

@@ -21,10 +21,21 @@ CELLS = [
 ]
 
 
-def model_of(*layers, seed=0, backend="auto", loss="cross_entropy"):
-    encoding = TextEncoding.fit(TEXT)
+BLOCK = (nn.PositionEncoding("learnt"), nn.TransformerBlock(2, 6, causal=True))
+
+
+def known(probability, temperature=1.0):
+    """The probabilities of the tokens that may be written, in float64: softmax(log p / T) without token 0."""
+    z = np.log(np.asarray(probability, np.float64)[..., 1:])
+    share = np.exp((z - z.max(axis=-1, keepdims=True)) / temperature)
+    share = share / share.sum(axis=-1, keepdims=True)
+    return np.concatenate([np.zeros((*share.shape[:-1], 1)), share], axis=-1)
+
+
+def model_of(*layers, seed=0, backend="auto", loss="cross_entropy", dtype="float32"):
+    encoding = TextEncoding.fit(TEXT, dtype=dtype)
     network = [nn.Embedding(encoding.n_outputs, 4), *layers, cp.Dense(encoding.n_outputs)]
-    model = cp.Model(network, loss=loss, seed=seed, backend=backend)
+    model = cp.Model(network, loss=loss, seed=seed, backend=backend, dtype=dtype)
     model.encoding = encoding
     model.init((len(TEXT),))
     rng = np.random.default_rng(seed)  # also what starts at zero, such as biases and learnt states
@@ -36,24 +47,21 @@ def model_of(*layers, seed=0, backend="auto", loss="cross_entropy"):
 @pytest.mark.parametrize("layers", [*[(cell,) for cell in CELLS], tuple(CELLS)], ids=repr)
 def test_step_by_step_is_as_at_once(layers, backend):
     model = model_of(*layers, backend=backend)
-    expected = model.predict([TEXT])[0]
+    expected = known(model.predict([TEXT])[0])
     generator = TextGenerator(model)
     for place, token in enumerate(model.encoding.tokens(TEXT)):
         np.testing.assert_allclose(generator.read([token]), expected[place], rtol=2e-5, atol=1e-6)
 
 
-BLOCK = (nn.PositionEncoding("learnt"), nn.TransformerBlock(2, 6, causal=True))
-
-
 @pytest.mark.parametrize("backend", ["reference", "native"])
 def test_attention_reads_a_window_again(backend):
     model = model_of(*BLOCK, backend=backend)
-    expected = model.predict([TEXT])[0]
+    expected = known(model.predict([TEXT])[0])
     generator = TextGenerator(model)
     tokens = model.encoding.tokens(TEXT)
     for place, token in enumerate(tokens):
         np.testing.assert_allclose(generator.read([token]), expected[place], rtol=2e-5, atol=1e-6)
-    later = model.predict([TEXT[2:] + TEXT[:2]])[0, -1].astype(np.float64)
+    later = known(model.predict([TEXT[2:] + TEXT[:2]])[0, -1])
     np.testing.assert_allclose(generator.read(tokens[:2]), later, rtol=2e-5, atol=1e-6)
     cold = TextGenerator(model)
     cold.read(tokens)
@@ -68,13 +76,52 @@ def test_temperature():
     np.testing.assert_allclose(cold, usual**2 / (usual**2).sum(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("backend", ["reference", "native"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", [CELLS[3:4], BLOCK], ids=["steps", "window"])
+def test_the_unknown_token_however_likely_takes_nothing_from_the_others(layers, dtype, backend):
+    model = model_of(*layers, dtype=dtype, backend=backend)
+    usual = model.predict([TEXT])[0, :3]
+    bias = model.parameters["dense1.b"]
+    model.set_parameters({"dense1.b": np.concatenate([bias[:1] + 3000, bias[1:]])})
+    assert np.isclose(model.predict([TEXT])[0, 0, 0], 1)
+    tokens = model.encoding.tokens(TEXT)[:3]
+    for temperature in (1e-300, 1e-44, 1e-4, 0.02, 0.5, 1.0, 30.0, 1e44, 1e300):
+        read = TextGenerator(model).read(tokens, temperature)
+        np.testing.assert_allclose(read, known(usual[-1], temperature), rtol=2e-3, atol=1e-6)
+        assert read[0] == 0
+
+
+@pytest.mark.parametrize("layers", [CELLS[2:3], BLOCK], ids=["steps", "window"])
+def test_what_is_written_where_the_unknown_token_is_the_likeliest(layers):
+    model = model_of(*layers)
+    usual = "".join(generate(model, "nam", 12, temperature=0))
+    model.set_parameters({"dense1.b": model.parameters["dense1.b"] + 3000 * (np.arange(len(set(TEXT)) + 1) == 0)})
+    for temperature, top_k in itertools.product((0, 1e-300, 1e-6, 1e-3), (None, 1, 3)):
+        assert "".join(generate(model, "nam", 12, temperature=temperature, top_k=top_k)) == usual
+    hot = "".join(generate(model, "nam", 300, temperature=1e300, seed=4))
+    assert set(hot) == set(TEXT)
+
+
+def test_before_anything_is_read_all_tokens_are_as_likely():
+    generator = TextGenerator(model_of(CELLS[0]))
+    assert generator.probability.tolist() == pytest.approx([0] + [1 / len(set(TEXT))] * len(set(TEXT)))
+    assert len(list(generator.write(3))) == 3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_scores_that_are_not_finite(temperature):
+    model = model_of(CELLS[0])
+    model.set_parameters({"dense1.b": np.full(len(set(TEXT)) + 1, np.nan)})
+    with pytest.raises(SettingsError, match="not finite"):
+        list(generate(model, "n", 3, temperature=temperature))
+
+
 def test_draws_follow_the_probabilities():
     model = model_of()  # without a state, so that every draw after the same token is from the same probabilities
     written = model.encoding.tokens("".join(generate(model, "n", 4000, seed=5)))
     for token in np.unique(written):
         expected = TextGenerator(model).read([token]).astype(np.float64)
-        expected[0] = 0
-        expected /= expected.sum()
         counts = np.bincount(written[1:][written[:-1] == token], minlength=len(expected))
         spread = np.sqrt(counts.sum() * expected * (1 - expected))
         assert (np.abs(counts - counts.sum() * expected) < 5 * spread + 1).all()

@@ -98,7 +98,7 @@ def load(path: str | Path, *, custom: Custom | None = None) -> Any:
             _give_parameters(estimator, model, data["labels"])
     except FileFormatError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: its description of an estimator cannot be used: {error!r}") from error
     return estimator
 

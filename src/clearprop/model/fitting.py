@@ -14,6 +14,7 @@ from clearprop.data import Encoding, split
 from clearprop.data.storage import take_rows
 from clearprop.description import describe
 from clearprop.errors import DataError, FileFormatError, SettingsError
+from clearprop.files import check_arrays
 from clearprop.ir import Program
 from clearprop.model.agreement import check_target
 from clearprop.model.first_values import start_from_data
@@ -28,7 +29,7 @@ from clearprop.model.samples import (
     is_table,
     sample_weights,
 )
-from clearprop.model.saving import PARTS
+from clearprop.model.saving import describe_training
 from clearprop.optim import SciPyMinimizer, WholeBatch
 from clearprop.randomness import Key
 from clearprop.train import (
@@ -156,14 +157,47 @@ def make_training(
     model.fresh = frozenset()
     if settings.stateful:
         train, validation, settings = _in_lanes(model, train, validation, settings)
-    if isinstance(model.optimizer, WholeBatch):
-        signature = model.signature(model.target, model.weighted)
-        task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
-        state = resumed or FitState(dict(model.parameters), {})
-        return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+    write = _on_all_samples if isinstance(model.optimizer, WholeBatch) else _by_steps
+    fit = write(model, train, validation, settings, file, resumed)
+    if file is not None and resumed is not None:
+        fit.check_place(file.path)
+    return fit
+
+
+def _on_all_samples(
+    model: Model,
+    train: Samples,
+    validation: Samples | None,
+    settings: FitSettings,
+    file: CheckpointFile | None,
+    resumed: FitState | None,
+) -> Fit:
+    """Return the fit of an optimiser that takes all samples at once."""
+    assert isinstance(model.optimizer, WholeBatch)
+    assert model.target is not None
+    signature = model.signature(model.target, model.weighted)
+    task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
+    state = resumed or FitState(dict(model.parameters), {})
+    return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+
+
+def _by_steps(
+    model: Model,
+    train: Samples,
+    validation: Samples | None,
+    settings: FitSettings,
+    file: CheckpointFile | None,
+    resumed: FitState | None,
+) -> Fit:
+    """Return the fit of an optimiser that takes steps on batches."""
+    assert not isinstance(model.optimizer, WholeBatch)
+    assert model.target is not None
     programs = model.step_programs(model.target, model.weighted, model.lanes)
     key = Key(model.seed).child("training").words()
     averaged = bool(programs.evaluated and programs.momenta)
+    if file is not None and resumed is not None:
+        types = {name: programs.slots.output(name).type for name in programs.slots.output_names}
+        check_arrays(file.path, resumed.slots, types, "the optimiser")
     compiled = Compiled(
         compile_step(programs.step, model.backend, derived_from=programs.objective),
         lambda: model.compiled_evaluation(train),
@@ -204,7 +238,7 @@ def _resumed(model: Model, file: CheckpointFile | None) -> FitState:
         )
     if not file.path.exists():
         raise FileFormatError(f"{file.path} does not exist: there is nothing to resume yet, leave out resume=True")
-    return read_checkpoint(file.path, file.guard)
+    return read_checkpoint(file.path, file.guard, model.parameters)
 
 
 def objective_for_check(model: Model, samples: Samples, sample_weight: Any) -> tuple[Program, dict[str, Array]]:
@@ -230,11 +264,6 @@ def _guard(model: Model, train: Samples, validation: Samples | None, settings: F
         "validation": None if validation is None else fingerprint(validation),
         "order of the rows": "Philox 4x32-10" if settings.shuffle else "as they come",
     }
-
-
-def describe_training(model: Model) -> dict[str, Any]:
-    """Return what decides the numbers of a fit, as JSON data."""
-    return {part: describe(getattr(model, part)) for part in PARTS}
 
 
 def fingerprint(samples: Samples) -> str:

@@ -63,21 +63,33 @@ class TextGenerator:
                 "the network does not give the next token's scores at every place from the time steps before it "
                 "(it looks at later time steps, or gives fewer of them): text cannot be written with it"
             )
-        self.probability = np.zeros(self.encoding.n_outputs, model.dtype)
+        self._hottest = 1 / float(np.finfo(model.dtype).tiny)
+        self.probability = np.ones(self.encoding.n_outputs, model.dtype)
+        self.probability[UNKNOWN] = 0
+        self.probability /= self.probability.sum()
 
     def read(self, tokens: Iterable[int], temperature: float = 1.0) -> Array:
-        """Go on by tokens, and return the probability of each token to come next, softmax(z / temperature)."""
+        """Go on by tokens, and return the probability of each token to come next.
+
+        It is softmax(z / temperature) over the tokens of the vocabulary; the unknown token, which is never written,
+        has probability 0. A temperature beyond what the model's dtype holds counts as the nearest that it does.
+        """
+        temperature = min(max(temperature, 1 / self._hottest), self._hottest)
         for token in tokens:
             self.probability = self._next(token, temperature)
         return self.probability
 
     def write(self, length: int, *, temperature: float = 1.0, top_k: int | None = None, seed: int = 0) -> Iterator[str]:
-        """Draw tokens one after another and yield the text of each; see `generate`."""
+        """Draw tokens one after another and yield the text of each; see `generate`.
+
+        Before anything was read, each token is as likely as another.
+        """
         numbers = _uniform(seed)
         for _ in range(length):
             probability = self.probability
-            probability[UNKNOWN] = 0
             token = _draw(probability, top_k, next(numbers)) if temperature else int(probability.argmax())
+            if not probability[token] > 0:
+                raise SettingsError("no text can be written: the network's scores are not finite; train it again")
             yield self.encoding.vocabulary[token - 1]
             self.read((token,), temperature or 1.0)
 
@@ -86,41 +98,42 @@ class _Steps:
     """One token after another, with the states of the recurrent layers kept."""
 
     def __init__(self, model: Model) -> None:
-        once, each = for_one_step(_continuation(model, 1), tuple(model.parameters), _TABLE)
+        once, each = for_one_step(without_loops(_continuation(model, 1)), tuple(model.parameters), _TABLE)
         self._program = compile_program(each, model.backend)
         self._inputs = _first_inputs(model, self._program) | compile_program(once, model.backend)(model.parameters)
         self._states = [name for name in self._inputs if name in self._program.program.output_names]
 
     def __call__(self, token: int, temperature: float) -> Array:
-        """Return softmax(z / temperature) after one more token."""
+        """Return the probabilities after one more token."""
         inputs = self._inputs
         inputs["temperature"][...] = temperature
         inputs["x"][0, 0] = token
         outputs = self._program(inputs)
         for name in self._states:
             inputs[name][...] = outputs[name]
-        return outputs["probability"]
+        probability: Array = outputs["probability"][0]
+        return probability
 
 
 class _Window:
     """The last tokens, as many as the model's sequences are long, read again for each."""
 
     def __init__(self, model: Model) -> None:
-        self._model, self._tokens = model, np.zeros((1, *(model.sample_shape or ())), np.int64)
-        self._count = 0
+        self._program = compile_program(_continuation(model, *(model.sample_shape or ())), model.backend)
+        self._inputs = _first_inputs(model, self._program)
+        self._tokens, self._count = self._inputs["x"][0], 0
 
     def __call__(self, token: int, temperature: float) -> Array:
-        """Return softmax(z / temperature) after one more token; what stands behind it is not seen."""
-        tokens = self._tokens[0]
+        """Return the probabilities after one more token; what stands behind it is not seen."""
+        tokens = self._tokens
         if self._count == len(tokens):
             tokens[:-1] = tokens[1:]
         else:
             self._count += 1
         tokens[self._count - 1] = token
-        with np.errstate(divide="ignore"):
-            z = np.log(self._model.predict(self._tokens)[0, self._count - 1]) / temperature
-        share = np.exp(z - z.max())
-        return np.asarray(share / share.sum())
+        self._inputs["temperature"][...] = temperature
+        probability: Array = self._program(self._inputs)["probability"][self._count - 1]
+        return probability
 
 
 def generate(
@@ -139,11 +152,13 @@ def generate(
         prompt: what the model reads first; an empty one stands for a line break (or the most frequent token).
         length: how many tokens to write.
         temperature: what logits are divided by: below 1 likely tokens become likelier; 0 takes the likeliest.
-        top_k: draw from so many likeliest tokens; None draws from all. The unknown token is never drawn.
+        top_k: draw from so many likeliest tokens; None draws from all. The unknown token is never drawn, and the others
+            are as likely as they are beside one another.
         seed: decides every draw.
 
     Raises:
-        SettingsError: the model cannot write text, or an argument has a value that is not allowed.
+        SettingsError: the model cannot write text, or an argument has a value that is not allowed; while the text is
+            written, that a score is not finite.
     """
     for name, allowed, value in (
         ("length", LENGTH, length),
@@ -174,7 +189,7 @@ def _uniform(seed: int) -> Iterator[float]:
 
 def _continuation(model: Model, length: int) -> Program:
     types = {name: Type(model.dtype, array.shape) for name, array in model.parameters.items()}
-    return without_loops(build_continuation(model.network, types, Type(model.dtype, (1, length))))
+    return build_continuation(model.network, types, Type(model.dtype, (1, length)), UNKNOWN)
 
 
 def _first_inputs(model: Model, executable: Executable) -> dict[str, Array]:
@@ -205,7 +220,7 @@ def _keeps_states(model: Model) -> bool:
         given = {"x": tokens[:, place : place + 1], "temperature": np.ones((), model.dtype)}
         outputs = by_step(steps | given)
         steps |= {name: array for name, array in outputs.items() if name in steps}
-    return np.allclose(outputs["probability"], expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+    return np.allclose(outputs["probability"][-1], expected[-1], _TOLERANCE, _TOLERANCE, equal_nan=True)
 
 
 def _looks_back(model: Model) -> bool:

@@ -11,11 +11,12 @@ from clearprop import losses, nn, optim
 from clearprop.data import encoding_from_dict
 from clearprop.description import build
 from clearprop.errors import FileFormatError
-from clearprop.files import read_arrays
+from clearprop.files import check_arrays, read_arrays
 from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
 from clearprop.model.run import Run
 from clearprop.model.saving import ENCODING, PARTS
+from clearprop.nn.allowance import at_most
 from clearprop.train import Lanes
 
 DESCRIBABLE = (
@@ -30,6 +31,9 @@ DESCRIBABLE = (
 )
 """The bases of everything that a file may describe."""
 
+_UNUSABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What making a model of a forged description may raise."""
+
 
 def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = None) -> Model:
     """Read a model from a file. No code in the file is ever run.
@@ -43,6 +47,7 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
     """
     path = _file_of(Run(path)) if Path(path).is_dir() else Path(path)
     arrays, description = read_arrays(path, "model")
+    values = {name: array for name, array in arrays.items() if not name.startswith(ENCODING)}
     kinds = known() | dict(custom or {})
     try:
         parts = {part: build(description[part], kinds) for part in PARTS}
@@ -56,15 +61,15 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
         model.weighted = bool(fitted.get("weighted", False))
         model.lanes = Lanes(*map(index, fitted["lanes"])) if "lanes" in fitted else None
         if description["sample_shape"] is not None:
-            model.init(tuple(description["sample_shape"]))
+            with at_most(sum(array.size for array in values.values())):
+                model.init(tuple(description["sample_shape"]))
             model.fresh = model.fresh.intersection(fitted.get("fresh", ()))
     except FileFormatError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise FileFormatError(f"{path}: its description cannot be used: {error!r}") from error
-    arrays = {name: array for name, array in arrays.items() if not name.startswith(ENCODING)}
-    _check_arrays(path, model, arrays)
-    model.parameters = {name: arrays[name] for name in model.parameters}
+    check_arrays(path, values, model.parameters, "its description")
+    model.parameters = {name: values[name] for name in model.parameters}
     return model
 
 
@@ -86,11 +91,3 @@ def known() -> dict[str, Callable[..., Any]]:
             if isinstance(thing, type) and issubclass(thing, DESCRIBABLE):
                 found[name] = thing
     return found
-
-
-def _check_arrays(path: str | Path, model: Model, arrays: Mapping[str, Any]) -> None:
-    wanted = {name: (array.shape, str(array.dtype)) for name, array in model.parameters.items()}
-    received = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-    if wanted != received:
-        odd = sorted(name for name in {*wanted, *received} if wanted.get(name) != received.get(name))
-        raise FileFormatError(f"{path} is damaged: its arrays {', '.join(odd)} do not fit its description")

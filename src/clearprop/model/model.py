@@ -198,7 +198,7 @@ class Model:
             listeners: functions that are called with each event.
             progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
             run: a folder to keep settings, history, checkpoints, events and the model in; it holds no run yet,
-                unless `resume` is True.
+                unless `resume` is True. The model is one that `save` takes: its functions have names of their own.
             resume: go on from the checkpoint in `run`, which must be of the same settings and data.
             stateful: carry the states of recurrent layers on from batch to batch, the gradients cut between (truncated
                 backpropagation through time). The samples are windows in the order of time: batch_size lanes of them

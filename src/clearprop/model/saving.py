@@ -18,6 +18,12 @@ ENCODING = "encoding:"
 """What the names of the encoding's arrays begin with; no parameter has a colon in its name."""
 
 
+def describe_training(model: Model) -> dict[str, Any]:
+    """Return what decides the numbers of a fit, as JSON data; see `save` for errors."""
+    names: dict[str, Any] = {}
+    return {part: describe(getattr(model, part), names) for part in PARTS}
+
+
 def save(model: Model, path: str | Path, estimator: Any = None) -> None:
     """Write a model to a file: its parameters, what it is made of, and how raw tables are encoded.
 
@@ -29,9 +35,10 @@ def save(model: Model, path: str | Path, estimator: Any = None) -> None:
         estimator: JSON data of the estimator around the model; a reader of the model passes over it.
 
     Raises:
-        SettingsError: the model holds something that cannot be described, such as a function without a name.
+        SettingsError: the model holds something that cannot be described, such as a lambda, which has no name, or two
+            different functions of one name.
     """
-    description = {part: describe(getattr(model, part)) for part in PARTS}
+    description = describe_training(model)
     description["sample_shape"] = None if model.sample_shape is None else list(model.sample_shape)
     description["encoding"] = None if model.encoding is None else model.encoding.to_dict()
     target = None if model.target is None else {"dtype": model.target.dtype, "shape": list(model.target.shape[1:])}

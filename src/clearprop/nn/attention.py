@@ -10,6 +10,7 @@ import numpy as np
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
+from clearprop.nn.allowance import filled
 from clearprop.nn.context import present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors
@@ -58,7 +59,7 @@ class MultiHeadAttention(Layer):
         start = initializer(self.weights)
         parts = [start(key.child(f"W{part}"), (d, d), d, d) for part in "qkv"]
         out = start(key.child("Wo"), (d, d), d, d)
-        return {"W": np.concatenate(parts, axis=1), "b": np.zeros(3 * d), "Wo": out, "bo": np.zeros(d)}
+        return {"W": np.concatenate(parts, axis=1), "b": filled(0.0, 3 * d), "Wo": out, "bo": filled(0.0, d)}
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return what the heads see, mixed."""
@@ -110,7 +111,7 @@ class PositionEncoding(Layer):
         """Return P where it is learnt."""
         if len(shapes) != 2:
             raise ShapeError(f"expected sequences (T, features) as samples, received {show(shapes)}")
-        return {"P": np.zeros(tuple(map(int, shapes)))} if self.way == "learnt" else {}  # type: ignore[arg-type]
+        return {"P": filled(0.0, *map(int, shapes))} if self.way == "learnt" else {}  # type: ignore[arg-type]
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x with its places."""

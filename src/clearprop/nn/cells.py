@@ -38,7 +38,7 @@ class SimpleRNN(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if activation(self.activation).init(Key(0), (self.units,)):
+        if activation(self.activation).init(Key(0), (1,)):
             raise SettingsError(f"SimpleRNN takes an activation without parameters, received {self.activation!r}")
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
+from clearprop.nn.context import join_times
 from clearprop.nn.function import Function
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer, init_layer, named, output_shape, part
 from clearprop.ops import Tensor, show
@@ -65,12 +66,17 @@ class Residual(Layer):
                 f"the inner layer gives {show(inner.shape)} and the way around it {show(around.shape)}: "
                 "they must be equal to be added; give a shortcut= that brings x to the inner layer's shape"
             )
+        join_times([around, inner])
         return ops.label(around + inner, "a")
 
 
 @dataclass(frozen=True, init=False)
 class Parallel(Layer):
-    """Layers side by side on the same input, joined along the last axis ("concat") or added up ("add")."""
+    """Layers side by side on the same input, joined along the last axis ("concat") or added up ("add").
+
+    A mask of padding that one branch makes is not seen by the others. After them, a time step that is padding in one
+    of the branches is padding.
+    """
 
     layers: tuple[Layer, ...]
     join: str = "concat"
@@ -92,6 +98,7 @@ class Parallel(Layer):
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Apply every branch to x and join the results."""
         branches = [apply_layer(layer, name, params, x) for name, layer in named(self.layers)]
+        join_times(branches)
         if self.join == "concat":
             return ops.label(ops.concat(branches, axis=-1), "a")
         total = branches[0]

@@ -18,6 +18,31 @@ _CONTEXT: ContextVar[Context | None] = ContextVar("clearprop_nn_context", defaul
 
 
 @dataclass
+class Times:
+    """Which time steps (n, T) are no padding, as the layer at hand sees it; None where all count.
+
+    A mask belongs to the sequence that it was made for, and goes with it from layer to layer. What a layer gives has
+
+    - the mask that the layer tells, by `mask_times`;
+    - else, where it gives on what a layer inside of it gave, the mask of that;
+    - else, where it has as many time steps as what the layer was given, the mask of that;
+    - else none: all steps count.
+
+    So layers side by side, and layers inside of another, leave no mask behind for one another. Recurrent layers that
+    give their last state, `EncoderDecoder`, global pooling and `ChannelsLast` tell that all steps count, since what
+    they give is no sequence or another one, though it may be as long. Where sequences are put together, as by
+    `Parallel`, `Residual` and `Bidirectional`, a step counts that is padding in none of them.
+
+    Attributes:
+        given: of what the layer at hand was given, or has told.
+        of: of what the layers inside of it gave.
+    """
+
+    given: Tensor | None = None
+    of: dict[int, tuple[Tensor, Tensor | None]] = field(default_factory=dict)
+
+
+@dataclass
 class Context:
     """The state of one application of a network while it is traced.
 
@@ -31,7 +56,7 @@ class Context:
         momenta: the names of the hyper-parameters that say how much the newest batch counts in those.
         frozen: the parameters that training leaves as they are.
         mix: how the losses of two samples are mixed: the first one's weight, and the place of each sample's partner.
-        times: which time steps (n, T) of the sequences at hand are no padding, where a layer has told.
+        times: which time steps of the sequences at hand are no padding; see `Times` for whose they are.
         carries: whether the states of recurrent layers come in as inputs, and go out, so that a sequence goes on.
         fresh: whether every sequence starts anew all the same, a boolean that is given when the program runs; or None.
         states: the states of recurrent layers after the last time step, by the name of the input.
@@ -48,7 +73,7 @@ class Context:
     momenta: list[str] = field(default_factory=list)
     frozen: frozenset[str] = frozenset()
     mix: tuple[Tensor, Tensor] | None = None
-    times: Tensor | None = None
+    times: Times = field(default_factory=Times)
     carries: bool = False
     fresh: Tensor | None = None
     states: dict[str, Tensor] = field(default_factory=dict)
@@ -180,15 +205,47 @@ def mix_loss(weight: Tensor, partner: Tensor) -> None:
     context.mix = (weight, partner)
 
 
-def mask_times(present: Tensor) -> None:
-    """Tell which time steps (n, T) are no padding; the layers after this one leave the others out."""
-    current_context().times = present
+def mask_times(present: Tensor | None) -> None:
+    """Tell which time steps (n, T) of what the layer at hand gives are no padding; the layers after it leave them out.
+
+    None tells that all steps count. Where a layer tells nothing, its output has the mask of its input, if it has as
+    many steps; a layer that gives another sequence of that length tells so. `nn.context.Times` has the whole rule.
+    """
+    current_context().times = Times(present)
 
 
 def present_times(x: Tensor) -> Tensor | None:
     """Return which time steps of x (n, T, ...) are no padding, or None where they all count."""
     times = current_context().times
-    return times if times is not None and times.shape == x.shape[:2] else None
+    _, present = times.of.get(id(x), (x, times.given))
+    return present if present is not None and present.shape == x.shape[:2] else None
+
+
+def join_times(parts: Sequence[Tensor]) -> None:
+    """Tell that a time step counts which is padding in none of the sequences that the layer at hand puts together."""
+    masks = {id(present): present for part in parts if (present := present_times(part)) is not None}
+    joined: Tensor | None = None
+    if len({present.shape for present in masks.values()}) == 1:
+        joined, *others = masks.values()
+        for present in others:
+            joined = ops.name(ops.logical_and(joined, present), "present")
+    mask_times(joined)
+
+
+def follow_times(apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return apply(x), and keep which of its time steps are no padding for the layer around it; see `Times`."""
+    context = _CONTEXT.get()
+    if context is None:
+        return apply(x)
+    around, given = context.times, present_times(x)
+    context.times = Times(given)
+    output = apply(x)
+    present = present_times(output)
+    context.times = around
+    if output is x and present is not given:
+        output = x * 1  # a value of its own, so that x keeps its mask for layers beside this one; a pass removes it
+    around.of[id(output)] = (output, present)
+    return output
 
 
 def carried_states(first: Sequence[Tensor], reverse: bool = False) -> list[Tensor]:

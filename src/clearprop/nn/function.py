@@ -14,7 +14,8 @@ from clearprop.ops import Tensor
 class Function(Layer):
     """A function of one tensor, written with operators and `ops.*`; its derivative is derived.
 
-    To load a saved model that holds one, give the function by name: `load(path, custom={"f": f})`.
+    To load a saved model that holds one, give the function by name: `load(path, custom={"f": f})`. A lambda has none:
+    a model with one cannot be saved.
     """
 
     function: Callable[[Tensor], Tensor]

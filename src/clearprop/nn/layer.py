@@ -13,7 +13,7 @@ import numpy as np
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Batch, Shape, Type
-from clearprop.nn.context import Context, applying, keep_output
+from clearprop.nn.context import Context, applying, follow_times, keep_output
 from clearprop.ops import Tensor, show
 from clearprop.randomness import Key
 from clearprop.settings import check_settings
@@ -65,7 +65,7 @@ def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
     """Apply a layer as the part `name` of the one at hand: its values are named after its path."""
     with inside(name) as path:
         try:
-            output = layer.apply(part(params, name), x)
+            output = follow_times(lambda x: layer.apply(part(params, name), x), x)
         except LayerError:
             raise
         except ShapeError as error:

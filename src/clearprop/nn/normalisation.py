@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
-
 from clearprop import ops
 from clearprop.errors import ShapeError
 from clearprop.ir import Shape
+from clearprop.nn.allowance import filled
 from clearprop.nn.context import is_frozen, is_training, keep_average
 from clearprop.nn.layer import Arrays, Layer, Tensors
 from clearprop.ops import Tensor, show
@@ -31,7 +30,7 @@ class Normalisation(Layer):
         channels = self._channels(shapes)
         if not self.affine:
             return {}
-        return {"gamma": np.ones(channels)} | ({"beta": np.zeros(channels)} if self.shifts else {})
+        return {"gamma": filled(1.0, channels)} | ({"beta": filled(0.0, channels)} if self.shifts else {})
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return gamma times the normalised x, plus beta."""
@@ -97,7 +96,7 @@ class BatchNorm(Normalisation):
     def init(self, key: Key, shapes: Shape) -> Arrays:
         """Return gamma and beta, and the running averages: mean 0 and variance 1."""
         channels = self._channels(shapes)
-        return super().init(key, shapes) | {MEAN: np.zeros(channels), VARIANCE: np.ones(channels)}
+        return super().init(key, shapes) | {MEAN: filled(0.0, channels), VARIANCE: filled(1.0, channels)}
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x normalised by the batch in training, and by the running averages otherwise."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
+from clearprop.nn.context import mask_times
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.nn.windowing import (
     Numbers,
@@ -218,6 +219,7 @@ class GlobalAveragePool(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the mean of each channel."""
+        mask_times(None)
         return ops.label(ops.mean(x, _between(x)), "a")
 
 
@@ -229,6 +231,7 @@ class GlobalMaxPool(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return the largest number of each channel."""
+        mask_times(None)
         return ops.label(ops.max(x, _between(x)), "a")
 
 

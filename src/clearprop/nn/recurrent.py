@@ -12,8 +12,9 @@ import numpy as np
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
+from clearprop.nn.allowance import filled
 from clearprop.nn.constraints import Constraint
-from clearprop.nn.context import carried_states, carry_on, is_training, present_times
+from clearprop.nn.context import carried_states, carry_on, is_training, mask_times, present_times
 from clearprop.nn.initializers import DataDriven, Initializer, initializer
 from clearprop.nn.layer import Array, Arrays, Layer, Tensors, inside, part
 from clearprop.nn.noise import dropout_mask
@@ -97,7 +98,7 @@ class Recurrent(Layer):
             "U": self._by_gate(self.recurrent, key, "U", (self.units, self.units)),
             "b": self._by_gate(self.biases, key, "b", (self.units,)),
         }
-        return params | ({"start": np.zeros((self.states, self.units))} if self.start == "learnt" else {})
+        return params | ({"start": filled(0.0, self.states, self.units)} if self.start == "learnt" else {})
 
     def _by_gate(self, start: str | Initializer, key: Key, parameter: str, shape: tuple[int, ...]) -> Array:
         chosen = initializer(start)
@@ -109,6 +110,8 @@ class Recurrent(Layer):
         start = carried_states(self.first_states(params, x), self.reverse)
         states, outputs = self.walk(params, x, start, present_times(x))
         carry_on(states)
+        if outputs is None:
+            mask_times(None)
         with ops.current_builder().at(quantity="a"):
             return ops.label(states[0] if outputs is None else outputs, "a")
 

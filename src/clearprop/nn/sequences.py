@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
-from clearprop.nn.context import mask_times, present_times, refuse_carrying
+from clearprop.nn.context import join_times, mask_times, present_times, refuse_carrying
 from clearprop.nn.initializers import Initializer, initializer
 from clearprop.nn.layer import Arrays, Layer, Tensors, apply_layer, init_layer
 from clearprop.nn.recurrent import Recurrent, walk_part
@@ -109,8 +109,9 @@ class Bidirectional(Layer):
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return both results, joined."""
-        forward, backward = (apply_layer(layer, name, params, x) for name, layer in self._parts())
-        return ops.label(ops.concat([forward, backward], -1) if self.join == "concat" else forward + backward, "a")
+        forward, backward = both = [apply_layer(layer, name, params, x) for name, layer in self._parts()]
+        join_times(both)
+        return ops.label(ops.concat(both, -1) if self.join == "concat" else forward + backward, "a")
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class EncoderDecoder(Layer):
         decoder = dataclasses.replace(self.decoder, outputs="all")
         _, outputs = walk_part(decoder, "decoder", params, context, start=states)
         assert outputs is not None
+        mask_times(None)
         return ops.label(outputs, "a")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clearprop import ops
 from clearprop.errors import ShapeError
+from clearprop.nn.context import mask_times
 from clearprop.nn.layer import Layer, Tensors
 from clearprop.nn.windowing import for_each_axis, numbers
 from clearprop.ops import Tensor, show
@@ -36,6 +37,7 @@ class ChannelsLast(Layer):
         """Return x with axis 1 at the end."""
         if x.rank < 3:
             raise ShapeError(f"expected channels and lengths, (n, channels, *lengths), received {show(x.shape)}")
+        mask_times(None)
         return ops.label(ops.permute_dims(x, (0, *range(2, x.rank), 1)), "a")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.backends.protocol import Executable
-from clearprop.errors import DivergedError, SettingsError
+from clearprop.errors import DivergedError, FileFormatError, SettingsError
 from clearprop.ir import Program, dims_product, resolve_shape
 from clearprop.train.events import (
     CheckpointWritten,
@@ -152,7 +152,7 @@ class Fit(ABC):
         """Run stretch after stretch; return why training ends."""
         reason = "finished"
         while self._has_more() and reason == "finished":
-            reason = self.run_stretch()
+            reason = self.stop.reason or self.run_stretch()
         return reason
 
     def end_epoch(self, loss: float, **more: float) -> str:
@@ -168,6 +168,17 @@ class Fit(ABC):
         if self._patience_is_over():
             return "early stopping"
         return self.stop.reason or "finished"
+
+    def check_place(self, path: Path) -> None:
+        """Raise `FileFormatError` if the state, which was read from a file, is at no place of this fit."""
+        state, spe = self.state, self.steps_per_epoch
+        within = state.batch <= spe and state.step == state.epoch * spe + state.batch
+        ended = state.step == self.total_steps and (state.epoch, state.batch) == (-(-state.step // spe), 0)
+        if state.step > self.total_steps or not (within or ended) or len(state.history) != state.epoch:
+            raise FileFormatError(
+                f"{path} is damaged: step {state.step} is not batch {state.batch} of epoch {state.epoch} in a fit of "
+                f"{self.total_steps} steps, {spe} an epoch, with {len(state.history)} epochs recorded"
+            )
 
     def _has_more(self) -> bool:
         """Tell whether there are steps to do, or an epoch whose steps are done (a resumed one) is to be recorded."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import FileFormatError
-from clearprop.files import read_arrays, write_arrays
+from clearprop.files import check_arrays, read_arrays, write_arrays
 from clearprop.train.settings import History
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,8 @@ def copies(arrays: Mapping[str, Array]) -> Arrays:
 
 
 _GROUPS = ("parameters", "slots", "best")
-_NUMBERS = ("step", "epoch", "batch", "loss_sum", "best_value", "waited")
+_COUNTS, _FIGURES = ("step", "epoch", "batch", "waited"), ("loss_sum", "best_value")
+_NUMBERS = (*_COUNTS, *_FIGURES)
 
 
 _EARLIER = "that of an earlier version"
@@ -71,8 +72,13 @@ def write_checkpoint(path: Path, state: FitState, guard: Any) -> None:
     write_arrays(path, "checkpoint", arrays, numbers | {"history": asdict(state.history), "guard": guard})
 
 
-def read_checkpoint(path: Path, guard: Any) -> FitState:
+def read_checkpoint(path: Path, guard: Any, parameters: Mapping[str, Array]) -> FitState:
     """Read a state back.
+
+    Args:
+        path: where it is.
+        guard: what was given when it was written.
+        parameters: the model's, which those of the state are like, by name, shape and dtype.
 
     Raises:
         FileFormatError: the file is missing, damaged or foreign, or belongs to another run: `guard` differs.
@@ -84,13 +90,24 @@ def read_checkpoint(path: Path, guard: Any) -> FitState:
         for key, array in arrays.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
-        state = FitState(groups["parameters"], groups["slots"], best=groups["best"])
-        for name in _NUMBERS:
-            setattr(state, name, description[name])
+        numbers = {name: description[name] for name in _NUMBERS}
+        state = FitState(groups["parameters"], groups["slots"], best=groups["best"], **numbers)
         state.history = History(**description["history"])
-        return state
+        recorded = all(map(_is_record, state.history.epochs))
     except (KeyError, TypeError) as error:
         raise FileFormatError(f"{path} is damaged: its description lacks {error}") from error
+    check_arrays(path, state.parameters, parameters, "the model")
+    check_arrays(path, state.best, parameters if state.best else {}, "the model")
+    counts, figures = ([numbers[name] for name in names] for names in (_COUNTS, _FIGURES))
+    whole = all(type(count) is int and count >= 0 for count in counts)
+    if not (whole and recorded and all(figure is None or type(figure) in (int, float) for figure in figures)):
+        raise FileFormatError(f"{path} is damaged: what it says of where training stood are not numbers of that kind")
+    return state
+
+
+def _is_record(record: Any) -> bool:
+    """Whether something is what an epoch records: figures by name."""
+    return isinstance(record, dict) and all(type(figure) in (int, float) for figure in record.values())
 
 
 def _compare(path: Path, written: Any, now: Any) -> None:

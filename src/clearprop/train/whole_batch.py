@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from clearprop.backends.protocol import Executable
 from clearprop.compile import compile_program
 from clearprop.errors import DivergedError, SettingsError
+from clearprop.files import check_arrays
 from clearprop.grad import derive
 from clearprop.losses import Loss
 from clearprop.nn import Layer
@@ -192,11 +194,17 @@ class LevenbergMarquardtFit(_WholeBatchFit):
         self._residuals = compile_program(residuals, task.backend)
         self._product = compile_program(build_jacobian_product(residuals, self.names), task.backend)
         if not self.state.slots:
-            self.state.slots = {
-                "damping": np.array(self.optimizer.damping),
-                "scale": np.zeros(len(self.vector)),
-                "weight_penalty": np.array(0.0),
-            }
+            self.state.slots = self.first_slots()
+
+    def first_slots(self) -> Arrays:
+        """Return the slots before the first step."""
+        scale = np.zeros(len(self.vector))
+        return {"damping": np.array(self.optimizer.damping), "scale": scale, "weight_penalty": np.array(0.0)}
+
+    def check_place(self, path: Path) -> None:
+        """Raise `FileFormatError` if the state, which was read from a file, is none of this fit."""
+        super().check_place(path)
+        check_arrays(path, self.state.slots, self.first_slots(), "the optimiser")
 
     def residuals(self, vector: Array) -> Array:
         """Return all residuals, in float64."""

@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from clearprop import ops
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Shape
 from clearprop.nn.activations.activation import Activation
+from clearprop.nn.allowance import filled
 from clearprop.nn.context import is_training, random_uniform
 from clearprop.nn.layer import Arrays, Tensors
 from clearprop.ops import Tensor, show
@@ -88,7 +87,7 @@ class PReLU(Rectifier):
         units = shapes[-1] if shapes else None
         if not isinstance(units, int):
             raise ShapeError(f"PReLU takes samples with a last axis of numbers, received samples {show(shapes)}")
-        return {"slope": np.full(1 if self.shared else units, self.start_slope, np.float64)}
+        return {"slope": filled(self.start_slope, 1 if self.shared else units)}
 
     def apply(self, params: Tensors, x: Tensor) -> Tensor:
         """Return x where it is positive and slope x elsewhere."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from clearprop.description import choose
+from clearprop.nn.allowance import is_bounded
 from clearprop.nn.initializers.data_driven import LSUV, ClassPrior, DataDriven, TargetMean
 from clearprop.nn.initializers.fixed import Eye, Fill, Given, Zeros
-from clearprop.nn.initializers.initializer import Initializer
+from clearprop.nn.initializers.initializer import Counted, Initializer
 from clearprop.nn.initializers.random import Normal, TruncatedNormal, Uniform
 from clearprop.nn.initializers.scaled import Kaiming, LeCun, VarianceScaling, Xavier, gain_of
 from clearprop.nn.initializers.structured import Orthogonal, Sparse
@@ -31,8 +32,9 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 
 
 def initializer(choice: str | Initializer) -> Initializer:
-    """Return the initialiser of a name, or one as it is."""
-    return choose(choice, Initializer, INITIALIZERS, "initialiser")
+    """Return the initialiser of a name, or one as it is; where first values are bounded, one that counts its own."""
+    chosen = choose(choice, Initializer, INITIALIZERS, "initialiser")
+    return Counted(chosen) if is_bounded() else chosen
 
 
 __all__ = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.nn.allowance import count_values
 from clearprop.randomness import Key
 from clearprop.settings import check_settings
 
@@ -30,3 +31,15 @@ class Initializer(ABC):
             fan_in: how many inputs feed one output of the layer.
             fan_out: how many outputs one input feeds.
         """
+
+
+class Counted(Initializer):
+    """Another initialiser, whose values are counted before they are made."""
+
+    def __init__(self, initializer: Initializer) -> None:
+        self.initializer = initializer
+
+    def __call__(self, key: Key, shape: Sequence[int], fan_in: int, fan_out: int) -> Array:
+        """Return the other's values; `ShapeError` where they are more than there may be."""
+        count_values(shape)
+        return self.initializer(key, shape, fan_in, fan_out)
