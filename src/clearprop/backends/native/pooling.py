@@ -11,12 +11,12 @@ compute again what is cheap instead of keeping it in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clearprop.backends.native.elementwise import CHEAP
 from clearprop.backends.native.placing import covers, is_tiling, window_sizes
-from clearprop.backends.native.views import is_view, numbers
+from clearprop.backends.native.views import is_view, numbers, seen_by_contractions
 from clearprop.ir import Attribute, Node, Program, Type, Value
 
 _MOST = 12
@@ -91,16 +91,7 @@ class _Mover(Rewriter):
         self.uses: dict[Value, int] = {}
         for value in [value for node in program.nodes for value in node.inputs] + [v for _, v in program.outputs]:
             self.uses[value] = self.uses.get(value, 0) + 1
-        self.made_before = {value: node for node in program.nodes for value in node.outputs}
-        contractions = [node for node in program.nodes if node.op == "contraction"]
-        self.kept = {seen for node in contractions for value in node.inputs for seen in self._seen(value)}
-
-    def _seen(self, value: Value) -> Iterator[Value]:
-        """Yield a value and those that it is a view of: a contraction is written for how these lie in memory."""
-        yield value
-        node = self.made_before.get(value)
-        if node is not None and is_view(node):
-            yield from self._seen(node.inputs[0])
+        self.kept = seen_by_contractions(program)
 
     def program(self) -> Program:
         for original in self.source.nodes:

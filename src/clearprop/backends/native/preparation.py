@@ -16,11 +16,11 @@ from clearprop.backends.native.views import (
     identity,
     is_trailing,
     is_unit_reshape,
-    is_view,
     loop_axes,
     origin,
     reduced_axes,
     resolve,
+    seen_by_contractions,
 )
 from clearprop.ir import Node, Program, Shape, Type, Value
 
@@ -56,7 +56,7 @@ def prepare(program: Program) -> Program:
             return append(copied(value))
         return value
 
-    fixed = _seen_by_contractions(program)
+    fixed = seen_by_contractions(program)
     for node in chain.from_iterable(map(_single, program.nodes)):
         if _has_few_terms(node):
             _add_terms(replace(node, inputs=(node.inputs[0], _in_lines(node.inputs[1], made, append))), append)
@@ -87,15 +87,6 @@ def _simpler(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Va
             node = replace(node, inputs=(append(copied(node.inputs[0])),))
         return _turned(node, append)
     return _once(node, made, append) if node.op in ELEMENTWISE else node
-
-
-def _seen_by_contractions(program: Program) -> set[Value]:
-    """Return the values that contractions see through views: they are written for how these lie in memory."""
-    seen: set[Value] = set()
-    for node in reversed(program.nodes):
-        if node.op == "contraction" or (is_view(node) and not seen.isdisjoint(node.outputs)):
-            seen.update(node.inputs)
-    return seen
 
 
 def _reads_memory(node: Node) -> bool:

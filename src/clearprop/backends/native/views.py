@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from clearprop.backends.native.extents import ZERO, Extent, contiguous, extent
 from clearprop.backends.native.kernels import Access, Index
-from clearprop.ir import Batch, Node, Shape, Value
+from clearprop.ir import Batch, Node, Program, Shape, Value
 
 GENERATORS = ("constant", "arange")
 """Nodes whose elements follow from their index; an array constant is memory instead."""
@@ -52,6 +52,15 @@ def is_unit_reshape(node: Node) -> bool:
 def is_view(node: Node) -> bool:
     """Whether a node moves no data and its elements are found by an index into its input."""
     return node.op in _STEPS and (node.op != "reshape" or is_unit_reshape(node))
+
+
+def seen_by_contractions(program: Program) -> set[Value]:
+    """Return the values that contractions see through views: they are written for how these lie in memory."""
+    seen: set[Value] = set()
+    for node in reversed(program.nodes):
+        if node.op == "contraction" or (is_view(node) and not seen.isdisjoint(node.outputs)):
+            seen.update(node.inputs)
+    return seen
 
 
 def resolve(made: Mapping[Value, Node], value: Value, index: tuple[Index, ...]) -> tuple[Value, tuple[Index, ...]]:
