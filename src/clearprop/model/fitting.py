@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,61 +157,59 @@ def make_training(
     model.fresh = frozenset()
     if settings.stateful:
         train, validation, settings = _in_lanes(model, train, validation, settings)
-    write = _on_all_samples if isinstance(model.optimizer, WholeBatch) else _by_steps
-    fit = write(model, train, validation, settings, file, resumed)
+    start = _Start(model, train, validation, settings, file, resumed)
+    fit = start.on_all_samples() if isinstance(model.optimizer, WholeBatch) else start.by_steps()
     if file is not None and resumed is not None:
         fit.check_place(file.path)
     return fit
 
 
-def _on_all_samples(
-    model: Model,
-    train: Samples,
-    validation: Samples | None,
-    settings: FitSettings,
-    file: CheckpointFile | None,
-    resumed: FitState | None,
-) -> Fit:
-    """Return the fit of an optimiser that takes all samples at once."""
-    assert isinstance(model.optimizer, WholeBatch)
-    assert model.target is not None
-    signature = model.signature(model.target, model.weighted)
-    task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(train), model.backend)
-    state = resumed or FitState(dict(model.parameters), {})
-    return whole_batch_fit(task, model.optimizer, state, settings, train, validation, file)
+@dataclass(frozen=True)
+class _Start:
+    """What a fit starts from; `resumed` is the state of a checkpoint in `file`, if it goes on from one."""
 
+    model: Model
+    train: Samples
+    validation: Samples | None
+    settings: FitSettings
+    file: CheckpointFile | None
+    resumed: FitState | None
 
-def _by_steps(
-    model: Model,
-    train: Samples,
-    validation: Samples | None,
-    settings: FitSettings,
-    file: CheckpointFile | None,
-    resumed: FitState | None,
-) -> Fit:
-    """Return the fit of an optimiser that takes steps on batches."""
-    assert not isinstance(model.optimizer, WholeBatch)
-    assert model.target is not None
-    programs = model.step_programs(model.target, model.weighted, model.lanes)
-    key = Key(model.seed).child("training").words()
-    averaged = bool(programs.evaluated and programs.momenta)
-    if file is not None and resumed is not None:
-        types = {name: programs.slots.output(name).type for name in programs.slots.output_names}
-        check_arrays(file.path, resumed.slots, types, "the optimiser")
-    compiled = Compiled(
-        compile_step(programs.step, model.backend, derived_from=programs.objective),
-        lambda: model.compiled_evaluation(train),
-        programs.hyper,
-        key,
-        model.schedule,
-        model.optimizer.hyper(),
-        programs.evaluated,
-        Statistics(programs, key, model.backend) if averaged else None,
-    )
-    if resumed is None:
-        slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
-        resumed = FitState(dict(model.parameters), slots)
-    return Training(compiled, resumed, settings, train, validation, checkpoint=file)
+    def on_all_samples(self) -> Fit:
+        """Return the fit of an optimiser that takes all samples at once."""
+        model = self.model
+        assert isinstance(model.optimizer, WholeBatch)
+        assert model.target is not None
+        signature = model.signature(model.target, model.weighted)
+        task = Task(model.network, model.loss, signature, lambda: model.compiled_evaluation(self.train), model.backend)
+        state = self.resumed or FitState(dict(model.parameters), {})
+        return whole_batch_fit(task, model.optimizer, state, self.settings, self.train, self.validation, self.file)
+
+    def by_steps(self) -> Fit:
+        """Return the fit of an optimiser that takes steps on batches."""
+        model, resumed = self.model, self.resumed
+        assert not isinstance(model.optimizer, WholeBatch)
+        assert model.target is not None
+        programs = model.step_programs(model.target, model.weighted, model.lanes)
+        key = Key(model.seed).child("training").words()
+        averaged = bool(programs.evaluated and programs.momenta)
+        if self.file is not None and resumed is not None:
+            types = {name: programs.slots.output(name).type for name in programs.slots.output_names}
+            check_arrays(self.file.path, resumed.slots, types, "the optimiser")
+        compiled = Compiled(
+            compile_step(programs.step, model.backend, derived_from=programs.objective),
+            lambda: model.compiled_evaluation(self.train),
+            programs.hyper,
+            key,
+            model.schedule,
+            model.optimizer.hyper(),
+            programs.evaluated,
+            Statistics(programs, key, model.backend) if averaged else None,
+        )
+        if resumed is None:
+            slots = compile_program(programs.slots, "reference")(model.parameters)  # once: not worth compiling
+            resumed = FitState(dict(model.parameters), slots)
+        return Training(compiled, resumed, self.settings, self.train, self.validation, checkpoint=self.file)
 
 
 def _in_lanes(
