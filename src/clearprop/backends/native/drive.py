@@ -1,5 +1,7 @@
 """The loop over training steps as LLVM text: `i64 drive(ptr plan)` runs `program` on one batch after another.
 
+Meanwhile denormal numbers count as zero (see `denormals`).
+
 For each epoch it makes the order of the rows, and for each batch it gathers them, sets the number of the step and what
 varies, calls the program, checks that objective and health are finite, and adds cost times rows to the epoch's sum.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.calls import write_share
+from clearprop.backends.native.denormals import write_flushing
 from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter
 from clearprop.backends.native.extents import count
 from clearprop.backends.native.regions import READ, WRITTEN
@@ -53,14 +56,16 @@ _AHEAD = 2048
 """About how many bytes before they are copied rows are asked for: they come from anywhere in memory."""
 
 
-def write_drive(roles: Roles, places: Places) -> tuple[str, set[str]]:
+def write_drive(roles: Roles, places: Places, family: str) -> tuple[str, set[str]]:
     """Write `drive`; return it and the functions that it declares.
 
     Args:
         roles: what the inputs of the step are.
         places: for each input and output, and for `status`, the number of its buffer and its dtype.
+        family: of CPUs.
     """
-    return _DriveWriter(roles, places).text()
+    text, declares = _DriveWriter(roles, places).text()
+    return text + write_flushing("drive", "steps", family), declares
 
 
 class _DriveWriter:
@@ -72,9 +77,9 @@ class _DriveWriter:
         out = self.out
         self._epochs()
         out.do(f"ret i64 {DONE}")
-        drive = f"define i64 @drive{out.function('(ptr %plan) nounwind')}"
+        steps = f"define internal i64 @steps{out.function('(ptr %plan) noinline nounwind')}"
         gather, declares = self._gather_function()
-        return "".join((gather, write_share("share_rows"), drive)), out.declares | declares
+        return "".join((gather, write_share("share_rows"), steps)), out.declares | declares
 
     def _epochs(self) -> None:
         """Go through the epochs, and in each through those of its batches that belong to the stretch."""

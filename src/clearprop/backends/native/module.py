@@ -293,7 +293,7 @@ class _Writer:
         named = [(value.name, value) for value in (*self.program.inputs, STATUS)]
         named += [(name, self._root(value)) for name, value in self.program.outputs]
         places = {name: (numbers[value], value.type.dtype) for name, value in named}
-        text, declares = write_drive(self.roles, places)
+        text, declares = write_drive(self.roles, places, self.target.family)
         self.declares |= declares
         return text
 

@@ -18,6 +18,7 @@ class Target:
         tile_rows: the rows of a register tile of a product that is one, two ... vectors wide.
         registers: how many vector registers there are.
         masks: whether loads and stores of a part of a vector are instructions (else the tail is scalar).
+        family: of CPUs: "x86" or "arm".
         features: the LLVM features to switch on or off, beyond those of the host; None leaves the host's as they are.
     """
 
@@ -26,6 +27,7 @@ class Target:
     tile_rows: tuple[int, ...]
     registers: int
     masks: bool
+    family: str = "x86"
     features: str | None = None
 
     def lanes(self, item_bytes: int) -> int:
@@ -39,9 +41,9 @@ _X86_AVX2 = "+avx,+avx2,+fma,-avx512f,-avx512vl,-avx512bw,-avx512dq,-avx512cd"
 
 TARGETS: dict[str, Target] = {
     "avx512": Target("avx512", 64, (8, 8, 8, 6), 32, True),
-    "avx2": Target("avx2", 32, (8, 6, 4), 16, True, _X86_AVX2),
-    "neon": Target("neon", 16, (8, 8, 8), 32, False),
-    "baseline": Target("baseline", 16, (8, 6, 4), 16, False, _X86_PLAIN),
+    "avx2": Target("avx2", 32, (8, 6, 4), 16, True, features=_X86_AVX2),
+    "neon": Target("neon", 16, (8, 8, 8), 32, False, "arm"),
+    "baseline": Target("baseline", 16, (8, 6, 4), 16, False, features=_X86_PLAIN),
 }
 """Every target by name; NEON code needs a CPU that has it, the others run on any x86-64 with at least as much."""
 

@@ -3,7 +3,8 @@
 A team is a block of numbers that its threads share. `run` publishes a job (a task, n, buffers, and how many parts)
 and claims parts of it until none is left, as every worker that is awake does. The word `claim` holds how many parts
 are still to be claimed, which is the first of them, and the job's number. A claim is a compare-and-swap that takes one
-off: it fails if the job is another one by now, so no thread runs a part with the description of another job. The
+off: it fails if the job is another one by now, so no thread runs a part with the description of another job. A worker
+computes a part as the caller would: it takes over how denormal numbers and rounding are treated there. The
 caller then waits for the parts that others have claimed, and for no thread that has claimed none: one that the system
 does not let run delays nothing but its own part.
 
@@ -14,6 +15,8 @@ Nobody spins for long: a waiting thread pauses, then lets others run, and an idl
 """
 
 from __future__ import annotations
+
+from clearprop.backends.native.denormals import write_modes
 
 RUN, WORKER, THRESHOLD, STOP = 0, 1, 2, 3
 """Two addresses of functions, the cost in picoseconds from which a kernel is shared, whether the workers shall end."""
@@ -58,7 +61,7 @@ def write_team(machine: str) -> str:
     which is false if the team is busy with another job, and of `void worker(team, number)` into the block.
     """
     family = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "other")
-    return _TEXT.replace("PAUSE", _PAUSES[family]) + _DECLARED[family]
+    return _TEXT.replace("PAUSE", _PAUSES[family]) + _DECLARED[family] + write_modes(family)
 
 
 def _fields(**places: int) -> str:
@@ -75,7 +78,7 @@ define void @program(i64 %n, ptr %team) {{
 
 define internal i1 @run(ptr %team, ptr %task, i64 %n, i64 %parts, ptr %buffers, i64 %cost) nounwind {{
 {_fields(claim=_CLAIM, done=_DONE, busy=_BUSY)}
-{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2, job_mode=_JOB + 3)}
   %many = icmp ugt i64 %parts, {MOST_PARTS}
   br i1 %many, label %refuse, label %ask
 ask:
@@ -88,6 +91,8 @@ publish:
   store atomic ptr %task, ptr %job_task monotonic, align 8
   store atomic i64 %n, ptr %job_n monotonic, align 8
   store atomic ptr %buffers, ptr %job_buffers monotonic, align 8
+  %mode = call i64 @mode()
+  store atomic i64 %mode, ptr %job_mode monotonic, align 8
   store atomic i64 0, ptr %done monotonic, align 8
   %last = load atomic i64, ptr %claim monotonic, align 8
   %number = lshr i64 %last, {2 * _BITS}
@@ -114,7 +119,7 @@ leave:
 ; claim and run parts until none is left
 define internal void @work(ptr %team, i64 %worker) nounwind {{
 {_fields(claim=_CLAIM, done=_DONE)}
-{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2)}
+{_fields(job_task=_JOB, job_n=_JOB + 1, job_buffers=_JOB + 2, job_mode=_JOB + 3)}
   %odd = and i64 %worker, 1
   %backwards = icmp ne i64 %odd, 0
   %step = select i1 %backwards, i64 0, i64 {1 << _BITS}
@@ -129,6 +134,7 @@ take:
   %task = load atomic ptr, ptr %job_task monotonic, align 8
   %n = load atomic i64, ptr %job_n monotonic, align 8
   %buffers = load atomic ptr, ptr %job_buffers monotonic, align 8
+  %mode = load atomic i64, ptr %job_mode monotonic, align 8
   %fewer = sub i64 %word, 1
   %rest = add i64 %fewer, %step
   %swap = cmpxchg ptr %claim, i64 %word, i64 %rest acq_rel monotonic
@@ -140,6 +146,7 @@ do:
   %others = sub i64 %left, 1
   %beyond = select i1 %backwards, i64 %others, i64 0
   %part = add i64 %first, %beyond
+  call void @set_mode(i64 %mode)
   call void %task(i64 %n, i64 %part, i64 %worker, ptr %buffers)
   %before = atomicrmw add ptr %done, i64 1 release
   br label %look
