@@ -19,7 +19,7 @@ from jax import lax
 from clearprop.bench import Data, Predict, Side, Train, Workload
 from clearprop.bench.images import ImageWorkload
 from clearprop.bench.sequences import SequenceWorkload
-from clearprop.bench.workloads import RATE, Array
+from clearprop.bench.workloads import Array
 from peers.jax_images import image_forward, image_parameters
 from peers.jax_sequences import sequence_forward, sequence_parameters
 
@@ -86,7 +86,7 @@ def update(workload: Workload, state: State, x: Any, y: Any, rows: Any) -> State
     key = jax.random.fold_in(jax.random.key(0, impl="rbg"), count) if workload.dropout else None
     gradients = jax.grad(partial(cost, workload))(parameters, x[rows], y[rows], key)
     count = count + 1
-    size = RATE * jnp.sqrt(1 - BETA2**count) / (1 - BETA1**count)
+    size = workload.rate * jnp.sqrt(1 - BETA2**count) / (1 - BETA1**count)
     m = jax.tree.map(lambda mean, g: BETA1 * mean + (1 - BETA1) * g, m, gradients)
     v = jax.tree.map(lambda square, g: BETA2 * square + (1 - BETA2) * g * g, v, gradients)
     parameters = jax.tree.map(lambda p, mean, s: p - size * mean / (jnp.sqrt(s) + EPSILON), parameters, m, v)

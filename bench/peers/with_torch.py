@@ -15,7 +15,7 @@ from torch.nn import functional
 from clearprop.bench import Data, Predict, Side, Train, Unavailable, Workload, count_of
 from clearprop.bench.images import ImageWorkload
 from clearprop.bench.sequences import GATES, SequenceWorkload
-from clearprop.bench.workloads import RATE, Array
+from clearprop.bench.workloads import Array
 from peers.torch_images import image_network
 from peers.torch_sequences import sequence_loss, sequence_network
 
@@ -66,6 +66,7 @@ class Torch:
     """What both forms share."""
 
     def __init__(self, threads: int) -> None:
+        torch.set_flush_denormal(True)  # its best form: arithmetic with tiny numbers is slow
         self.threads = threads
         self.form = count_of(threads)
 
@@ -106,7 +107,7 @@ class Eager(Torch):
 
     def step(self, workload: Workload) -> Callable[[torch.Tensor, torch.Tensor], object]:
         model, loss = network(workload), loss_of(workload)
-        optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
+        optimizer = torch.optim.Adam(model.parameters(), lr=workload.rate, fused=True)
 
         def step(x: torch.Tensor, y: torch.Tensor) -> None:
             optimizer.zero_grad(set_to_none=True)
@@ -143,7 +144,7 @@ class Compiled(Torch):
             for name, value in running.items():
                 value.copy_(later[name])
             count.add_(1)
-            size = RATE * torch.sqrt(1 - BETA2**count) / (1 - BETA1**count)
+            size = workload.rate * torch.sqrt(1 - BETA2**count) / (1 - BETA1**count)
             for weight, mean, square, gradient in zip(weights, m, v, gradients, strict=True):
                 mean.lerp_(gradient, 1 - BETA1)
                 square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)

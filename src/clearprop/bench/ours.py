@@ -11,7 +11,7 @@ from clearprop.bench.images import Conv, ImageWorkload, Mean, Pool, Residual, St
 from clearprop.bench.machine import count_of
 from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.sides import Predict, Train
-from clearprop.bench.workloads import RATE, Data, Workload
+from clearprop.bench.workloads import Data, Workload
 from clearprop.compile import DEFAULT_BACKEND
 from clearprop.model import Model
 from clearprop.nn import (
@@ -55,7 +55,7 @@ class Clearprop:
         self.form = "" if threads is None else count_of(threads)
 
     def _model(self, workload: Workload) -> Model:
-        return Model(_layers(workload), workload.loss, Adam(RATE), backend=self.backend)
+        return Model(_layers(workload), workload.loss, Adam(workload.rate), backend=self.backend)
 
     def prepare(self, workload: Workload, data: Data) -> Train:
         """Return a fit of so many steps."""

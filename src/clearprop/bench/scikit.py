@@ -13,7 +13,7 @@ from clearprop.bench.images import ImageWorkload
 from clearprop.bench.machine import count_of
 from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.sides import Predict, Train, Unavailable
-from clearprop.bench.workloads import RATE, Data, Workload
+from clearprop.bench.workloads import Data, Workload
 
 
 class ScikitLearn:
@@ -42,7 +42,7 @@ class ScikitLearn:
             activation=workload.activation,
             alpha=0.0,
             batch_size=workload.batch,
-            learning_rate_init=RATE,
+            learning_rate_init=workload.rate,
             max_iter=epochs,
             n_iter_no_change=epochs,
             tol=0.0,

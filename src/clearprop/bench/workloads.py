@@ -29,6 +29,7 @@ class Workload:
         activation: of the hidden layers: "relu" or "tanh".
         loss: "cross_entropy", or "squared_error" between the input and the output.
         dropout: the rate after each hidden layer.
+        rate: Adam's.
         quick: whether it belongs to the few that show in seconds how fast a machine is.
     """
 
@@ -40,6 +41,7 @@ class Workload:
     activation: str = "relu"
     loss: str = "cross_entropy"
     dropout: float = 0.0
+    rate: float = RATE
     quick: bool = False
 
     @property

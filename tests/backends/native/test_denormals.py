@@ -40,8 +40,10 @@ def twice(dtype: str) -> Program:
 def test_a_state_that_falls_ends_at_zero(target: str, dtype: str, threads: int) -> None:
     """By hand: four times the smallest normal number has two normal halves, and then none."""
     smallest = np.finfo(dtype).smallest_normal
-    stepper = backend(threads, target).compile_step(halving(dtype)).start(
-        {"x": np.zeros(1, dtype), "mean": np.full(LARGE, 4 * smallest)}, 1
+    stepper = (
+        backend(threads, target)
+        .compile_step(halving(dtype))
+        .start({"x": np.zeros(1, dtype), "mean": np.full(LARGE, 4 * smallest)}, 1)
     )
     assert stepper.run(0, 2, {}, 0.0).steps == 2
     np.testing.assert_array_equal(stepper.state["mean"], smallest)
