@@ -145,6 +145,6 @@ def test_a_small_program_has_no_parts() -> None:
 def test_the_cost_grows_with_the_shape() -> None:
     text = {"x": Type("float32", (N, 512))}
     region = write_module(ops.trace(ops.tanh, text), TARGETS["avx512"]).regions[0]
-    assert not region.is_worth(8, partition.SMALL)
-    assert region.is_worth(128, partition.SMALL)
+    assert not region.is_worth(8, partition.SHARED)
+    assert region.is_worth(128, partition.SHARED)
     assert not region.is_worth(1, 0)  # a single part is not for a team

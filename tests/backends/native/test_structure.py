@@ -3,6 +3,7 @@
 import ast
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from clearprop.backends.native.lowering import HOLES, Grouping
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.preparation import prepare
 from clearprop.backends.native.targets import TARGETS
-from clearprop.backends.native.views import full_index
-from clearprop.ir import Batch, Type
+from clearprop.backends.native.views import full_index, resolve
+from clearprop.ir import Batch, Shape, Type
+from clearprop.ops import Tensor
 
 N = Batch()
 
@@ -168,6 +170,23 @@ def test_a_single_vector_left_over_shares_its_panel_with_the_one_before() -> Non
     assert cut(4, "avx512") == (4, 0, 4)
     assert cut(16, "avx2") == (12, 4, 16)
     assert cut(100, "baseline") == (100, 0, 4)
+
+
+def test_a_panel_of_longer_lines_is_packed_where_many_rows_read_it() -> None:
+    def packs(write: Callable[[Tensor, Tensor], Tensor], x: Shape, y: Shape) -> bool:
+        program = ops.trace(write, {"x": Type("float32", x), "y": Type("float32", y)})
+        groups = Grouping(prepare(program))
+        (node,) = (kernel.node for kernel in groups.kernels if isinstance(kernel, Product))
+        first, second = (resolve(groups.made, value, full_index(value)) for value in node.inputs)
+        return cut_product(node, (first, second), TARGETS["avx512"]).packs[1]
+
+    def gradient(x: Tensor, d: Tensor) -> Tensor:
+        return ops.permute_dims(x) @ d
+
+    assert packs(gradient, (N, 784), (N, 128))
+    assert not packs(gradient, (N, 784), (N, 64))  # a panel is all of it
+    assert not packs(gradient, (N, 100), (N, 128))
+    assert not packs(ops.matmul, (N, 784), (784, 128))  # the forward pass: each of its lines is read by few rows
 
 
 def test_arrays_of_whole_pages_lie_apart_in_the_cache() -> None:

@@ -44,6 +44,10 @@ _NARROW, _LONG, _LITTLE = 512, 1024, 1 << 18
 """Bytes: the second factor is read in place if its lines are as short as the first, and aligned, or shorter than the
 second, and all of it no larger than the third."""
 
+_OFTEN = 2
+"""A panel that is a part of longer lines is packed all the same, if more rows than this times its depth read it: it
+fits into a part of the first cache alone, is displaced there, and comes again from where another core wrote it."""
+
 _WIDEST = 8
 """How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
 
@@ -127,7 +131,7 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     width = vectors * lanes
     packs = (
         _packs_first(first, rows, columns, height, width, target.masks),
-        _packs_second(second, (rows, columns, depth), size, lanes),
+        _packs_second(second, (rows, columns, depth), size, lanes, width),
     )
     extra = _extra(columns, vectors, lanes) if target.masks else 0
     shared = Extent(columns.coefficient - extra) if extra else columns
@@ -194,13 +198,14 @@ def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, widt
     return whole and rows.at(_BATCH) >= 128 and columns.at(_BATCH) >= 4 * width
 
 
-def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int) -> bool:
+def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int, width: int) -> bool:
     """Whether its columns do not lie next to each other, or its lines are long or not aligned and are read often."""
     rows, columns, depth = (item.at(_BATCH) for item in sizes)
     if second.strides[-1] != ONE:
         return columns > 1
     line = second.strides[-2].at(_BATCH) * size
-    in_place = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
+    short = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
+    in_place = short and (columns <= width or rows <= _OFTEN * depth)
     return rows >= 16 and columns > lanes and not in_place
 
 

@@ -15,7 +15,10 @@ PANEL = 128
 """How many columns a part of a reduction of columns has; a multiple of four vectors' lanes."""
 
 SMALL = 10_000_000
-"""The cost in picoseconds below which a kernel is not worth sharing: several times what it takes to share it."""
+"""The cost in picoseconds below which a kernel is not worth cutting, for a large batch."""
+
+SHARED = 5_000_000
+"""The cost in picoseconds from which the parts of a kernel are shared: several times what it takes to share them."""
 
 _USUAL_BATCH, _LARGE_BATCH = 64, 1024
 """What the batch is taken for: for the width of a part, and to see whether a kernel is cut at all."""

@@ -17,7 +17,7 @@ import numpy as np
 from clearprop.backends.native import team as layout
 from clearprop.backends.native.forks import renew_in_child
 from clearprop.backends.native.jit import MachineCode, compile_text, host_features, host_machine
-from clearprop.backends.native.partition import SMALL
+from clearprop.backends.native.partition import SHARED
 from clearprop.backends.native.targets import choose
 from clearprop.backends.native.team import write_team
 from clearprop.backends.protocol import Array
@@ -45,7 +45,7 @@ class Team:
         threshold: the cost in picoseconds from which a kernel is shared.
     """
 
-    def __init__(self, threads: int, threshold: int = SMALL) -> None:
+    def __init__(self, threads: int, threshold: int = SHARED) -> None:
         self.threads, self.threshold = threads, threshold
         self._forget()
         _TEAMS.add(self)
