@@ -1,11 +1,12 @@
 """Matrix products of every layout, size and width, against NumPy in float64, within the bound of a sum of k terms."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from native_steps import TARGETS_HERE
-from native_teams import BACKWARDS, backend
+from native_teams import BACKWARDS, TEAMS, backend
 
 from clearprop import ops
 from clearprop.backends.native import Native, NativeExecutable, cuts
@@ -140,6 +141,44 @@ def test_bits_do_not_depend_on_the_cut(form: str, target: str, recut: Callable[.
         got = check_form(Native(target).compile(program), form, "float32", sizes)
         np.testing.assert_array_equal(got, expected)
     assert write_module(program, Native(target).target).text != text
+
+
+@pytest.mark.parametrize("threads", TEAMS)
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("form", ["xW", "xTd"])
+def test_stacks_have_the_same_bits_however_they_are_cut(
+    form: str, target: str, threads: int, recut: Callable[..., None]
+) -> None:
+    """As in attention: small products, one for each sample and head; the second kind also into rows and columns."""
+    turns, sizes = form == "xTd", {"xW": ((40, 17), (17, 50)), "xTd": ((6, 130), (6, 260))}[form]
+
+    def write(x: ops.Tensor, y: ops.Tensor) -> ops.Tensor:
+        return (ops.permute_dims(x, (0, 1, 3, 2)) if turns else x) @ y
+
+    types = {name: Type("float32", (N, 3, *size)) for name, size in zip("xy", sizes, strict=True)}
+    program, rng = ops.trace(write, types), np.random.default_rng(0)
+    for n in (0, 1, 7):
+        x, y = (rng.normal(size=(n, 3, *size)).astype("f4") for size in sizes)
+        recut(cuts, _SHARE=2_000_000, _ROWS=528, _PANELS=16)
+        a = x.swapaxes(2, 3) if turns else x
+        expected = check(backend(1, target).compile(program), x, y, a, y)
+        for change in ({"_SHARE": 1}, {"_SHARE": 900_000}, {"_SHARE": 1, "_ROWS": 24, "_PANELS": 1}):
+            recut(cuts, **change)
+            np.testing.assert_array_equal(check(backend(threads, target).compile(program), x, y, a, y), expected)
+
+
+def test_products_of_many_rows_or_matrices_a_sample_have_parts_for_small_batches() -> None:
+    """As in networks of sequences: each sample brings many rows, or a matrix for each head."""
+
+    def parts(x: Shape, y: Shape, n: int) -> int:
+        types = {"x": Type("float32", x), "y": Type("float32", y)}
+        (region,) = write_module(ops.trace(lambda x, y: x @ y, types), TARGETS["avx512"]).regions
+        return math.prod(cut.at(n) for cut in region.parts)
+
+    assert parts((Batch(64), 256), (256, 64), 32) == 4
+    assert parts((Batch(64), 256), (256, 64), 8) == 1
+    assert parts((N, 4, 64, 16), (N, 4, 16, 64), 32) >= 4
+    assert parts((N, 784), (784, 128), 64) == 2  # rows of a usual batch stay together
 
 
 @pytest.mark.parametrize("form", FORMS)

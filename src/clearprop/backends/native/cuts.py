@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearprop.backends.native.emitter import BYTES
-from clearprop.backends.native.extents import ONE, Extent, extent
-from clearprop.backends.native.kernels import Access, Index, Parts
+from clearprop.backends.native.extents import ONE, Extent, extent, product
+from clearprop.backends.native.kernels import WHOLE, Access, Index, Parts
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import access
 from clearprop.ir import Node, Value
@@ -24,6 +24,12 @@ _SMALL = 1_000_000
 
 _PARTS = 4
 """How many parts a larger one has at least, where its rows and columns allow it."""
+
+_SHARE = 2_000_000
+"""About how many operations a part of a stack of small products has."""
+
+_MANY_ROWS = 512
+"""About how many rows a part has at most, where their number grows with the batch."""
 
 _SHARES = 8
 """About how many parts of columns a product has whose first factor is read in place; of two panels at least."""
@@ -59,6 +65,7 @@ class Cut:
     Attributes:
         factors: where an element of each factor lies, for the loops over the stack, its rows and its columns.
         lead: the extents of the stack.
+        stack: how it is cut, along the first of them.
         depth: how many terms an element has.
         block: how many of them are added in one go.
         rows, columns: the parts.
@@ -70,6 +77,7 @@ class Cut:
 
     factors: tuple[Access, Access]
     lead: tuple[Extent, ...]
+    stack: Parts
     depth: Extent
     block: int
     rows: Parts
@@ -137,9 +145,9 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     shared = Extent(columns.coefficient - extra) if extra else columns
     down, across = _parts((rows, shared, depth), packs[0], height, width)
     block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
-    stack = tuple(extent(dim) for dim in type_.shape[:-2])
-    parts = Parts(rows, down), Parts(shared, across)
-    return Cut((first, second), stack, depth, block, *parts, extra, packs, height, width)
+    lead = tuple(extent(dim) for dim in type_.shape[:-2])
+    parts = _stack(lead, (rows, columns, depth)), Parts(rows, down), Parts(shared, across)
+    return Cut((first, second), lead, parts[0], depth, block, *parts[1:], extra, packs, height, width)
 
 
 def _extra(columns: Extent, vectors: int, lanes: int) -> int:
@@ -172,6 +180,15 @@ def _block(depth: Extent, most: int) -> int:
     return max(_up(-(-depth.coefficient // blocks), 4), 4)
 
 
+def _stack(lead: tuple[Extent, ...], sizes: tuple[Extent, Extent, Extent]) -> Parts:
+    """Cut a stack of small products, each of which stays in one part."""
+    each = 2 * product(sizes).at(_BATCH)
+    inner = each * product(lead[1:]).at(_BATCH)
+    if not lead or each >= _SMALL or inner * lead[0].at(_BATCH) < _SMALL:
+        return WHOLE
+    return Parts(lead[0], max(1, _SHARE // max(inner, 1)))
+
+
 def _parts(sizes: tuple[Extent, Extent, Extent], packs_first: bool, height: int, width: int) -> tuple[int, int]:
     """Return how many rows and columns a part has; zero where they are not cut.
 
@@ -186,6 +203,8 @@ def _parts(sizes: tuple[Extent, Extent, Extent], packs_first: bool, height: int,
     wanted = -(-_PARTS // -(-panels // across))
     if packs_first:
         wanted = max(wanted, -(-rows // _ROWS))
+    elif not sizes[0].fixed:
+        wanted = max(wanted, rows // _MANY_ROWS)
     down = _up(-(-rows // wanted), height) if wanted > 1 else _ROWS * packs_first
     return down, (across * width if panels > across or not sizes[1].fixed else 0)
 

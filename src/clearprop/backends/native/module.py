@@ -230,7 +230,7 @@ class _Writer:
             if cut.scratch:
                 work.scratch = Value(f"scratch{place}", Type(work.node.outputs[0].type.dtype, (cut.scratch,)))
                 self._own(place, (work.scratch,), each_worker=True)
-            call.parts = (cut.rows, cut.columns)
+            call.parts = (cut.stack, cut.rows, cut.columns)
             ProductWriter(kernel, work, cut, self.target).write()
         elif isinstance(work, Convolution):
             self._convolution(place, work, kernel, call)

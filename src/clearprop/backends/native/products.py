@@ -98,21 +98,34 @@ class ProductWriter:
 
     def write(self) -> None:
         """Write the part, for each matrix of the stack."""
-        rows, columns = self._ranges()
+        first, place = "0", "%part"
         stops = [self.kernel.extent(size) for size in self.cut.lead]
-        nested(self.out, stops, lambda lead: self._part(lead, rows, columns))
+        if not self.cut.stack.alone:
+            count = self._count(self.cut.rows, self.cut.columns)
+            one = self.out.divide("%part", count)
+            place = self.out.subtract("%part", self.out.multiply(one, count))
+            first, stops[0] = self._range(one, self.cut.stack)
+        rows, columns = self._ranges(place)
+        nested(self.out, stops, lambda lead: self._part(lead, rows, columns), first)
 
     # -- parts -------------------------------------------------------------------------------------------------
 
-    def _ranges(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Return the rows and the columns of this part; neighbours share their piece of the larger factor."""
+    def _count(self, *cuts: Parts) -> str:
+        """Return how many parts some cuts make together; one at least."""
+        count = "1"
+        for parts in cuts:
+            each = self.out.most(parts.count(self.out, self.kernel.extent(parts.size)), "1")
+            count = self.out.multiply(count, each)
+        return count
+
+    def _ranges(self, place: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Return the rows and the columns of a part; neighbours share their piece of the larger factor."""
         out, down, across = self.out, self.cut.rows, self.cut.columns
-        row, column = "%part", "%part"
+        row, column = place, place
         if not (down.alone or across.alone):
-            inner = across if self.cut.by_rows else down
-            count = out.most(inner.count(out, self.kernel.extent(inner.size)), "1")
-            outer = out.divide("%part", count)
-            rest = out.subtract("%part", out.multiply(outer, count))
+            count = self._count(across if self.cut.by_rows else down)
+            outer = out.divide(place, count)
+            rest = out.subtract(place, out.multiply(outer, count))
             row, column = (outer, rest) if self.cut.by_rows else (rest, outer)
         return self._range(row, down), self._range(column, across, self.cut.extra)
 
