@@ -41,10 +41,10 @@ PICTURES = (
 )
 
 
-def available() -> tuple[tuple[Pictures, ...], list[str]]:
-    """Return the workloads, or none and a line that says why."""
+def missing() -> str:
+    """Return why the workloads cannot be had, or nothing."""
     try:
         pictures()
     except cp.DataError as reason:
-        return (), [f"networks on images are left out: {reason}"]
-    return PICTURES, []
+        return f"networks on images are left out: {reason}"
+    return ""

@@ -25,8 +25,8 @@ autoencoder: squared error). Sequences are of random tokens: an embedding, a rec
 block, and a dense layer at each time step (gru: after the last). The sides take turns, one after another in one
 process{isolated}; the figures are medians over the rounds. Every step gathers its batch out of the whole data, in an
 order that is new each epoch. Of a peer's forms (one thread, all threads) the fastest counts. Data are random, or
-Fashion-MNIST where the name says images: many of its pixels are seldom anything but 0, and the means of their gradients
-become so small that arithmetic with them takes a hundred times as long where they do not count as zero.
+Fashion-MNIST where the name ends in "images": many of its pixels are seldom anything but 0, and the means of their
+gradients become so small that arithmetic with them takes many times as long where they do not count as zero.
 
 - torch: eager, with the fused Adam, and `set_flush_denormal`; torch.compile: forward, gradient and Adam as one graph;
 - jax, loop: the whole loop in `lax.fori_loop`; jax, step: one jitted call a step; both donate their buffers;

@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = Plan(0.01, 1, options.isolate, options.backend)
     else:
         names, findings.notes = installed(list(PEERS))
-        pictures, missing = real.available()
-        findings.notes += missing
-        every = (*WORKLOADS, *pictures, *IMAGES, *SEQUENCES)
+        every = (*WORKLOADS, *real.PICTURES, *IMAGES, *SEQUENCES)
         chosen = [workload for workload in every if not options.workloads or workload.name in options.workloads]
+        missing = real.missing() if set(chosen) & set(real.PICTURES) else ""
+        if missing:
+            findings.notes.append(missing)
+            chosen = [workload for workload in chosen if workload not in real.PICTURES]
         plan = Plan(options.seconds, options.rounds, options.isolate, options.backend)
     fill(findings, chosen, names, plan, everything=not options.workloads, quick=options.quick)
     text = page(findings, choose_backend(plan.backend), plan.isolate)

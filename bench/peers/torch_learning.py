@@ -77,6 +77,7 @@ def train(network: nn.Module, lesson: Lesson, data: Material, steps: int) -> Non
         "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
     }
     schedule = schedules[lesson.schedule]()
+    torch.set_flush_denormal(True)
     x, y = torch.tensor(data.x), torch.tensor(data.y)
     orders = (torch.randperm(len(x)).split(lesson.batch) for _ in itertools.count())
     for rows in itertools.islice(itertools.chain.from_iterable(orders), steps):
@@ -85,6 +86,7 @@ def train(network: nn.Module, lesson: Lesson, data: Material, steps: int) -> Non
         functional.cross_entropy(said, y.index_select(0, rows).flatten()).backward()
         optimizer.step()
         schedule.step()
+    torch.set_flush_denormal(False)
 
 
 def tested(network: nn.Module, data: Material) -> tuple[float, float]:

@@ -18,10 +18,8 @@ def fresh():
 def test_pixels_and_classes(monkeypatch):
     images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 11
     monkeypatch.setattr(cp.data, "load", lambda name: Dataset(name, images, np.array(["shirt", "bag"]), "class"))
-    found, notes = real.available()
-    assert found == real.PICTURES
-    assert not notes
-    classes, pixels = found[0].data(), found[2].data()
+    assert not real.missing()
+    classes, pixels = real.PICTURES[0].data(), real.PICTURES[2].data()
     np.testing.assert_allclose(classes[0], images.reshape(2, 12) / 255, rtol=1e-6)
     assert classes[0].dtype == np.float32
     assert list(classes[1]) == [1, 0]
@@ -29,8 +27,8 @@ def test_pixels_and_classes(monkeypatch):
 
 
 def test_without_the_images_there_are_none(monkeypatch):
-    def missing(name):
+    def load(name):
         raise cp.DataError("it is not there")
 
-    monkeypatch.setattr(cp.data, "load", missing)
-    assert real.available() == ((), ["networks on images are left out: it is not there"])
+    monkeypatch.setattr(cp.data, "load", load)
+    assert real.missing() == "networks on images are left out: it is not there"

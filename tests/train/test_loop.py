@@ -251,6 +251,13 @@ class TestDivergence:
         for word in ("step 1 (epoch 1)", "layer logarithm", "NaN", "learning rate was 0.001", "kept"):
             assert word in message
 
+    def test_numbers_that_only_a_step_takes_for_zero_are_named(self, samples):
+        """exp(-87.5) is 1.0e-38 in float32, and its logarithm and inverse are finite; in native steps it is zero."""
+        tiny = nn.Function(lambda x: 1e-4 * ops.log(ops.exp(0.0 * x - 87.5)), name="logarithm")
+        model = Model([nn.Dense(3), tiny, nn.Dense(1)], dtype="float32", backend="native")
+        with pytest.raises(DivergedError, match=r"layer logarithm.*infinite.*nearer to zero than 1.2e-38.*logarithm"):
+            model.fit(samples[0], samples[0][:, 0], progress=False)
+
     def test_infinite_weights_are_noticed_in_the_step_that_makes_them(self, samples):
         """The cost is finite, the new weights are not."""
         model = Model(nn.Dense(1), optimizer=optim.SGD(1e38), dtype="float32")

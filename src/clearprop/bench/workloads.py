@@ -13,7 +13,7 @@ Data = tuple[Array, Array]
 """Features (rows, inputs) in float32, and class indices (rows,) or values."""
 
 RATE = 1e-5
-"""Adam's rate: small, so that long runs on random targets reach no vanishing gradients (denormal numbers are slow)."""
+"""Adam's rate: small, so that long runs on random targets reach no vanishing gradients, which are slow for some."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_products_are_fused_vectors(case: str, dtype: str, lanes: str, machine: 
 
 def test_the_shuffle_and_the_team_are_translated(machine: llvm.TargetMachine) -> None:
     assert "umull" in assembly(machine, write_shuffle(NEON.vector_bytes // 8))
-    team = assembly(machine, write_team("aarch64"))
+    team = assembly(machine, write_team(NEON.family))
     assert "\thint\t#1\n" in team.replace("yield", "hint\t#1")
     assert "ldaxr" in team or "casal" in team
     assert not outside(team)

@@ -72,9 +72,10 @@ claim.now:
 def test_a_worker_put_aside_in_the_middle_of_a_claim_takes_no_part_of_a_later_job(
     monkeypatch: pytest.MonkeyPatch, team: Team
 ) -> None:
-    text = write_team(host_machine())
+    target = choose(host_features(), host_machine())
+    text = write_team(target.family)
     assert text.count(_CLAIM) == 1
-    code = compile_text(text.replace(_CLAIM, _LATE), choose(host_features(), host_machine()))
+    code = compile_text(text.replace(_CLAIM, _LATE), target)
     monkeypatch.setattr(workers, "_team_code", lambda: code)
     regions, deadline = Regions(team, 8, spin=10_000), time.monotonic() + 10
     team.start()
@@ -264,8 +265,8 @@ def test_without_more_threads_programs_run_alone(monkeypatch: pytest.MonkeyPatch
     assert Team(2).start() == 0
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "arm64", "riscv64"])
-def test_the_text_for_any_machine(machine: str) -> None:
-    text = write_team(machine)
+@pytest.mark.parametrize("family", ["x86", "arm"])
+def test_the_text_for_any_family(family: str) -> None:
+    text = write_team(family)
     assert "PAUSE" not in text
     assert f"i64 {SIZE}" not in text

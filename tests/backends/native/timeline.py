@@ -4,7 +4,8 @@ Every part of every kernel of a workload of the benchmark reads the CPU's time s
 a fit of so many steps (200 if not given). Prints for each kernel, as medians over the steps: how long it is from the
 first part's begin to the last part's end, the pause before it, how many parts it has, the sum of their times, and the
 shortest and the longest part; all in microseconds. `model.explain("kernels")` tells what they compute, in the same
-order; functions of equal text have one name.
+order; functions of equal text have one name. A kernel in a loop over time has the parts of all of its steps, and is
+as long as the loop.
 """
 
 from __future__ import annotations
@@ -90,7 +91,10 @@ def measured(name: str, count: int) -> tuple[Recorder, float]:
     os.environ["CLEARPROP_CACHE"] = "off"  # the code holds addresses
     recorder, write = Recorder(), native.write_step_module
     native.write_step_module = lambda *args: recorder.instrumented(write(*args))
-    workload = next(item for item in (*WORKLOADS, *IMAGES, *SEQUENCES) if item.name == name)
+    workloads = {item.name: item for item in (*WORKLOADS, *IMAGES, *SEQUENCES)}
+    if name not in workloads:
+        sys.exit(f"there is no workload {name!r}: choose one of {', '.join(workloads)}")
+    workload = workloads[name]
     train = Clearprop().prepare(workload, workload.data())
     train(max(count // 4, 2))
     recorder.count[0] = 0
@@ -110,6 +114,8 @@ def figures(found: Sequence[np.ndarray], call: int) -> np.ndarray:
 
 
 def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     recorder, seconds = measured(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200)
     found = steps(recorder.rows())
     calls = [int(call) for call in dict.fromkeys(found[0][:, 0])]

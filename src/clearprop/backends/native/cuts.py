@@ -50,9 +50,9 @@ _NARROW, _LONG, _LITTLE = 512, 1024, 1 << 18
 """Bytes: the second factor is read in place if its lines are as short as the first, and aligned, or shorter than the
 second, and all of it no larger than the third."""
 
-_OFTEN = 2
-"""A panel that is a part of longer lines is packed all the same, if more rows than this times its depth read it: it
-fits into a part of the first cache alone, is displaced there, and comes again from where another core wrote it."""
+_OFTEN, _WIDE = 2, 64
+"""Of a product with more rows than the first times its depth, panels are packed that are parts of longer lines; if they
+have as many columns as the second: narrower ones lose about as often as they gain."""
 
 _WIDEST = 8
 """How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
@@ -139,7 +139,7 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     width = vectors * lanes
     packs = (
         _packs_first(first, rows, columns, height, width, target.masks),
-        _packs_second(second, (rows, columns, depth), size, lanes, width),
+        _packs_second(second, (rows, columns, depth), size, lanes) or _displaced(second, (rows, columns, depth), width),
     )
     extra = _extra(columns, vectors, lanes) if target.masks else 0
     shared = Extent(columns.coefficient - extra) if extra else columns
@@ -217,15 +217,25 @@ def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, widt
     return whole and rows.at(_BATCH) >= 128 and columns.at(_BATCH) >= 4 * width
 
 
-def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int, width: int) -> bool:
+def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int) -> bool:
     """Whether its columns do not lie next to each other, or its lines are long or not aligned and are read often."""
     rows, columns, depth = (item.at(_BATCH) for item in sizes)
     if second.strides[-1] != ONE:
         return columns > 1
     line = second.strides[-2].at(_BATCH) * size
-    short = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
-    in_place = short and (columns <= width or rows <= _OFTEN * depth)
+    in_place = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
     return rows >= 16 and columns > lanes and not in_place
+
+
+def _displaced(second: Access, sizes: tuple[Extent, Extent, Extent], width: int) -> bool:
+    """Whether many rows read panels that are parts of longer lines, each of which may lie across two of the cache's.
+
+    Such a panel fits into a part of the first cache's sets alone, is displaced there, and comes again from where
+    another core wrote it. Rows that are the batch are few.
+    """
+    rows, columns, depth = (item.at(_BATCH) for item in sizes)
+    often = sizes[0].fixed and rows > _OFTEN * depth
+    return often and columns > width >= _WIDE and second.strides[-1] == ONE
 
 
 def _up(number: int, step: int) -> int:

@@ -1,13 +1,13 @@
 """Numbers below the smallest normal one: how a thread is told to take them for zero, as LLVM text.
 
 Arithmetic with such numbers takes a hundred times as long. They come by themselves: the running mean of a gradient that
-has become zero, as that of a dead unit's weights, falls by a tenth with every step and stays at the smallest
-number there is, for a tenth of it less is rounded up again.
+has become zero, as that of a dead unit's weights, falls by a tenth with every step and stays at four times the smallest
+number there is, of which nine tenths are rounded up again.
 """
 
 from __future__ import annotations
 
-_FLUSH = {"x86": 0x8040, "arm": 1 << 24, "other": 0}
+_FLUSH = {"x86": 0x8040, "arm": 1 << 24}
 """Of the control word: what is denormal counts as zero, as an operand and as a result."""
 
 _X86 = """\
@@ -46,12 +46,7 @@ declare i64 @llvm.aarch64.get.fpcr()
 declare void @llvm.aarch64.set.fpcr(i64)
 """
 
-_OTHER = """\
-define internal i64 @mode() { ret i64 0 }
-define internal void @set_mode(i64 %word) { ret void }
-"""
-
-_TEXTS = {"x86": _X86, "arm": _ARM, "other": _OTHER}
+_TEXTS = {"x86": _X86, "arm": _ARM}
 
 
 def write_modes(family: str) -> str:
@@ -60,7 +55,7 @@ def write_modes(family: str) -> str:
 
 
 def write_flushing(name: str, inner: str, family: str) -> str:
-    """Return `i64 name(ptr)`, which calls `inner` with numbers that are denormal taken for zero."""
+    """Return `i64 name(ptr)`, which calls `inner` with denormal numbers taken for zero, and what `write_modes` does."""
     return f"""{write_modes(family)}
 define i64 @{name}(ptr %argument) nounwind {{
   %before = call i64 @mode()

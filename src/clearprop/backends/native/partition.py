@@ -34,7 +34,7 @@ _FLOP = 15
 
 
 def is_small(work: Kernel) -> bool:
-    """Whether a kernel stays in one piece: even a large batch does not make it worth sharing."""
+    """Whether a kernel stays in one piece: parts of it would hardly be worth sharing even for a large batch."""
     return cost(work).at(_LARGE_BATCH) < SMALL
 
 

@@ -46,21 +46,19 @@ _SPIN, _REST = 30_000, 500_000
 _WAKING = 5
 """Workers are woken when what they could have shared since the last time costs this many times the threshold."""
 
-_PAUSES = {"x86": "@llvm.x86.sse2.pause()", "arm": "@llvm.aarch64.hint(i32 1)", "other": "@relax()"}
+_PAUSES = {"x86": "@llvm.x86.sse2.pause()", "arm": "@llvm.aarch64.hint(i32 1)"}
 _DECLARED = {
     "x86": "declare void @llvm.x86.sse2.pause()\n",
     "arm": "declare void @llvm.aarch64.hint(i32)\n",
-    "other": "define internal void @relax() { ret void }\n",
 }
 
 
-def write_team(machine: str) -> str:
-    """Return the text for a kind of CPU.
+def write_team(family: str) -> str:
+    """Return the text for a family of CPUs.
 
     Its function `program(i64, ptr team)` writes the addresses of `i1 run(team, task, n, parts, buffers, cost)`,
     which is false if the team is busy with another job, and of `void worker(team, number)` into the block.
     """
-    family = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "other")
     return _TEXT.replace("PAUSE", _PAUSES[family]) + _DECLARED[family] + write_modes(family)
 
 

@@ -108,7 +108,8 @@ def team_of(threads: int) -> Team:
 
 @functools.cache
 def _team_code() -> MachineCode:
-    return compile_text(write_team(host_machine()), choose(host_features(), host_machine()))
+    target = choose(host_features(), host_machine())
+    return compile_text(write_team(target.family), target)
 
 
 def number_of_threads(wanted: int | None = None) -> int:

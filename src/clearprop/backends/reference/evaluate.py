@@ -32,26 +32,39 @@ class ReferenceExecutable:
         values = dict(self._run(inputs))
         return {name: np.array(values[value]) for name, value in self.program.outputs}
 
-    def inspect(self, inputs: Arrays) -> dict[str, Array]:
-        """Return every value of the program by name, in the order of assignment, inputs first."""
-        return {value.name: array for value, array in self._run(inputs)}
+    def inspect(self, inputs: Arrays, *, denormal: bool = True) -> dict[str, Array]:
+        """Return every value of the program by name, in the order of assignment, inputs first.
 
-    def _run(self, inputs: Arrays) -> Iterator[tuple[Value, Array]]:
+        With `denormal=False` floats nearer to zero than the smallest normal one count as zero, as in native steps.
+        """
+        return {value.name: array for value, array in self._run(inputs, denormal)}
+
+    def _run(self, inputs: Arrays, denormal: bool = True) -> Iterator[tuple[Value, Array]]:
         n = batch_size(self.program, inputs)
         if n == 0:
             check_empty_batch(self.program)
         values: dict[Value, Array] = {}
         with np.errstate(all="ignore"):
             for value in self.program.inputs:
-                values[value] = _checked_input(value, inputs, n)
+                given = _checked_input(value, inputs, n)
+                values[value] = given if denormal else _flushed(given)
                 yield value, values[value]
             for node in self.program.nodes:
                 try:
                     results = _evaluate(node, [values[value] for value in node.inputs], n)
                 except IndexError as error:
                     raise IndexError(f"{self.program.name}: an index of {node.op} is out of range: {error}") from error
+                if not denormal:
+                    results = [_flushed(result) for result in results]
                 values.update(zip(node.outputs, results, strict=True))
                 yield from zip(node.outputs, results, strict=True)
+
+
+def _flushed(array: Array) -> Array:
+    """Return an array with zeros in place of denormal numbers."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.abs(array) < np.finfo(array.dtype).smallest_normal, array.dtype.type(0), array)
 
 
 class Reference:
