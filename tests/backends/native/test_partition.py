@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from native_steps import CASES, TARGETS_HERE, programs
+from native_steps import CASES, TARGETS_HERE, programs, signature
 from native_teams import BACKWARDS, THREADS, backend
 from test_conformance import operands
 
-from clearprop import ops
+from clearprop import nn, ops
 from clearprop.backends.native import partition
+from clearprop.backends.native.calls import Region, is_step_worth
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.kernels import Parts
-from clearprop.backends.native.module import write_module
+from clearprop.backends.native.module import write_module, write_step_module
 from clearprop.backends.native.targets import TARGETS
+from clearprop.backends.stepping import Roles
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type, resolve_shape
+from clearprop.losses import CrossEntropy
 from clearprop.ops import PRIMITIVES
+from clearprop.optim import Adam
 from clearprop.passes import optimize
 from clearprop.testing import check_agreement, check_primitive, check_program, random_program
+from clearprop.train.step import build_step
 
 N = Batch()
 SIZES = (0, 1, 33, 131)
@@ -140,6 +146,27 @@ def test_a_small_program_has_no_parts() -> None:
     module = write_module(programs("binary", "float32")["step"], TARGETS["avx512"])
     assert not module.regions
     assert "@share" not in module.text
+
+
+def test_a_step_goes_to_a_team_only_with_enough_work() -> None:
+    kernel = Region(Extent(10, 1), (Parts(Extent(1, 1), 2),))  # costs 100 for a batch of 10
+    assert not is_step_worth([kernel] * 19, 10, 100)
+    assert is_step_worth([kernel] * 20, 10, 100)
+    assert is_step_worth([replace(kernel, times=20)], 10, 100)
+    assert not is_step_worth([kernel] * 40, 10, 101)  # none of them is shared
+    assert is_step_worth([kernel], 10, 0)
+    assert not is_step_worth([], 10, 0)
+
+
+def test_a_small_network_stays_on_one_thread() -> None:
+    """Products of 64 units cost more where two cores take turns: 57 us a step of 128 samples, and 49 on one."""
+    network = nn.Sequential(nn.Dense(64, "relu"), nn.Dense(64, "relu"), nn.Dense(2))
+    types = signature(network, CrossEntropy(), 30, "float32")
+    program = optimize(build_step(network, CrossEntropy(), Adam(), types).step)
+    regions = write_step_module(program, Roles.of(program), TARGETS["avx512"]).regions
+    assert any(region.is_worth(128, partition.SHARED) for region in regions)
+    assert not is_step_worth(regions, 128, partition.SHARED)
+    assert is_step_worth(regions, 1024, partition.SHARED)
 
 
 def test_the_cost_grows_with_the_shape() -> None:

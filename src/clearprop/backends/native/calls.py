@@ -15,6 +15,10 @@ GLUE = "noinline optnone nounwind"
 """Of functions that only call others: LLVM makes code of them the fast way, which no step can feel."""
 
 
+_WORTH = 20
+"""A step goes to a team if what the team would share of it costs as many times the threshold of a kernel."""
+
+
 @dataclass
 class Call:
     """One kernel of a program.
@@ -65,25 +69,32 @@ class Repeat:
     finals: list[tuple[Value, Value, Extent]] = field(default_factory=list)
 
 
-def kernels_of(calls: Sequence[Call | Repeat]) -> Iterator[Call]:
-    """Iterate over the calls, those of loops once."""
+def kernels_of(calls: Sequence[Call | Repeat], times: int = 1) -> Iterator[tuple[Call, int]]:
+    """Iterate over the calls, those of loops once, each with how many times it is made."""
     for call in calls:
         if isinstance(call, Repeat):
-            yield from kernels_of(call.calls)
+            yield from kernels_of(call.calls, times * call.length)
         else:
-            yield call
+            yield call, times
 
 
 @dataclass(frozen=True)
 class Region:
-    """Work that a team may share: its cost in picoseconds, and how it is cut."""
+    """Work that a team may share: its cost in picoseconds, how it is cut, and how many times it is done."""
 
     cost: Extent
     parts: tuple[Parts, ...]
+    times: int = 1
 
     def is_worth(self, n: int, threshold: int) -> bool:
         """Whether it goes to the team for batches of n."""
         return any(parts.at(n) > 1 for parts in self.parts) and self.cost.at(n) >= threshold
+
+
+def is_step_worth(regions: Sequence[Region], n: int, threshold: int) -> bool:
+    """Whether steps of a batch of n go to a team: little work is done sooner where its data are already."""
+    shared = [region.cost.at(n) * region.times for region in regions if region.is_worth(n, threshold)]
+    return bool(shared) and sum(shared) >= _WORTH * threshold
 
 
 def write_program(

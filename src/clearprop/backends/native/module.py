@@ -107,7 +107,7 @@ class _Writer:
         places = inputs | {value: place for place, value in enumerate(self.created)}
         results = tuple((name, value.type, places[self._root(value)]) for name, value in self.program.outputs)
         intervals = [Interval(_bytes(value), *span) for value, span in arena.items()]
-        regions = tuple(Region(call.cost, call.parts) for call in kernels_of(calls) if not call.alone)
+        regions = tuple(Region(call.cost, call.parts, times) for call, times in kernels_of(calls) if not call.alone)
         return Module(
             text, (*intervals, *self.own.values()), results, tuple(value.type for value in self.created), regions
         )

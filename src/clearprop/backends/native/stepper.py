@@ -12,6 +12,7 @@ import numpy as np
 
 from clearprop.backends.native.arena import address, aligned, lay_out
 from clearprop.backends.native.arena import plan as plan_arena
+from clearprop.backends.native.calls import is_step_worth
 from clearprop.backends.native.drive import DIVERGED, DONE, FIELDS
 from clearprop.backends.native.jit import MachineCode
 from clearprop.backends.native.module import Module
@@ -167,7 +168,7 @@ class _Memory:
         self.targets: dict[tuple[str, ...], _Kept] = {}
         self.pointers = _Kept(np.uintp)
         self.tables: dict[int, tuple[Array, _Kept]] = {}
-        self.shared = any(region.is_worth(size, self.team.threshold) for region in self.module.regions)
+        self.shared = is_step_worth(self.module.regions, size, self.team.threshold)
         whole, rest = divmod(given.rows, size)
         self.plan = Plan(rows=given.rows, batch=size, batches=given.batches, order=address(self.order), ordered=-1)
         self.plan.sources = self.sources.address
