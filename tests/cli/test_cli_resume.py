@@ -3,7 +3,9 @@
 import json
 import shutil
 import signal
+import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -119,6 +121,29 @@ def test_a_swallowed_signal_is_raised_again(monkeypatch):
     monkeypatch.setattr(signals, "_asked", [signal.SIGINT])
     with pytest.raises(KeyboardInterrupt):
         signals.check()
+
+
+def test_a_signal_within_a_finalizer_is_not_told_of(monkeypatch, capsys):
+    """Python prints what a finalizer raises, and goes on."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(signals, "_asked", [])
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    signals.install()
+
+    def finalize(number):
+        reference = weakref.ref(owner := set(), lambda _: signals._ask(number, None))
+        del owner
+        return reference
+
+    for number, exception in ((signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)):
+        finalize(number)
+        assert not capsys.readouterr().err
+        with pytest.raises(exception):
+            signals.check()
+    reference = weakref.ref(owner := set(), lambda _: 1 // 0)
+    del owner
+    assert reference() is None
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_changed_data_is_refused_and_moved_data_is_not(call, house_file, tmp_path, quick, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 _asked: list[int] = []
@@ -13,6 +14,7 @@ def install() -> None:
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) == usual:
             signal.signal(number, _ask)
+    sys.unraisablehook = _tell_others
 
 
 def check() -> None:
@@ -25,6 +27,12 @@ def _ask(number: int, frame: FrameType | None) -> None:
     _asked.append(number)
     signal.signal(number, signal.SIG_DFL)
     _raise(number)
+
+
+def _tell_others(unraisable: sys.UnraisableHookArgs) -> None:
+    """Tell of an exception that a finalizer swallowed, unless it is one of ours, which `check` raises again."""
+    if not (_asked and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
+        sys.__unraisablehook__(unraisable)
 
 
 def _raise(number: int) -> None:
