@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clearprop.backends.native import native, partition
+from clearprop.backends.native import cuts, native, partition
 from clearprop.backends.native.cache import Memo
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,5 +28,6 @@ def recut(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def fine(recut: Callable[..., None]) -> None:
-    """Cut everything, and into parts of 64 elements."""
+    """Cut everything, and into parts of 64 elements; products that lead a nest into parts of few rows."""
     recut(partition, SMALL=0, CHUNK=64, PANEL=64)
+    recut(cuts, _SMALL=0, _LED_ROWS=8)

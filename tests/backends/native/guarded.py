@@ -19,7 +19,7 @@ import numpy as np
 from native_steps import CASES, programs
 
 from clearprop import ops
-from clearprop.backends.native import partition
+from clearprop.backends.native import cuts, partition
 from clearprop.backends.native.jit import compile_text
 from clearprop.backends.native.module import Module, write_module, write_step_module
 from clearprop.backends.native.shuffle import shuffle_code
@@ -231,13 +231,16 @@ def main(target_name: str, quick: bool) -> int:
     for case, dtype in itertools.product(("dropout", "images", "lstm") if quick else CASES, dtypes):
         few = quick and case != "dropout"
         for name, program in programs(case, dtype).items():
-            for small, chunk in ((partition.SMALL, partition.CHUNK), (0, 64))[: 1 if few else 2]:
-                partition.SMALL, partition.CHUNK, saved = small, chunk, (partition.SMALL, partition.CHUNK)
-                told(f"{case}, {name}, {dtype}, parts of {chunk}")
+            for constants in ((partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS), (0, 64, 0, 8))[
+                : 2 - few
+            ]:
+                saved = (partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS)
+                partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS = constants
+                told(f"{case}, {name}, {dtype}, parts of {partition.CHUNK}")
                 run_program(program, target, {n: operand_ranges(program, n) for n in (FEW if few else SIZES)})
                 if name == "step":
                     run_step(program, target, operand_ranges(program, 70), (33,) if few else (1, 4, 16, 33))
-                partition.SMALL, partition.CHUNK = saved
+                partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS = saved
     return count
 
 

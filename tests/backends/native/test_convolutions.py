@@ -125,7 +125,7 @@ def test_one_large_image_is_work_for_several_threads(training: bool) -> None:
     for side, several in ((112, True), (20, False)):
         program = network_case(*layers, sample=(side, side, 16))
         chosen = program if training else program.with_outputs("loss")
-        costly = [r for r in write_module(chosen, Native().target).regions if r.cost.at(1) > (1e9 if several else 1e7)]
+        costly = [r for r in write_module(chosen, Native().target).regions if r.cost_at(1) > (1e9 if several else 1e7)]
         assert len(costly) == (6 if training else 2)
         assert all((math.prod(parts.at(1) for parts in region.parts) > 1) is several for region in costly)
 

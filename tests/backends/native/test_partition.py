@@ -149,7 +149,7 @@ def test_a_small_program_has_no_parts() -> None:
 
 
 def test_a_step_goes_to_a_team_only_with_enough_work() -> None:
-    kernel = Region(Extent(10, 1), (Parts(Extent(1, 1), 2),))  # costs 100 for a batch of 10
+    kernel = Region((Extent(10, 1),), (Parts(Extent(1, 1), 2),))  # costs 100 for a batch of 10
     assert not is_step_worth([kernel] * 19, 10, 100)
     assert is_step_worth([kernel] * 20, 10, 100)
     assert is_step_worth([replace(kernel, times=20)], 10, 100)

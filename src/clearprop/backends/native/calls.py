@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clearprop.backends.native.emitter import Emitter
-from clearprop.backends.native.extents import ZERO, Extent
+from clearprop.backends.native.emitter import BYTES, Emitter
+from clearprop.backends.native.extents import ZERO, Extent, count
 from clearprop.backends.native.kernels import Parts
 from clearprop.backends.native.team import RUN, THRESHOLD
 from clearprop.ir import Value
@@ -28,21 +28,64 @@ class Call:
         length: what %count is.
         parts: how it is cut, along one or several axes; the numbers of parts multiply.
         buffers: the values that its pointers are those of.
-        cost: about how many picoseconds all of it takes on one core.
+        cost: about how many picoseconds all of it takes on one core; a sum.
         finish: what puts the parts' results together, only when there are several; its %part is how many.
+        follower: what goes on with each part, in pieces of its own.
+        then: what goes on with each part, by the part's number.
     """
 
     name: str = ""
     length: Extent = ZERO
     parts: tuple[Parts, ...] = ()
     buffers: list[Value] = field(default_factory=list)
-    cost: Extent = ZERO
+    cost: tuple[Extent, ...] = ()
     finish: Call | None = None
+    follower: Follower | None = None
+    then: Call | None = None
 
     @property
     def alone(self) -> bool:
         """Whether it has one part whatever n is."""
         return all(parts.alone for parts in self.parts)
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A kernel over all elements of another one's result, in pieces, which goes on with each part of it.
+
+    Each worker has memory for one part of the result.
+
+    Attributes:
+        call: of the follower; its parts are pieces of one width.
+        result: what the leader makes and the follower reads.
+        size: how many elements all of the result has.
+        each: how many a part has.
+    """
+
+    call: Call
+    result: Value
+    size: int
+    each: int
+
+    def moves(self, value: Value) -> bool:
+        """Whether a buffer of the follower has an element for each of the result."""
+        return count(value.type.shape) == Extent(self.size)
+
+    @property
+    def width(self) -> int:
+        """How many elements a piece has."""
+        return self.call.parts[0].width
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces a part has."""
+        return -(-self.each // self.width)
+
+    @property
+    def all_pieces(self) -> int:
+        """How many pieces there are."""
+        whole, rest = divmod(self.size, self.each)
+        return whole * self.pieces + -(-rest // self.width)
 
 
 @dataclass
@@ -80,20 +123,24 @@ def kernels_of(calls: Sequence[Call | Repeat], times: int = 1) -> Iterator[tuple
 
 @dataclass(frozen=True)
 class Region:
-    """Work that a team may share: its cost in picoseconds, how it is cut, and how many times it is done."""
+    """Work that a team may share: its cost in picoseconds, a sum, how it is cut, and how many times it is done."""
 
-    cost: Extent
+    cost: tuple[Extent, ...]
     parts: tuple[Parts, ...]
     times: int = 1
 
+    def cost_at(self, n: int) -> int:
+        """Return what it costs once, for batches of n."""
+        return sum(item.at(n) for item in self.cost)
+
     def is_worth(self, n: int, threshold: int) -> bool:
         """Whether it goes to the team for batches of n."""
-        return any(parts.at(n) > 1 for parts in self.parts) and self.cost.at(n) >= threshold
+        return any(parts.at(n) > 1 for parts in self.parts) and self.cost_at(n) >= threshold
 
 
 def is_step_worth(regions: Sequence[Region], n: int, threshold: int) -> bool:
     """Whether steps of a batch of n go to a team: little work is done sooner where its data are already."""
-    shared = [region.cost.at(n) * region.times for region in regions if region.is_worth(n, threshold)]
+    shared = [region.cost_at(n) * region.times for region in regions if region.is_worth(n, threshold)]
     return bool(shared) and sum(shared) >= _WORTH * threshold
 
 
@@ -158,7 +205,7 @@ class _Writer:
     def call(self, call: Call, task: str) -> None:
         """Append the call of one kernel."""
         if call.alone:
-            self._direct(self.out, call, "0", "0")
+            self._part(self.out, call, "0", "0")
             return
         self._task(call, task)
         parts = "1"
@@ -179,22 +226,69 @@ class _Writer:
         self.out.label(after)
 
     def _parts(self, call: Call, task: str, parts: str) -> None:
-        cost = _number(self.out, call.cost)
+        cost = "0"
+        for item in call.cost:
+            cost = self.out.add(cost, _number(self.out, item))
         self.out.do(f"call void @share(i64 %n, i64 {parts}, i64 {cost}, ptr @{task}, ptr %buffers, ptr %team)")
         if call.finish is not None:
-            self._direct(self.out, call.finish, parts, "0")
+            pieces = parts if call.follower is None else str(call.follower.all_pieces)
+            self._direct(self.out, call.finish, pieces, "0")
 
     def _task(self, call: Call, name: str) -> None:
         out = Emitter()
-        self._direct(out, call, "%part", "%worker")
+        if call.follower is None:
+            self._part(out, call, "%part", "%worker")
+        else:
+            self._followed(out, call, call.follower)
         out.do("ret void")
         head = f"define internal void @{name}(i64 %n, i64 %part, i64 %worker, ptr %buffers) {GLUE}"
         self.tasks.append(out.function(head))
 
-    def _direct(self, out: Emitter, call: Call, part: str, worker: str) -> None:
-        count = _number(out, call.length)
-        arguments = "".join(f", ptr {self._load(out, value)}" for value in call.buffers)
-        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}, i64 {worker}{arguments})")
+    def _part(self, out: Emitter, call: Call, part: str, worker: str) -> None:
+        self._direct(out, call, part, worker)
+        if call.then is not None:
+            self._direct(out, call.then, part, worker)
+
+    def _followed(self, out: Emitter, call: Call, follower: Follower) -> None:
+        """Write a part, and the pieces of the follower that it is made of.
+
+        Both kernels find their elements by numbers in the whole; pointers are moved so that the worker's memory is met.
+        """
+        start = out.multiply("%part", str(follower.each))
+        length = out.least(str(follower.each), out.subtract(str(follower.size), start))
+        before = out.multiply("%part", str(follower.pieces))
+        skipped = out.multiply(before, str(follower.width))
+        own = out.multiply("%worker", str(follower.each))
+        self._direct(out, call, "%part", "%worker", {follower.result: out.subtract(own, start)})
+        moved = {value: out.subtract(start, skipped) for value in follower.call.buffers if follower.moves(value)}
+        moved[follower.result] = out.subtract(own, skipped)
+        pieces = out.divide(out.add(length, str(follower.width - 1)), str(follower.width))
+        end = out.add(skipped, length)
+
+        def piece(place: str) -> None:
+            self._direct(out, follower.call, out.add(before, place), "%worker", moved, end)
+
+        out.loop("0", pieces, 1, piece)
+
+    def _direct(
+        self,
+        out: Emitter,
+        call: Call,
+        part: str,
+        worker: str,
+        moved: Mapping[Value, str] | None = None,
+        count: str = "",
+    ) -> None:
+        """Append a call, with some pointers moved by so many elements."""
+        pointers = []
+        for value in call.buffers:
+            pointer = self._load(out, value)
+            if moved and value in moved:
+                distance = out.multiply(moved[value], str(BYTES[value.type.dtype]))
+                pointer = out.get(f"getelementptr i8, ptr {pointer}, i64 {distance}")
+            pointers.append(f", ptr {pointer}")
+        count = count or _number(out, call.length)
+        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}, i64 {worker}{''.join(pointers)})")
 
     def _load(self, out: Emitter, value: Value) -> str:
         if value in self.constants:

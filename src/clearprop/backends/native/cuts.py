@@ -43,6 +43,10 @@ _TERMS, _TERMS_PACKED = 512, 256
 _ROWS = 528
 """The most rows in a part whose first factor is packed: a multiple of every tile's height."""
 
+_LED_ROWS = 264
+"""The most rows in a part that leads a nest: few enough for the caches, and enough to be worth the second factor's
+packing, which each part does again; a multiple of every tile's height."""
+
 _WHOLE_LINES = 3
 """The most vectors of a tile whose rows lie next to each other in float64: it is eight high then, which is a line."""
 
@@ -126,8 +130,8 @@ class Cut:
         return 1 << (self.height - 1).bit_length()
 
 
-def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
-    """Choose the plan of a product of two views."""
+def cut_product(node: Node, views: tuple[View, View], target: Target, led: bool = False) -> Cut:
+    """Choose the plan of a product of two views; if it leads a nest, each part has whole rows."""
     type_ = node.outputs[0].type
     size = BYTES[type_.dtype]
     first, second = (access(*view, type_.rank) for view in views)
@@ -143,7 +147,8 @@ def cut_product(node: Node, views: tuple[View, View], target: Target) -> Cut:
     )
     extra = _extra(columns, vectors, lanes) if target.masks else 0
     shared = Extent(columns.coefficient - extra) if extra else columns
-    down, across = _parts((rows, shared, depth), packs[0], height, width)
+    sizes = (rows, shared, depth)
+    down, across = (_led_rows(sizes, height), 0) if led else _parts(sizes, packs[0], height, width)
     block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
     lead = tuple(extent(dim) for dim in type_.shape[:-2])
     parts = _stack(lead, (rows, columns, depth)), Parts(rows, down), Parts(shared, across)
@@ -207,6 +212,14 @@ def _parts(sizes: tuple[Extent, Extent, Extent], packs_first: bool, height: int,
         wanted = max(wanted, rows // _MANY_ROWS)
     down = _up(-(-rows // wanted), height) if wanted > 1 else _ROWS * packs_first
     return down, (across * width if panels > across or not sizes[1].fixed else 0)
+
+
+def _led_rows(sizes: tuple[Extent, Extent, Extent], height: int) -> int:
+    """Return how many rows a part has whose result is used while it is in a cache; zero where they are not cut."""
+    rows, columns, depth = (item.at(_BATCH) for item in sizes)
+    if 2 * rows * columns * depth < _SMALL:
+        return 0
+    return _up(-(-rows // max(_PARTS, -(-rows // _LED_ROWS))), height)
 
 
 def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, width: int, masks: bool) -> bool:

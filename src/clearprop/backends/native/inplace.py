@@ -82,6 +82,8 @@ def _reads_before(nest: Nest, new: Value, old: Value, groups: Grouping, phases: 
     """
     if groups.level[new] != 1 or is_placing(groups.made[new]):
         return False
+    if nest.leader is not None and any(origin(groups.made, value) is old for value in nest.leader.node.inputs):
+        return False
     written = next(place for place, node in enumerate(nest.nodes) if new in node.outputs)
     again = range(phases.phase[new] + 1, phases.last + 1)
     later = {node.outputs[0] for phase in again for node in phases.needed(phase)}

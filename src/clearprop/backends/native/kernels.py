@@ -90,6 +90,14 @@ WHOLE = Parts()
 
 
 @dataclass
+class Product:
+    """One matrix product; `scratch` is the memory that workers pack factors into, if they do."""
+
+    node: Node
+    scratch: Value | None = None
+
+
+@dataclass
 class Nest:
     """Elementwise nodes, and reductions over the trailing axes, in loops over one space.
 
@@ -97,11 +105,13 @@ class Nest:
         space: the extents of the loops, outermost first; none is the number one.
         split: how many of them are outer; the reductions run over the rest. None while nothing has fixed it.
         nodes: in the order of the program.
+        leader: a product whose parts it goes on with, one by one (see `following`).
     """
 
     space: tuple[Extent, ...]
     split: int | None = None
     nodes: list[Node] = field(default_factory=list)
+    leader: Product | None = None
 
 
 @dataclass
@@ -113,14 +123,6 @@ class Columns:
 
     node: Node
     chain: list[Node] = field(default_factory=list)
-
-
-@dataclass
-class Product:
-    """One matrix product; `scratch` is the memory that workers pack factors into, if they do."""
-
-    node: Node
-    scratch: Value | None = None
 
 
 @dataclass
@@ -147,3 +149,10 @@ class Loop:
 
 
 Kernel = Nest | Columns | Product | Convolution | Move | Loop
+
+
+def nodes_of(work: Kernel) -> list[Node]:
+    """Return the nodes that a kernel computes, those of a reduction's chain aside."""
+    if not isinstance(work, Nest):
+        return [work.node]
+    return [work.leader.node, *work.nodes] if work.leader else work.nodes

@@ -212,7 +212,7 @@ class Grouping:
 
     def _join_later(self) -> None:
         """Move the work of a nest into the one other nest that reads it, at the same places: no memory is needed."""
-        readers = self._readers()
+        readers = self.reading_kernels()
         for place, nest in enumerate(self.kernels):
             if not isinstance(nest, Nest) or not nest.space or nest.split is not None:
                 continue
@@ -227,7 +227,7 @@ class Grouping:
             self.home.update({value: home for node in nest.nodes for value in node.outputs})
             nest.space, nest.nodes = (), []
 
-    def _readers(self) -> dict[Value, set[int]]:
+    def reading_kernels(self) -> dict[Value, set[int]]:
         """For each value the kernels that read it; -1 stands for the caller, and for reads at other places."""
         readers: dict[Value, set[int]] = {}
         for value in (*self.alias.values(), *(value for _, value in self.program.outputs)):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clearprop.backends.native.arena import Interval
-from clearprop.backends.native.calls import Call, Region, Repeat, kernels_of, write_program
+from clearprop.backends.native.calls import Call, Follower, Region, Repeat, kernels_of, write_program
 from clearprop.backends.native.contractions import contraction_of, loop_indices
 from clearprop.backends.native.convolutions import ConvolutionWriter
-from clearprop.backends.native.cuts import cut_product
+from clearprop.backends.native.cuts import Cut
 from clearprop.backends.native.drive import write_drive
-from clearprop.backends.native.emitter import BYTES, lines_of, literal
-from clearprop.backends.native.extents import ZERO, Extent, count
-from clearprop.backends.native.functions import define
+from clearprop.backends.native.emitter import BYTES, lines_of
+from clearprop.backends.native.extents import ZERO, Extent, count, product
+from clearprop.backends.native.following import cut_of, follow
 from clearprop.backends.native.inplace import in_place, replaced, separate
-from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Loop, Move, Nest, Parts, Product
+from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Loop, Move, Nest, Parts, Product, nodes_of
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
@@ -24,12 +24,13 @@ from clearprop.backends.native.phases import Phases, schedule
 from clearprop.backends.native.pooling import InWindows
 from clearprop.backends.native.preparation import prepare, step_of
 from clearprop.backends.native.products import ProductWriter
-from clearprop.backends.native.random_bits import define_philox
+from clearprop.backends.native.ranges import piece_of
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
-from clearprop.backends.native.regions import Kernel, memory_type
+from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.rewriting import rewritten
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import full_index, identity, resolve
+from clearprop.backends.native.texts import write_constant, write_library
+from clearprop.backends.native.views import identity, resolve
 from clearprop.backends.stepping import Roles
 from clearprop.ir import Node, Program, Type, Value
 
@@ -71,6 +72,7 @@ class _Writer:
         program = prepare(moved.program)
         self.program, self.target, self.roles = program, target, roles
         self.groups = Grouping(program, moved.late)
+        follow(self.groups, target)
         self.functions: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.kept: dict[int, list[Value]] = {}
@@ -92,11 +94,12 @@ class _Writer:
         table = [*self.program.inputs, *self.created, *arena, *self.own, STATUS]
         constants = {node.outputs[0]: self._global(node.outputs[0]) for node in self.constants}
         program, declares = write_program(calls, table, constants)
-        self.declares |= declares
+        library, more = write_library(self.uses, self.target)
+        self.declares |= declares | more
         text = "".join(
             (
-                *map(self._constant, self.constants),
-                *self._library(),
+                *(write_constant(self._global(node.outputs[0]), node) for node in self.constants),
+                *library,
                 *self.functions.values(),
                 program,
                 self._drive(table),
@@ -114,9 +117,11 @@ class _Writer:
 
     def calls(self) -> list[Call | Repeat]:
         """Write the kernels, and return how they are called."""
+        self.kept = {place: [] for place in range(len(self.groups.kernels))}
         return [
             self._loop(place, work) if isinstance(work, Loop) else self._kernel(place, work)
             for place, work in enumerate(self.groups.kernels)
+            if not isinstance(work, Nest) or work.nodes  # the work of others is done elsewhere
         ]
 
     # -- what is where -----------------------------------------------------------------------------------------
@@ -128,7 +133,7 @@ class _Writer:
         """For every value in memory, the kernels that read it."""
         readers: dict[Value, list[int]] = {}
         for place, work in enumerate(self.groups.kernels):
-            nodes = work.nodes if isinstance(work, Nest) else [work.node]
+            nodes = nodes_of(work)
             chain = work.chain if isinstance(work, Columns) else []
             inside = {value for node in chain for value in node.outputs}
             for node in [*chain, *nodes]:
@@ -166,13 +171,46 @@ class _Writer:
 
     def _kernel(self, place: int, work: Nest | Columns | Product | Convolution | Move) -> Call:
         """Write the functions of one kernel and return how they are called."""
-        kernel, call = Kernel(self.groups.alias), Call(cost=cost(work))
+        if isinstance(work, Nest) and work.leader is not None:
+            led = self._led if product(work.space).fixed else self._continued
+            return led(place, work, work.leader)
+        kernel, call = Kernel(self.groups.alias), Call(cost=(cost(work),))
         if isinstance(work, Nest):
             self._nest(place, work, kernel, call)
         else:
             self.kept[place] = list(work.node.outputs)
             self._alone(place, work, kernel, call)
         self._define(kernel, call)
+        return call
+
+    def _led(self, place: int, nest: Nest, leader: Product) -> Call:
+        """Write a product and the nest that goes on with its parts; return how they are called."""
+        kernel, call = Kernel(self.groups.alias), Call(cost=(cost(leader), cost(nest)))
+        cut = self._product(place, leader, kernel, call, led=True)
+        self._define(kernel, call)
+        kernel, after = Kernel(self.groups.alias), Call()
+        partials = self._nest(place, nest, kernel, after)
+        self._define(kernel, after)
+        assert after.parts[0].width, "a nest that follows is one loop"
+        result = leader.node.outputs[0]
+        size, each = count(result.type.shape).coefficient, cut.rows.width * cut.across.coefficient
+        call.follower, call.finish = Follower(after, result, size, each), after.finish
+        self._own(place, partials, Parts(Extent(call.follower.all_pieces), 1))
+        own = Value(result.name, Type(result.type.dtype, (each,)))
+        self.own[result] = Interval(_bytes(own), self.at(place), self.at(place), each_worker=True)
+        return call
+
+    def _continued(self, place: int, nest: Nest, leader: Product) -> Call:
+        """Write a product and the nest that goes on with its parts, where they lie; return how they are called."""
+        kernel, call = Kernel(self.groups.alias), Call(cost=(cost(leader), cost(nest)))
+        cut = self._product(place, leader, kernel, call)
+        self._define(kernel, call)
+        phases, kernel = self._phases(place), Kernel(self.groups.alias)
+        made = [value for node in nest.nodes for value in node.outputs if value in phases.kept]
+        self.kept[place] = [value for value in (*made, *leader.node.outputs) if self._root(value) is value]
+        call.then = Call()
+        NestWriter(kernel, phases, self.target, piece=piece_of(kernel, cut, "%part")).write()
+        self._define(kernel, call.then)
         return call
 
     def _copy(self, new: Value, old: Value) -> Call:
@@ -202,7 +240,8 @@ class _Writer:
         assert isinstance(nest, Nest)
         return schedule(nest, self.groups.made, self.groups.level, self._outside(place), self.groups.compared)
 
-    def _nest(self, place: int, nest: Nest, kernel: Kernel, call: Call) -> None:
+    def _nest(self, place: int, nest: Nest, kernel: Kernel, call: Call) -> list[Value]:
+        """Write a nest; return the partial results of its parts."""
         phases = self._phases(place)
         self.kept[place] = [value for node in nest.nodes for value in node.outputs if value in phases.kept]
         writer = NestWriter(kernel, phases, self.target)
@@ -213,6 +252,7 @@ class _Writer:
             last = NestWriter(Kernel(self.groups.alias), phases, self.target, writer.partials)
             last.finish()
             self._finish(last.kernel, call, call.length)
+        return list(writer.partials.values())
 
     def _alone(self, place: int, work: Columns | Product | Convolution | Move, kernel: Kernel, call: Call) -> None:
         made = self.groups.made
@@ -225,17 +265,20 @@ class _Writer:
                 last = Kernel(self.groups.alias)
                 self._finish(last, call, writer.finish(last))
         elif isinstance(work, Product):
-            first, second = (resolve(made, value, full_index(value)) for value in work.node.inputs)
-            cut = cut_product(work.node, (first, second), self.target)
-            if cut.scratch:
-                work.scratch = Value(f"scratch{place}", Type(work.node.outputs[0].type.dtype, (cut.scratch,)))
-                self._own(place, (work.scratch,), each_worker=True)
-            call.parts = (cut.stack, cut.rows, cut.columns)
-            ProductWriter(kernel, work, cut, self.target).write()
+            self._product(place, work, kernel, call)
         elif isinstance(work, Convolution):
             self._convolution(place, work, kernel, call)
         else:
             call.parts = (MoveWriter(kernel, work, made, self.target).write(),)
+
+    def _product(self, place: int, work: Product, kernel: Kernel, call: Call, led: bool = False) -> Cut:
+        cut = cut_of(self.groups, work, self.target, led)
+        if cut.scratch:
+            work.scratch = Value(f"scratch{place}", Type(work.node.outputs[0].type.dtype, (cut.scratch,)))
+            self._own(place, (work.scratch,), each_worker=True)
+        call.parts = (cut.stack, cut.rows, cut.columns)
+        ProductWriter(kernel, work, cut, self.target).write()
+        return cut
 
     def _convolution(self, place: int, work: Convolution, kernel: Kernel, call: Call) -> None:
         indices = zip(work.node.inputs, loop_indices(work.node), strict=True)
@@ -264,23 +307,6 @@ class _Writer:
         self._define(kernel, call.finish)
 
     # -- text --------------------------------------------------------------------------------------------------
-
-    def _library(self) -> Iterator[str]:
-        for name, dtype, lanes in sorted(self.uses):
-            if name == "random_bits":
-                text, declares = define_philox(lanes)
-            else:
-                text, declares = define(name, dtype, lanes, self.target.name)
-            self.declares |= declares
-            yield text
-
-    def _constant(self, node: Node) -> str:
-        numbers = node.attrs["value"]
-        assert isinstance(numbers, tuple)
-        type_ = node.outputs[0].type
-        item = memory_type(type_.dtype)
-        items = ", ".join(f"{item} {_in_memory(number, type_.dtype)}" for number in numbers)
-        return f"{self._global(node.outputs[0])} = private constant [{len(numbers)} x {item}] [{items}], align 64\n"
 
     def _global(self, value: Value) -> str:
         return f"@constant{[node.outputs[0] for node in self.constants].index(value)}"
@@ -361,8 +387,3 @@ class _BodyWriter(_Writer):
 
 def _bytes(value: Value) -> Extent:
     return count(value.type.shape) * Extent(BYTES[value.type.dtype])
-
-
-def _in_memory(number: object, dtype: str) -> str:
-    assert isinstance(number, (bool, int, float))
-    return str(int(number)) if dtype == "bool" else literal(number, dtype)

@@ -16,6 +16,7 @@ from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import covers, is_placing, placed_index
 from clearprop.backends.native.random_bits import philox_word
+from clearprop.backends.native.ranges import Piece
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
@@ -36,9 +37,15 @@ class NestWriter:
     """Writes one nest into a kernel."""
 
     def __init__(
-        self, kernel: Kernel, phases: Phases, target: Target, partials: Mapping[Node, Value] | None = None
+        self,
+        kernel: Kernel,
+        phases: Phases,
+        target: Target,
+        partials: Mapping[Node, Value] | None = None,
+        piece: Piece | None = None,
     ) -> None:
-        self.kernel, self.phases, self.target = kernel, phases, target
+        """Take what is written, the partial results that are there, and the rows and columns if they are given."""
+        self.kernel, self.phases, self.target, self.piece = kernel, phases, target, piece
         self.out = kernel.out
         self.arithmetic = Arithmetic(kernel.out, contract=True, target=target.name)
         self.made: Mapping[Value, Node] = phases.made
@@ -118,7 +125,7 @@ class NestWriter:
     def _parts(self) -> Parts:
         """Cut the outermost loop, unless one loop over everything needs the result of another."""
         extents = self.axes.extents
-        if not extents:
+        if not extents or self.piece is not None:
             return WHOLE
         dependent = self.outer == 0 and self.phases.last != 0
         # the nests of parameters are cut in any case: those of every length share their code
@@ -130,10 +137,14 @@ class NestWriter:
         """Return where the outermost loop starts, and where each loop stops."""
         if not self.axes.extents:
             return "0", []
+        if self.piece is not None:
+            return self.piece.rows[0], [self.piece.rows[1], self.piece.columns[1]]
         first, stop = span(self.kernel, self.parts, "%count" if self._is_flat() else "")
         return first, [stop, *(self.kernel.extent(size) for size in self.axes.extents[1:])]
 
     def _axes(self) -> Axes:
+        if self.piece is not None:
+            return Axes(self.space, (0, 1), 1)
         nest = self.phases.nest
         split = len(self.space) if nest.split is None else nest.split
         axes = merge(self.space, split, self._accesses())
@@ -290,6 +301,9 @@ class NestWriter:
 
     def _inner(self, stops: list[str], body: Callable[[Sequence[Place]], None]) -> None:
         """Write the loops inside of a row, or all of them where nothing is outside."""
+        if self.piece is not None:
+            self._columns(self.piece, body)
+            return
         first = self.first if self.outer == 0 else "0"
         static = self.outer > 0 or len(stops) > 1 or self._is_static()
         size = self.axes.extents[-1] if static else Extent(1, 1)
@@ -304,6 +318,19 @@ class NestWriter:
             grouped(self.out, self.target, size, stops[-1], self.lanes, some, start)
 
         nested(self.out, stops[:-1], line, first)
+
+    def _columns(self, piece: Piece, body: Callable[[Sequence[Place]], None]) -> None:
+        """Write the loop over the columns of a piece."""
+        begin, end = piece.columns
+
+        def some(group: Sequence[tuple[str, Lanes]], first: str = "0") -> None:
+            body([((*self.rows, self.out.add(first, i)), lanes) for i, lanes in group])
+
+        if piece.width is None:
+            grouped(self.out, self.target, Extent(1, 1), end, self.lanes, some, begin)
+        else:
+            width = Extent(piece.width)
+            grouped(self.out, self.target, width, str(piece.width), self.lanes, lambda group: some(group, begin))
 
     def _total(self, node: Node) -> Accumulator | LaneTotals:
         if self.axes.across:

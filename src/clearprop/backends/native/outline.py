@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Nest, Product
+from clearprop.backends.native.following import follow
+from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Nest, Product, nodes_of
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.preparation import prepare, step_of
 from clearprop.backends.native.rewriting import rewritten
 from clearprop.backends.native.targets import Target
-from clearprop.ir import Node, Program, node_text
+from clearprop.ir import Program, node_text
 
 
 def outline(program: Program, target: Target) -> str:
@@ -20,18 +21,16 @@ def outline(program: Program, target: Target) -> str:
 
 def _outline(program: Program, target: Target) -> Iterator[str]:
     moved = rewritten(program, target)
-    for place, kernel in enumerate(Grouping(prepare(moved.program), moved.late).kernels):
+    groups = Grouping(prepare(moved.program), moved.late)
+    follow(groups, target)
+    kernels = (kernel for kernel in groups.kernels if not isinstance(kernel, Nest) or kernel.nodes)
+    for place, kernel in enumerate(kernels):
         yield f"kernel {place}: {_headline(kernel)}"
         if isinstance(kernel, Loop):
             yield from (f"  {line}" for line in _outline(step_of(kernel.node), target))
         else:
-            yield from (f"  {node_text(node)}" for node in _nodes(kernel))
-
-
-def _nodes(kernel: Nest | Columns | Product | Convolution | Move) -> list[Node]:
-    if isinstance(kernel, Nest):
-        return kernel.nodes
-    return [*kernel.chain, kernel.node] if isinstance(kernel, Columns) else [kernel.node]
+            chain = kernel.chain if isinstance(kernel, Columns) else []
+            yield from (f"  {node_text(node)}" for node in (*chain, *nodes_of(kernel)))
 
 
 def _headline(kernel: Kernel) -> str:
@@ -48,7 +47,8 @@ def _headline(kernel: Kernel) -> str:
         return "rows moved"
     loops = " x ".join(map(_shown, kernel.space)) or "1"
     rows = "" if kernel.split is None else f", reduced over the last {len(kernel.space) - kernel.split}"
-    return f"loops over {loops}{rows}"
+    before = "matrix product, and with each of its parts " if kernel.leader else ""
+    return f"{before}loops over {loops}{rows}"
 
 
 def _shown(size: Extent) -> str:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from clearprop.backends.native.cuts import Cut
 from clearprop.backends.native.emitter import BYTES, known
 from clearprop.backends.native.extents import Extent, contiguous
-from clearprop.backends.native.kernels import Access, Parts, Product
+from clearprop.backends.native.kernels import Access, Product
 from clearprop.backends.native.loops import nested
 from clearprop.backends.native.packing import define_packing, square
+from clearprop.backends.native.ranges import count_of, piece_of, range_of
 from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.tiles import Tile, define_tile
@@ -101,44 +102,14 @@ class ProductWriter:
         first, place = "0", "%part"
         stops = [self.kernel.extent(size) for size in self.cut.lead]
         if not self.cut.stack.alone:
-            count = self._count(self.cut.rows, self.cut.columns)
+            count = count_of(self.kernel, self.cut.rows, self.cut.columns)
             one = self.out.divide("%part", count)
             place = self.out.subtract("%part", self.out.multiply(one, count))
-            first, stops[0] = self._range(one, self.cut.stack)
-        rows, columns = self._ranges(place)
-        nested(self.out, stops, lambda lead: self._part(lead, rows, columns), first)
+            first, stops[0] = range_of(self.kernel, one, self.cut.stack)
+        piece = piece_of(self.kernel, self.cut, place)
+        nested(self.out, stops, lambda lead: self._part(lead, piece.rows, piece.columns), first)
 
     # -- parts -------------------------------------------------------------------------------------------------
-
-    def _count(self, *cuts: Parts) -> str:
-        """Return how many parts some cuts make together; one at least."""
-        count = "1"
-        for parts in cuts:
-            each = self.out.most(parts.count(self.out, self.kernel.extent(parts.size)), "1")
-            count = self.out.multiply(count, each)
-        return count
-
-    def _ranges(self, place: str) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Return the rows and the columns of a part; neighbours share their piece of the larger factor."""
-        out, down, across = self.out, self.cut.rows, self.cut.columns
-        row, column = place, place
-        if not (down.alone or across.alone):
-            count = self._count(across if self.cut.by_rows else down)
-            outer = out.divide(place, count)
-            rest = out.subtract(place, out.multiply(outer, count))
-            row, column = (outer, rest) if self.cut.by_rows else (rest, outer)
-        return self._range(row, down), self._range(column, across, self.cut.extra)
-
-    def _range(self, place: str, parts: Parts, extra: int = 0) -> tuple[str, str]:
-        out, stop = self.out, self.kernel.extent(parts.size)
-        if parts.alone:
-            return "0", out.add(stop, str(extra))
-        start = out.multiply(place, str(parts.width))
-        end = out.add(start, str(parts.width))
-        if not extra:
-            return start, out.least(end, stop)
-        last = out.get(f"icmp sge i64 {end}, {stop}")
-        return start, out.get(f"select i1 {last}, i64 {out.add(stop, str(extra))}, i64 {end}")
 
     def _part(self, lead: Sequence[str], rows: tuple[str, str], columns: tuple[str, str]) -> None:
         """Compute a part of one matrix. What works on it while it is in the cache can follow its blocks."""
