@@ -6,6 +6,7 @@ As a script it tries all programs of these tests on the target that is its argum
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import itertools
@@ -231,16 +232,15 @@ def main(target_name: str, quick: bool) -> int:
     for case, dtype in itertools.product(("dropout", "images", "lstm") if quick else CASES, dtypes):
         few = quick and case != "dropout"
         for name, program in programs(case, dtype).items():
-            for constants in ((partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS), (0, 64, 0, 8))[
-                : 2 - few
-            ]:
-                saved = (partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS)
-                partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS = constants
-                told(f"{case}, {name}, {dtype}, parts of {partition.CHUNK}")
-                run_program(program, target, {n: operand_ranges(program, n) for n in (FEW if few else SIZES)})
-                if name == "step":
-                    run_step(program, target, operand_ranges(program, 70), (33,) if few else (1, 4, 16, 33))
-                partition.SMALL, partition.CHUNK, cuts._SMALL, cuts._LED_ROWS = saved
+            for fine in (False, True)[: 2 - few]:
+                with contextlib.ExitStack() as changed:
+                    if fine:
+                        changed.enter_context(mock.patch.multiple(partition, SMALL=0, CHUNK=64))
+                        changed.enter_context(mock.patch.multiple(cuts, _SMALL=0, _LED_ROWS=8))
+                    told(f"{case}, {name}, {dtype}, parts of {partition.CHUNK}")
+                    run_program(program, target, {n: operand_ranges(program, n) for n in (FEW if few else SIZES)})
+                    if name == "step":
+                        run_step(program, target, operand_ranges(program, 70), (33,) if few else (1, 4, 16, 33))
     return count
 
 

@@ -277,9 +277,9 @@ class _Writer:
         part: str,
         worker: str,
         moved: Mapping[Value, str] | None = None,
-        count: str = "",
+        length: str = "",
     ) -> None:
-        """Append a call, with some pointers moved by so many elements."""
+        """Append a call, with some pointers moved by so many elements, and perhaps another length."""
         pointers = []
         for value in call.buffers:
             pointer = self._load(out, value)
@@ -287,8 +287,8 @@ class _Writer:
                 distance = out.multiply(moved[value], str(BYTES[value.type.dtype]))
                 pointer = out.get(f"getelementptr i8, ptr {pointer}, i64 {distance}")
             pointers.append(f", ptr {pointer}")
-        count = count or _number(out, call.length)
-        out.do(f"call void @{call.name}(i64 %n, i64 {count}, i64 {part}, i64 {worker}{''.join(pointers)})")
+        length = length or _number(out, call.length)
+        out.do(f"call void @{call.name}(i64 %n, i64 {length}, i64 {part}, i64 {worker}{''.join(pointers)})")
 
     def _load(self, out: Emitter, value: Value) -> str:
         if value in self.constants:

@@ -13,10 +13,18 @@ from clearprop.backends.native.extents import count, product
 from clearprop.backends.native.kernels import REDUCTIONS, Index, Nest, Product, nodes_of
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.partition import USUAL_BATCH, has_several, is_small
-from clearprop.backends.native.preparation import ELEMENTWISE
+from clearprop.backends.native.pooling import InWindows
+from clearprop.backends.native.preparation import ELEMENTWISE, prepare
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.views import full_index, identity, origin, resolve, space_of
 from clearprop.ir import Node, Value
+
+
+def group(moved: InWindows, target: Target) -> Grouping:
+    """Return the kernels of a program that was rewritten."""
+    groups = Grouping(prepare(moved.program), moved.late)
+    follow(groups, target)
+    return groups
 
 
 def follow(groups: Grouping, target: Target) -> None:
@@ -72,7 +80,7 @@ def _is_flat(groups: Grouping, place: int, nest: Nest) -> bool:
         return False
     reduced: set[Value] = set()
     for node in nest.nodes:
-        if node.op in REDUCTIONS or not reduced.isdisjoint(_sources(groups, node)):
+        if node.op in REDUCTIONS or any(source in reduced for source, _ in _reads(groups, node)):
             reduced.update(node.outputs)
             if groups.level[node.outputs[0]] == 1:
                 return False
@@ -86,12 +94,12 @@ def _is_flat(groups: Grouping, place: int, nest: Nest) -> bool:
 
 def _given(groups: Grouping, place: int, nest: Nest) -> list[tuple[Value, tuple[Index, ...]]]:
     """Return what a nest reads that is made elsewhere, and at which index."""
-    found = [resolve(groups.made, value, _own(value)) for node in nest.nodes for value in node.inputs]
+    found = [read for node in nest.nodes for read in _reads(groups, node)]
     return [(source, index) for source, index in found if groups.home.get(source, -1) != place]
 
 
-def _sources(groups: Grouping, node: Node) -> list[Value]:
-    return [resolve(groups.made, value, _own(value))[0] for value in node.inputs]
+def _reads(groups: Grouping, node: Node) -> list[tuple[Value, tuple[Index, ...]]]:
+    return [resolve(groups.made, value, _own(value)) for value in node.inputs]
 
 
 def _own(value: Value) -> tuple[Index, ...]:

@@ -227,6 +227,10 @@ class Grouping:
             self.home.update({value: home for node in nest.nodes for value in node.outputs})
             nest.space, nest.nodes = (), []
 
+    def at_work(self) -> list[tuple[int, Kernel]]:
+        """Return the kernels that have work, with their places: that of some nests and products is done elsewhere."""
+        return [(i, work) for i, work in enumerate(self.kernels) if not isinstance(work, Nest) or work.nodes]
+
     def reading_kernels(self) -> dict[Value, set[int]]:
         """For each value the kernels that read it; -1 stands for the caller, and for reads at other places."""
         readers: dict[Value, set[int]] = {}

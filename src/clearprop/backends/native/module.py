@@ -13,16 +13,15 @@ from clearprop.backends.native.cuts import Cut
 from clearprop.backends.native.drive import write_drive
 from clearprop.backends.native.emitter import BYTES, lines_of
 from clearprop.backends.native.extents import ZERO, Extent, count, product
-from clearprop.backends.native.following import cut_of, follow
+from clearprop.backends.native.following import cut_of, group
 from clearprop.backends.native.inplace import in_place, replaced, separate
 from clearprop.backends.native.kernels import WHOLE, Columns, Convolution, Loop, Move, Nest, Parts, Product, nodes_of
-from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.moves import STATUS, MoveWriter
 from clearprop.backends.native.nests import NestWriter
 from clearprop.backends.native.partition import cost
 from clearprop.backends.native.phases import Phases, schedule
 from clearprop.backends.native.pooling import InWindows
-from clearprop.backends.native.preparation import prepare, step_of
+from clearprop.backends.native.preparation import step_of
 from clearprop.backends.native.products import ProductWriter
 from clearprop.backends.native.ranges import piece_of
 from clearprop.backends.native.reductions import ColumnsWriter, put_together
@@ -69,10 +68,9 @@ def write_step_module(program: Program, roles: Roles, target: Target) -> Module:
 
 class _Writer:
     def __init__(self, moved: InWindows, target: Target, roles: Roles | None = None) -> None:
-        program = prepare(moved.program)
-        self.program, self.target, self.roles = program, target, roles
-        self.groups = Grouping(program, moved.late)
-        follow(self.groups, target)
+        self.groups = group(moved, target)
+        self.program = program = self.groups.program
+        self.target, self.roles = target, roles
         self.functions: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.kept: dict[int, list[Value]] = {}
@@ -120,8 +118,7 @@ class _Writer:
         self.kept = {place: [] for place in range(len(self.groups.kernels))}
         return [
             self._loop(place, work) if isinstance(work, Loop) else self._kernel(place, work)
-            for place, work in enumerate(self.groups.kernels)
-            if not isinstance(work, Nest) or work.nodes  # the work of others is done elsewhere
+            for place, work in self.groups.at_work()
         ]
 
     # -- what is where -----------------------------------------------------------------------------------------

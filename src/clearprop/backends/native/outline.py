@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.following import follow
-from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Nest, Product, nodes_of
-from clearprop.backends.native.lowering import Grouping
-from clearprop.backends.native.preparation import prepare, step_of
+from clearprop.backends.native.following import group
+from clearprop.backends.native.kernels import Columns, Convolution, Kernel, Loop, Move, Product, nodes_of
+from clearprop.backends.native.preparation import step_of
 from clearprop.backends.native.rewriting import rewritten
 from clearprop.backends.native.targets import Target
 from clearprop.ir import Program, node_text
@@ -20,11 +19,8 @@ def outline(program: Program, target: Target) -> str:
 
 
 def _outline(program: Program, target: Target) -> Iterator[str]:
-    moved = rewritten(program, target)
-    groups = Grouping(prepare(moved.program), moved.late)
-    follow(groups, target)
-    kernels = (kernel for kernel in groups.kernels if not isinstance(kernel, Nest) or kernel.nodes)
-    for place, kernel in enumerate(kernels):
+    groups = group(rewritten(program, target), target)
+    for place, (_, kernel) in enumerate(groups.at_work()):
         yield f"kernel {place}: {_headline(kernel)}"
         if isinstance(kernel, Loop):
             yield from (f"  {line}" for line in _outline(step_of(kernel.node), target))
