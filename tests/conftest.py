@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent / "tables"))
 settings.register_profile("clearprop", deadline=None, print_blob=True)
 settings.load_profile("clearprop")
 
-# Machine code that is compiled in a test stays away from the user's cache, and is gone when the tests are.
-os.environ["CLEARPROP_CACHE"] = tempfile.mkdtemp(prefix="clearprop-cache-")
-atexit.register(shutil.rmtree, os.environ["CLEARPROP_CACHE"], ignore_errors=True)
+# Machine code that is compiled in a test stays away from the user's cache, and is gone when the tests are. Processes
+# that share the tests share it too: each of them starts with the environment of the first.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["CLEARPROP_CACHE"] = tempfile.mkdtemp(prefix="clearprop-cache-")
+    atexit.register(shutil.rmtree, os.environ["CLEARPROP_CACHE"], ignore_errors=True)

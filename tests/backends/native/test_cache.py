@@ -197,16 +197,28 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(folder, monkeypatch):
 
 
 def test_the_folder_is_bounded_and_what_was_not_used_for_longest_goes(tmp_path):
-    kept = ObjectCache(tmp_path / "objects", limit=3 * 1032)
+    folder = tmp_path / "objects"
+    kept = ObjectCache(folder, limit=3 * 1032)
     for i in range(3):
-        kept.store(f"{i}", bytes(1000))
-        os.utime(tmp_path / "objects" / f"{i}", (i, i))
-    assert kept.load("0") is not None  # used just now
-    (tmp_path / "objects" / "dead.part").write_bytes(bytes(5000))
-    os.utime(tmp_path / "objects" / "dead.part", (0, 0))
-    (tmp_path / "objects" / "live.part").write_bytes(b"")
-    kept.store("3", bytes(1000))
-    assert sorted(os.listdir(tmp_path / "objects")) == ["0", "2", "3", "live.part"]
+        kept.store(f"a{i}", bytes(1000))
+        os.utime(folder / f"a{i}", (i, i))
+    assert kept.load("a0") is not None  # used just now
+    (folder / "dead.part").write_bytes(bytes(5000))
+    os.utime(folder / "dead.part", (0, 0))
+    (folder / "live.part").write_bytes(b"")
+    kept.store("0a", bytes(1000))
+    assert sorted(os.listdir(folder)) == ["0a", "a0", "a2", "live.part"]
+
+
+def test_the_folder_is_looked_at_once_in_a_while(tmp_path):
+    """Hashes start with each of 16 digits equally often."""
+    kept, keys = ObjectCache(tmp_path / "objects", limit=20 * 132), [f"{i:x}" for i in range(1, 16)]
+    for turn in range(4):
+        for key in keys:
+            kept.store(f"{key}{turn}", bytes(100))
+    assert len(os.listdir(tmp_path / "objects")) == 60
+    kept.store("0", bytes(100))
+    assert len(os.listdir(tmp_path / "objects")) == 20
 
 
 def test_where_the_folder_is(tmp_path, monkeypatch):
