@@ -263,8 +263,9 @@ def _step_program(
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
-            gradients = {name: tensors[derived.output(f"grad.{name}")] for name in signature.trainable}
-            parameters = {name: inputs[name] for name in signature.trainable}
+            names = _as_gradients_come(signature.trainable)
+            gradients = {name: tensors[derived.output(f"grad.{name}")] for name in names}
+            parameters = {name: inputs[name] for name in names}
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
             check_kept(optimizer, parameters | state, {**new, **slots_after})
         outputs = {name: tensors[value] for name, value in derived.outputs if not name.startswith("grad.")}
@@ -276,8 +277,14 @@ def _step_program(
                         changed[key] = change(changed[key])
             outputs |= changed
         objective = tensors[derived.output("objective")]
-        outputs["health"] = _health(objective, [outputs[name] for name in (*signature.trainable, *signature.averages)])
+        outputs["health"] = _health(objective, [outputs[name] for name in (*signature.averages, *names)])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
+
+
+def _as_gradients_come(names: Sequence[str]) -> list[str]:
+    """Return the parameters of the last layer first, those of one layer in their order."""
+    layers = {layer: place for place, layer in enumerate(dict.fromkeys(name.rpartition(".")[0] for name in names))}
+    return sorted(names, key=lambda name: -layers[name.rpartition(".")[0]])
 
 
 def _health(objective: Tensor, parameters: list[Tensor]) -> Tensor:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clearprop.backends.native.cuts import Cut, cut_product
-from clearprop.backends.native.extents import count, product
-from clearprop.backends.native.kernels import REDUCTIONS, Index, Nest, Product, nodes_of
+from clearprop.backends.native.extents import product
+from clearprop.backends.native.kernels import REDUCTIONS, Index, Nest, Product
 from clearprop.backends.native.lowering import Grouping
-from clearprop.backends.native.partition import USUAL_BATCH, has_several, is_small
+from clearprop.backends.native.ordering import bring_forward
+from clearprop.backends.native.partition import has_several, is_small
 from clearprop.backends.native.pooling import InWindows
 from clearprop.backends.native.preparation import ELEMENTWISE, prepare
 from clearprop.backends.native.targets import Target
@@ -24,6 +25,7 @@ def group(moved: InWindows, target: Target) -> Grouping:
     """Return the kernels of a program that was rewritten."""
     groups = Grouping(prepare(moved.program), moved.late)
     follow(groups, target)
+    bring_forward(groups)
     return groups
 
 
@@ -109,30 +111,14 @@ def _own(value: Value) -> tuple[Index, ...]:
 def _is_led(groups: Grouping, place: int, nest: Nest, work: Product, target: Target) -> bool:
     """Whether the parts of a product are worth a worker's own memory, and the nest can take them as they come.
 
-    A product that reads what the program replaces has to be done before; so has one whose factors would be kept for it
-    alone, if they are larger than its result.
+    A product that reads what the program replaces has to be done before.
     """
     replaced = {name for name, _ in groups.program.outputs} & {value.name for value in groups.program.inputs}
     factors = {origin(groups.made, value) for value in work.node.inputs}
     if not _is_flat(groups, place, nest) or any(value.name in replaced for value in factors):
         return False
-    (result,) = work.node.outputs
-    if sum(_size(value) for value in factors if _ends_with(groups, value, groups.home[result])) > _size(result):
-        return False
     cut = cut_of(groups, work, target, led=True)
     return not cut.rows.alone and has_several(cut.rows.width * cut.across.coefficient)
-
-
-def _ends_with(groups: Grouping, value: Value, place: int) -> bool:
-    """Whether no kernel after a place needs a value."""
-    if value not in groups.home:
-        return False
-    later = (node for work in groups.kernels[place + 1 :] for node in nodes_of(work))
-    return not any(origin(groups.made, read) is value for node in later for read in node.inputs)
-
-
-def _size(value: Value) -> int:
-    return count(value.type.shape).at(USUAL_BATCH)
 
 
 def _goes_on(groups: Grouping, place: int, nest: Nest, work: Product, target: Target) -> bool:

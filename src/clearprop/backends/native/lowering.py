@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.elementwise import CHEAP
 from clearprop.backends.native.extents import Extent
@@ -218,7 +218,7 @@ class Grouping:
                 continue
             later = {reader for node in nest.nodes for reader in readers.get(node.outputs[0], ())} - {place}
             target = self.kernels[later.pop()] if len(later) == 1 and -1 not in later else None
-            if not isinstance(target, Nest) or target.split is not None or target.space != nest.space:
+            if not isinstance(target, Nest) or target.space != nest.space:
                 continue
             if any(node.op == "random_bits" or is_placing(node) for node in nest.nodes):
                 continue
@@ -244,6 +244,12 @@ class Grouping:
                 same = isinstance(kernel, Nest) and index == identity(source.type.shape)
                 readers.setdefault(source, set()).add(place if same else -1)
         return readers
+
+    def reorder(self, places: Sequence[int]) -> None:
+        """Put the kernels of these places in this order."""
+        to = {old: new for new, old in enumerate(places)} | {-1: -1}
+        self.kernels = [self.kernels[place] for place in places]
+        self.home = {value: to[home] for value, home in self.home.items()}
 
     def _enter(self, node: Node, place: int, level: int) -> None:
         for value in node.outputs:
