@@ -17,7 +17,7 @@ from clearprop.backends.native.partition import has_several, is_small
 from clearprop.backends.native.pooling import InWindows
 from clearprop.backends.native.preparation import ELEMENTWISE, prepare
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import full_index, identity, origin, resolve, space_of
+from clearprop.backends.native.views import element_of, full_index, identity, origin, resolve, space_of
 from clearprop.ir import Node, Value
 
 
@@ -89,7 +89,8 @@ def _is_flat(groups: Grouping, place: int, nest: Nest) -> bool:
         if node.op not in (*ELEMENTWISE, *REDUCTIONS) or node.op == "random_bits":
             return False
     return all(
-        not space_of(source.type.shape) or (space_of(source.type.shape) == nest.space and index == _own(source))
+        not space_of(source.type.shape)
+        or (space_of(source.type.shape) == nest.space and index == identity(source.type.shape))
         for source, index in _given(groups, place, nest)
     )
 
@@ -101,11 +102,7 @@ def _given(groups: Grouping, place: int, nest: Nest) -> list[tuple[Value, tuple[
 
 
 def _reads(groups: Grouping, node: Node) -> list[tuple[Value, tuple[Index, ...]]]:
-    return [resolve(groups.made, value, _own(value)) for value in node.inputs]
-
-
-def _own(value: Value) -> tuple[Index, ...]:
-    return identity(value.type.shape)
+    return [element_of(groups.made, value) for value in node.inputs]
 
 
 def _is_led(groups: Grouping, place: int, nest: Nest, work: Product, target: Target) -> bool:

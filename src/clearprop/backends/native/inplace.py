@@ -13,7 +13,7 @@ from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import is_placing
 from clearprop.backends.native.preparation import copied
-from clearprop.backends.native.views import identity, origin, resolve
+from clearprop.backends.native.views import element_of, identity, origin
 from clearprop.ir import Program, Value
 
 
@@ -89,7 +89,7 @@ def _reads_before(nest: Nest, new: Value, old: Value, groups: Grouping, phases: 
     later = {node.outputs[0] for phase in again for node in phases.needed(phase)}
     for place, node in enumerate(nest.nodes):
         for value in node.inputs:
-            source, index = resolve(groups.made, value, identity(value.type.shape))
+            source, index = element_of(groups.made, value)
             if groups.alias.get(source, source) is not old:
                 continue
             if source is not old or index != identity(old.type.shape) or node.op in REDUCTIONS:

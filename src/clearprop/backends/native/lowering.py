@@ -12,12 +12,13 @@ from clearprop.backends.native.preparation import ELEMENTWISE, is_array
 from clearprop.backends.native.ties import compared
 from clearprop.backends.native.views import (
     GENERATORS,
+    element_of,
     identity,
     is_trailing,
     is_view,
     loop_axes,
     origin,
-    resolve,
+    source_of,
     space_of,
 )
 from clearprop.ir import Node, Program, Shape, Value
@@ -117,14 +118,14 @@ class Grouping:
 
     def _counts(self, value: Value) -> bool:
         """Whether a value is computed from its index."""
-        source, _ = resolve(self.made, value, identity(value.type.shape))
+        source = source_of(self.made, value)
         return source in self.made and self.made[source].op == "arange"
 
     def _is_early(self, node: Node) -> bool:
         """Whether a number follows from inputs and other such numbers alone, so that it is known before all else."""
         if node.op not in ELEMENTWISE or node.op == "random_bits" or space_of(node.outputs[0].type.shape):
             return False
-        sources = (resolve(self.made, value, identity(value.type.shape))[0] for value in node.inputs)
+        sources = (source_of(self.made, value) for value in node.inputs)
         return all(self.home.get(source, -1) == -1 or source in self.early for source in sources)
 
     def _compute_early(self, node: Node) -> None:
@@ -145,7 +146,7 @@ class Grouping:
         """
         level = (1 if split is None else 0) if level is None else level
         space = space_of(shape)
-        sources = [resolve(self.made, value, identity(value.type.shape)) for value in self._operands(node)]
+        sources = [element_of(self.made, value) for value in self._operands(node)]
         late = self.late.get(node.outputs[0], ())
         before = [*(source for source, _ in sources), *(origin(self.made, value) for value in late)]
         earliest = max((-1 if value in self.early else self.home.get(value, -1) for value in before), default=0)
@@ -164,7 +165,7 @@ class Grouping:
     def _reads(self, place: int, values: set[Value]) -> bool:
         kernel = self.kernels[place]
         inputs = [value for node in kernel.nodes for value in node.inputs] if isinstance(kernel, Nest) else []
-        return any(resolve(self.made, value, identity(value.type.shape))[0] in values for value in inputs)
+        return any(source_of(self.made, value) in values for value in inputs)
 
     @staticmethod
     def _operands(node: Node) -> tuple[Value, ...]:
@@ -240,7 +241,7 @@ class Grouping:
             nodes = kernel.nodes if isinstance(kernel, Nest) else [kernel.node]
             chain = kernel.chain if isinstance(kernel, Columns) else []
             for value in (value for node in (*chain, *nodes) for value in node.inputs):
-                source, index = resolve(self.made, value, identity(value.type.shape))
+                source, index = element_of(self.made, value)
                 same = isinstance(kernel, Nest) and index == identity(source.type.shape)
                 readers.setdefault(source, set()).add(place if same else -1)
         return readers

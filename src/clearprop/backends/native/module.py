@@ -29,7 +29,7 @@ from clearprop.backends.native.regions import Kernel
 from clearprop.backends.native.rewriting import rewritten
 from clearprop.backends.native.targets import Target
 from clearprop.backends.native.texts import write_constant, write_library
-from clearprop.backends.native.views import identity, resolve
+from clearprop.backends.native.views import resolve, source_of
 from clearprop.backends.stepping import Roles
 from clearprop.ir import Node, Program, Type, Value
 
@@ -135,7 +135,7 @@ class _Writer:
             inside = {value for node in chain for value in node.outputs}
             for node in [*chain, *nodes]:
                 for value in (value for value in node.inputs if value not in inside):
-                    source, _ = resolve(self.groups.made, value, identity(value.type.shape))
+                    source = source_of(self.groups.made, value)
                     readers.setdefault(self._root(source), []).append(place)
         return readers
 

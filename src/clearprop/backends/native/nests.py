@@ -20,7 +20,7 @@ from clearprop.backends.native.ranges import Piece
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, resolve
+from clearprop.backends.native.views import access, element_of, identity
 from clearprop.ir import Node, Type, Value
 
 _MOST_PLACES = 64
@@ -170,7 +170,7 @@ class NestWriter:
             if node.op == "random_bits" or target in self.phases.kept:
                 found.append(self._own(target))
             for value in node.inputs if node.op != "random_bits" else ():
-                source, index = resolve(self.made, value, identity(value.type.shape))
+                source, index = element_of(self.made, value)
                 if source not in self.phases.level and not self._is_number(source):
                     found.append(access(source, index, len(self.space)))
         return found
@@ -369,7 +369,7 @@ class NestWriter:
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
     ) -> Register:
-        source, index = resolve(self.made, value, identity(value.type.shape))
+        source, index = element_of(self.made, value)
         if source in values:
             return values[source]
         if source in self.row_values:

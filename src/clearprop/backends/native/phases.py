@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clearprop.backends.native.elementwise import EXPENSIVE
 from clearprop.backends.native.kernels import REDUCTIONS, Nest
-from clearprop.backends.native.views import identity, resolve
+from clearprop.backends.native.views import source_of
 from clearprop.ir import Node, Value
 
 
@@ -36,7 +36,7 @@ class Phases:
         """Return the values of this nest that a node reads."""
         if node.op == "random_bits":
             return []
-        found = (resolve(self.made, value, identity(value.type.shape))[0] for value in node.inputs)
+        found = (source_of(self.made, value) for value in node.inputs)
         return [value for value in found if value in self.level]
 
     def needed(self, phase: int) -> list[Node]:

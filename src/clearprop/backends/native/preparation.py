@@ -13,7 +13,7 @@ from clearprop.backends.native.placing import is_placing
 from clearprop.backends.native.views import (
     GENERATORS,
     access,
-    identity,
+    element_of,
     is_trailing,
     is_unit_reshape,
     loop_axes,
@@ -21,6 +21,7 @@ from clearprop.backends.native.views import (
     reduced_axes,
     resolve,
     seen_by_contractions,
+    source_of,
 )
 from clearprop.ir import Node, Program, Shape, Type, Value
 
@@ -49,7 +50,7 @@ def prepare(program: Program) -> Program:
         return node.outputs[0]
 
     def memory(value: Value, strided: bool = False) -> Value:
-        source, _ = resolve(made, value, identity(value.type.shape))
+        source = source_of(made, value)
         node = made.get(source)
         generated = node is not None and node.op in GENERATORS and not is_array(node)
         if generated or (source is not value and not strided):
@@ -82,7 +83,7 @@ def prepare(program: Program) -> Program:
 def _simpler(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
     """Turn a mixed reduction around, and have what an elementwise node repeats computed once."""
     if node.op in REDUCTIONS:
-        source, _ = resolve(made, node.inputs[0], identity(node.inputs[0].type.shape))
+        source = source_of(made, node.inputs[0])
         if source in made and made[source].op == "arange":  # no reduction computes its operand from the index
             node = replace(node, inputs=(append(copied(node.inputs[0])),))
         return _turned(node, append)
@@ -175,7 +176,7 @@ def _has_few_terms(node: Node) -> bool:
 
 def _in_lines(value: Value, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Value:
     """Return a matrix whose rows lie in one piece: a copy where its columns do."""
-    source, index = resolve(made, value, identity(value.type.shape))
+    source, index = element_of(made, value)
     strides = access(source, index, len(loop_axes(value.type.shape))).strides
     return value if not strides or strides[-1] in (ZERO, ONE) else append(copied(value))
 
@@ -213,7 +214,7 @@ def _add_terms(node: Node, append: Callable[[Node], Value]) -> None:
 def _once(node: Node, made: Mapping[Value, Node], append: Callable[[Node], Value]) -> Node:
     """Compute an operation on broadcast numbers once, and broadcast its result."""
     shape = node.outputs[0].type.shape
-    sources = [resolve(made, value, identity(value.type.shape))[0] for value in node.inputs]
+    sources = [source_of(made, value) for value in node.inputs]
     if not loop_axes(shape) or node.op == "random_bits" or any(loop_axes(source.type.shape) for source in sources):
         return node
     numbers = [

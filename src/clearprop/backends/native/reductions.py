@@ -14,7 +14,7 @@ from clearprop.backends.native.loops import nested, span, vectors, whole_steps
 from clearprop.backends.native.partition import chunks, is_small, panels
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, identity, loop_axes, reduced_axes, resolve, space_of
+from clearprop.backends.native.views import access, element_of, identity, loop_axes, reduced_axes, space_of
 from clearprop.ir import Node, Value
 
 _VECTORS = 4
@@ -216,7 +216,7 @@ class ColumnsWriter:
         def operand(value: Value) -> Register:
             if value in values:
                 return values[value]
-            source, index = resolve(self.made, value, identity(value.type.shape))
+            source, index = element_of(self.made, value)
             node = self.made.get(source)
             if node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple):
                 return self.out.splat(number(self.kernel, node), lanes.count)

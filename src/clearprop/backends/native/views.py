@@ -73,6 +73,16 @@ def resolve(made: Mapping[Value, Node], value: Value, index: tuple[Index, ...]) 
     return value, index
 
 
+def element_of(made: Mapping[Value, Node], value: Value) -> tuple[Value, tuple[Index, ...]]:
+    """Return the value that an element of a value lies in, and at which index, in the loops over its shape."""
+    return resolve(made, value, identity(value.type.shape))
+
+
+def source_of(made: Mapping[Value, Node], value: Value) -> Value:
+    """Return the value that the elements of a value lie in."""
+    return element_of(made, value)[0]
+
+
 def _broadcast(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
     before, after = node.inputs[0].type.shape, node.outputs[0].type.shape
     index = index[len(after) - len(before) :]
