@@ -263,7 +263,7 @@ def _step_program(
         step = inputs["step"] if "step" in inputs else ops.placeholder("step", Type("int64"))
         with builder.at(quantity="update"):
             hyper["t"] = ops.label(ops.astype(step, "float64") + 1.0, "t")
-            names = _as_gradients_come(signature.trainable)
+            names = _as_gradients_come(derived, signature.trainable)
             gradients = {name: tensors[derived.output(f"grad.{name}")] for name in names}
             parameters = {name: inputs[name] for name in names}
             new, slots_after = optimizer.apply(parameters, gradients, state, hyper)
@@ -277,14 +277,18 @@ def _step_program(
                         changed[key] = change(changed[key])
             outputs |= changed
         objective = tensors[derived.output("objective")]
-        outputs["health"] = _health(objective, [outputs[name] for name in (*signature.averages, *names)])
+        outputs["health"] = _health(objective, [outputs[name] for name in (*names, *signature.averages)])
         return builder.finish((name, tensor.value) for name, tensor in outputs.items())
 
 
-def _as_gradients_come(names: Sequence[str]) -> list[str]:
-    """Return the parameters of the last layer first, those of one layer in their order."""
-    layers = {layer: place for place, layer in enumerate(dict.fromkeys(name.rpartition(".")[0] for name in names))}
-    return sorted(names, key=lambda name: -layers[name.rpartition(".")[0]])
+def _as_gradients_come(derived: Program, names: Sequence[str]) -> list[str]:
+    """Return the parameters by when the gradients of their layers are complete; those of one layer as they are."""
+    places = {value: place for place, node in enumerate(derived.nodes) for value in node.outputs}
+    complete: dict[str, int] = {}
+    for name in names:
+        layer, place = name.rpartition(".")[0], places.get(derived.output(f"grad.{name}"), -1)
+        complete[layer] = max(complete.get(layer, -1), place)
+    return sorted(names, key=lambda name: complete[name.rpartition(".")[0]])
 
 
 def _health(objective: Tensor, parameters: list[Tensor]) -> Tensor:

@@ -78,16 +78,10 @@ def cut_of(groups: Grouping, work: Product, target: Target, led: bool) -> Cut:
 
 def _is_flat(groups: Grouping, place: int, nest: Nest) -> bool:
     """Whether a nest is one loop over a number of elements, in which each array is read and written at the same one."""
-    if nest.split:
+    if nest.split or not groups.is_one_loop(nest):
         return False
-    reduced: set[Value] = set()
-    for node in nest.nodes:
-        if node.op in REDUCTIONS or any(source in reduced for source, _ in _reads(groups, node)):
-            reduced.update(node.outputs)
-            if groups.level[node.outputs[0]] == 1:
-                return False
-        if node.op not in (*ELEMENTWISE, *REDUCTIONS) or node.op == "random_bits":
-            return False
+    if any(node.op not in (*ELEMENTWISE, *REDUCTIONS) or node.op == "random_bits" for node in nest.nodes):
+        return False
     return all(
         not space_of(source.type.shape)
         or (space_of(source.type.shape) == nest.space and index == identity(source.type.shape))

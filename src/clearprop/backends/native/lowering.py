@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.elementwise import CHEAP
-from clearprop.backends.native.extents import Extent
+from clearprop.backends.native.extents import Extent, product
 from clearprop.backends.native.kernels import REDUCTIONS, Columns, Convolution, Index, Kernel, Loop, Move, Nest, Product
 from clearprop.backends.native.placing import inner_of, is_placing, placed_shape
 from clearprop.backends.native.preparation import ELEMENTWISE, is_array
@@ -212,7 +212,10 @@ class Grouping:
         return index == identity(source.type.shape)
 
     def _join_later(self) -> None:
-        """Move the work of a nest into the one other nest that reads it, at the same places: no memory is needed."""
+        """Move the work of a nest into the one other nest that reads it, at the same places: no memory is needed.
+
+        Into one with reductions only what has no rows of the batch, for that may follow a product instead.
+        """
         readers = self.reading_kernels()
         for place, nest in enumerate(self.kernels):
             if not isinstance(nest, Nest) or not nest.space or nest.split is not None:
@@ -221,12 +224,24 @@ class Grouping:
             target = self.kernels[later.pop()] if len(later) == 1 and -1 not in later else None
             if not isinstance(target, Nest) or target.space != nest.space:
                 continue
-            if any(node.op == "random_bits" or is_placing(node) for node in nest.nodes):
+            if target.split is not None and not product(nest.space).fixed:
+                continue
+            if any(node.op == "random_bits" or is_placing(node) for node in (*nest.nodes, *target.nodes)):
                 continue
             target.nodes[:0] = nest.nodes
             home = self.kernels.index(target)
             self.home.update({value: home for node in nest.nodes for value in node.outputs})
             nest.space, nest.nodes = (), []
+
+    def is_one_loop(self, nest: Nest) -> bool:
+        """Whether a nest goes over its elements once: what is made of each needs no sum over several."""
+        reduced: set[Value] = set()
+        for node in nest.nodes:
+            if node.op in REDUCTIONS or any(source_of(self.made, value) in reduced for value in node.inputs):
+                reduced.update(node.outputs)
+                if self.level[node.outputs[0]] == 1:
+                    return False
+        return True
 
     def at_work(self) -> list[tuple[int, Kernel]]:
         """Return the kernels that have work, with their places: that of some nests and products is done elsewhere."""
