@@ -31,6 +31,8 @@ SCHEDULES: dict[str, optim.Schedule] = {
     "phases": optim.Phases([(optim.Constant(), 1), (optim.Warmup(optim.ReduceOnPlateau(patience=0)), None)]),
 }
 """Schedules that have a fit of their own, with momentum."""
+NAMES = ["dense1.W", "dense1.b", "dense2.W", "dense2.b"]
+"""The parameters in the network's order."""
 OPTIONS: dict[str, Any] = {"epochs": 4, "batch_size": 8, "validation_data": (V, U), "metrics": ["accuracy"]}
 
 
@@ -103,14 +105,26 @@ def test_stopped_anywhere(whole, stops):
                 assert Run(folder).history().reason == "interrupted"
         model = fit(folder, resume=True)
         assert outcome(folder) == whole["adam"]
-        assert model.parameters.keys() == load(folder).parameters.keys()
+        assert list(model.parameters) == list(load(folder).parameters) == NAMES
 
 
 @pytest.mark.parametrize("optimizer", [*KINDS, *SCHEDULES])
 def test_every_optimizer(whole, tmp_path, optimizer):
     fit(tmp_path, make(optimizer), stop=5)
-    fit(tmp_path, make(optimizer), resume=True)
+    model = fit(tmp_path, make(optimizer), resume=True)
     assert outcome(tmp_path) == whole[optimizer]
+    assert list(model.parameters) == NAMES
+
+
+@pytest.mark.parametrize("stopping", [None, EarlyStopping("val_loss", 9)])
+def test_the_parameters_are_in_the_networks_order(tmp_path, stopping):
+    """A file keeps no order; those of the best epoch come from one as well."""
+    fit(tmp_path, stop=5, early_stopping=stopping)
+    assert list(fit(tmp_path, resume=True, early_stopping=stopping).parameters) == NAMES
+    ended = fit(tmp_path, resume=True, early_stopping=stopping)
+    assert list(ended.parameters) == NAMES
+    ended.fit(X, Y, epochs=1, progress=False)
+    assert list(ended.parameters) == NAMES
 
 
 @pytest.mark.parametrize("every", [1, 4])
