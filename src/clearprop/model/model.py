@@ -19,7 +19,7 @@ from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_parts
 from clearprop.model.fitting import encoded_samples, make_training, named, objective_for_check, prepare, stopping
-from clearprop.model.freezing import not_frozen
+from clearprop.model.freezing import not_frozen, patterns_of
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, check_samples, given_type
@@ -95,7 +95,7 @@ class Model:
         schedule: str | Schedule | Callable[[int], float] = "constant",
         dtype: str = "float32",
         seed: int = 0,
-        frozen: Sequence[str] = (),
+        frozen: str | Sequence[str] = (),
         backend: str = DEFAULT_BACKEND,
     ) -> None:
         for name, value in (("dtype", dtype), ("seed", seed)):
@@ -107,7 +107,7 @@ class Model:
         self.schedule = schedule_of(schedule)
         self.dtype = dtype
         self.seed = seed
-        self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        self.frozen = patterns_of(frozen)
         self.backend = backend
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
