@@ -75,7 +75,8 @@ class Killed(BaseException):
 def fit(folder: Path, model: Model | None = None, stop: int | None = None, **changed: Any) -> Model:
     model = model or make()
     listeners = [] if stop is None else [StopAt(stop)]
-    model.fit(X, Y, run=folder, listeners=listeners, progress=False, **OPTIONS | {"checkpoint_steps": 1} | changed)
+    more = OPTIONS | {"checkpoint_steps": 1, "listeners": listeners} | changed
+    model.fit(X, Y, run=folder, progress=False, **more)
     return model
 
 
@@ -322,3 +323,41 @@ def test_without_a_run_nothing_need_be_describable():
 
     model = Model([nn.Dense(1)], Mine(), dtype="float64")
     assert len(model.fit(X, X[:, :1], epochs=1, progress=False)) == 1
+
+
+class Second:
+    """At the end of each epoch somebody else wants to train in the folder too."""
+
+    def __init__(self, folder: Path, **how: Any) -> None:
+        self.folder, self.how, self.refused = folder, how, 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            with pytest.raises(SettingsError, match="is being trained already, by another process or another fit"):
+                fit(self.folder, **self.how)
+            self.refused += 1
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_at_once_are_refused(whole, tmp_path, resume):
+    """The second one changes nothing: the first ends as if it had been alone, and has each event once."""
+    fit(tmp_path, stop=2)
+    second = Second(tmp_path, resume=resume)
+    fit(tmp_path, resume=True, listeners=[second])
+    assert second.refused == 4
+    assert outcome(tmp_path) == whole["adam"]
+    assert [line["epoch"] for line in events(tmp_path, "EpochEnded")] == [1, 2, 3, 4]
+    assert not Run(tmp_path).lock.exists()
+    fit(tmp_path, resume=True)
+
+
+def test_two_new_runs_in_one_folder(tmp_path):
+    second = Second(tmp_path / "run")
+    make().fit(X, Y, run=tmp_path / "run", listeners=[second], progress=False, **OPTIONS)
+    assert second.refused == 4
+
+
+def test_a_fit_that_is_refused_leaves_no_folder(tmp_path):
+    with pytest.raises(SettingsError, match="lies in"):
+        make().fit(X, Y, run=tmp_path / "a" / "run", validation_split=2.0, progress=False)
+    assert not list(tmp_path.iterdir())
