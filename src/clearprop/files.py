@@ -21,8 +21,13 @@ from safetensors.numpy import load, save
 
 from clearprop.errors import FileFormatError
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
+
+_ATTEMPTS = 10
+"""How often a lock is asked for that is taken away in between."""
 
 FORMAT = 1
 """The version of the files' layout; a reader refuses a newer one."""
@@ -89,6 +94,70 @@ def _lock_folder(path: Path) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_SH)
         return handle
     return None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock while a `with` block runs: a file, which is there no longer than that; missing folders are made.
+
+    The lock of a process that has died is free, though its file is still there. Where no lock can be had (some folders
+    of a network, or those that may not be written to), the block runs without.
+
+    Raises:
+        BlockingIOError: somebody else holds the lock.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        handle = _lock_file(path)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                _give_back(path, handle)
+    finally:
+        for folder in made:
+            with suppress(OSError):  # something was written there
+                folder.rmdir()
+
+
+def _lock_file(path: Path) -> int | None:
+    """Return the handle of a lock's file that is ours; None where there are no locks."""
+    for _ in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # the folder went with the lock of before
+            continue
+        except OSError:
+            return None
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(handle)
+            raise BlockingIOError(f"{path} is locked by another process") from error
+        except OSError:
+            _give_back(path, handle)
+            return None
+        now = _status(path)
+        if now is not None and os.path.samestat(os.fstat(handle), now):
+            return handle
+        os.close(handle)  # whoever had it took the file away after we had opened it
+    return None
+
+
+def _give_back(path: Path, handle: int) -> None:
+    """Take a lock's file away, and free it, also where a process that was forked has its handle."""
+    if sys.platform == "win32":  # an open file cannot be taken away there
+        os.close(handle)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,21 @@ def test_a_validation_part_that_is_not_wanted(call, parts):
     assert (choices.validation, choices.patience) == (0.0, None)
     assert samples == {"train": 20, "validation": 0, "test": 8}
     assert call("evaluate", "runs/set-1").stdout.startswith("test (8 rows)")
+
+
+def test_fractions_beside_parts_of_its_own_are_refused(call, parts):
+    """They held nothing out, without a word; what the settings keep of the own part's share is no such fraction."""
+    for option, samples in (("--validation", 6), ("--test", 8)):
+        words = call("train", parts, option, "0.3", "--epochs", "2", status=2).stderr
+        assert f"has a {option[2:]} part of its own, with {samples} samples, so that {option} 0.3 would" in words
+        assert f"leave it out, or do without the part by {option} 0" in words
+    assert not Path("runs").exists()
+    result = call("train", parts, "--test", "0", "--epochs", "2", "--progress", "plain")
+    assert "rows: 20 train, 6 validation" in result.stderr
+    call("train", "--resume", "runs/set-1")
+    shutil.rmtree(parts / "validation")
+    result = call("train", parts, "--validation", "0.2", "--epochs", "2", "--progress", "plain")
+    assert "rows: 16 train, 4 validation, 8 test" in result.stderr
 
 
 def test_the_own_validation_part_is_watched(call, parts):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from clearprop.cli import signals
 from clearprop.cli.main import cli
+from clearprop.model import Run
 
 OFTEN = ("--epochs", "16", "--layers", "4", "--batch-size", "8", "--dropout", "0.1")
 OFTEN += ("--progress", "quiet", "--checkpoint-every", "3")
@@ -63,6 +64,37 @@ def test_killed_and_resumed_is_the_same_to_the_bit(spawn, call, tmp_path, whole)
     assert "not ended" in call("runs", run).stdout
     call("train", "--resume", run, "--progress", "quiet")
     assert (run / "model.safetensors").read_bytes() == whole
+
+
+def test_two_processes_do_not_train_in_one_folder(spawn, call, tmp_path, whole):
+    """Neither by --resume nor by --out; a third may go on as soon as the first is gone, also by force."""
+    run = tmp_path / "run"
+    process = spawn("train", "iris", *LONG, "--out", run)
+    wait_for_checkpoint(process, run)
+    process.send_signal(signal.SIGSTOP)
+    files = {path.name: path.read_bytes() for path in run.iterdir()}
+    for arguments in (("--resume", run), ("iris", "--resume", run)):
+        refused = call("train", *arguments, "--progress", "quiet", status=2)
+        assert "run is being trained already, by another process" in refused.stderr
+    assert "holds a run already" in call("train", "iris", "--out", run, status=2).stderr
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == files
+    process.kill()
+    process.wait()
+    call("train", "--resume", run, "--progress", "quiet")
+    assert (run / "model.safetensors").read_bytes() == whole
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_that_another_process_has_just_taken(call, tmp_path):
+    """What the other one has begun there stays; without one, a lock that was left behind is no file."""
+    out = tmp_path / "run"
+    with Run(out).held():
+        assert "is being trained already" in call("train", "iris", *OFTEN, "--out", out, status=2).stderr
+        assert [path.name for path in out.iterdir()] == [".training.lock"]
+    out.mkdir()
+    (out / ".training.lock").touch()
+    call("train", "iris", *OFTEN, "--out", out)
+    assert not (out / ".training.lock").exists()
 
 
 def test_a_small_set_with_a_validation_part_of_its_own_goes_on(spawn, call, tmp_path):

@@ -114,6 +114,18 @@ def test_predict_streams_in_pieces(call, iris_run, flowers, tmp_path, monkeypatc
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+def test_every_command_separates_tsv_by_tabs(call, quick, tmp_path):
+    """By its content alone the file would be separated by commas."""
+    lines = [f"{town}\t{size}" for town in ("Bonn, Rhine", "Oxford, Thames") for size in ("small", "large")]
+    text = "place, river\tsize\n" + "\n".join(lines * 10) + "\n"
+    (tmp_path / "towns.tsv").write_text(text)
+    call("train", "towns.tsv", "--target", "size", *quick, "--out", "run")
+    assert "(40 rows)" in call("evaluate", "run", "towns.tsv").stdout
+    assert len(table(call("predict", "run", "towns.tsv").stdout)) == 40
+    (tmp_path / "towns.csv").write_text(text)
+    assert "place, river" in call("predict", "run", "towns.csv", status=2).stderr
+
+
 def test_predict_output_file_is_whole_or_not_there(call, iris_run, flowers, tmp_path):
     flowers.to_csv(tmp_path / "a.csv", index=False)
     result = call("predict", iris_run, "a.csv", "-o", "out.csv")

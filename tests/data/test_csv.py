@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from clearprop.data import load
+from clearprop.data import iter_tables, load
 from clearprop.data.dialect import find_delimiter, first_records, has_header
 from clearprop.data.read_csv import read_csv, stream_csv
 
@@ -158,9 +158,29 @@ def test_stream_gives_the_same_columns(tmp_path, rows):
     assert parts[-1].place(len(parts[-1]) - 1) == "line 6"
 
 
-def test_tsv_is_separated_by_tabs(tmp_path):
-    (tmp_path / "t.tsv").write_text("a,b\tc\n1\t2\n3\t4\n")
-    assert load(tmp_path / "t.tsv", target="c").features.names == ("a,b",)
+PLACES = "place, river\tkind\nBonn, Rhine\tcity\nOxford, Thames\ttown\n"
+"""By their content these values are separated by commas, as there is one in each line."""
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "T.TSV", "t.tsv.gz"])
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda path, **given: load(path, require_target=False, **given).features,
+        lambda path, **given: next(iter_tables(path, **given)),
+        lambda path, **given: read_csv(path, **given).table,
+        lambda path, **given: next(stream_csv(path, 10, **given)),
+    ],
+    ids=["load", "iter_tables", "read_csv", "stream_csv"],
+)
+def test_tsv_is_separated_by_tabs(tmp_path, reader, name):
+    """By its name, whoever reads it; a delimiter that is given goes before the name."""
+    content = PLACES.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert reader(tmp_path / name).columns["place, river"].tolist() == ["Bonn, Rhine", "Oxford, Thames"]
+    assert find_delimiter(PLACES) == ","
+    (tmp_path / "semicolons.tsv").write_text("a;b\n1;2\n")
+    assert reader(tmp_path / "semicolons.tsv", delimiter=";").names == ("a", "b")
 
 
 @pytest.mark.parametrize(

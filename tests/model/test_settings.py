@@ -41,6 +41,20 @@ def test_refused(build, words):
         build()
 
 
+@pytest.mark.parametrize("value", [3, 1.5, True, None, object(), b"*.b", {"*.b": 1}, (3,), ["*.b", 2], [["*.b"]], X])
+def test_frozen_parameters_that_are_no_patterns(value):
+    """The model is not made; what it takes is one pattern, or several."""
+    with pytest.raises(SettingsError, match=r"Model: frozen is a pattern .* or a list of patterns, received "):
+        make(frozen=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "patterns"), [("*.b", ("*.b",)), (["*.b", "x"], ("*.b", "x")), ((), ()), (iter(["*.b"]), ("*.b",))]
+)
+def test_patterns_of_frozen_parameters(value, patterns):
+    assert make(frozen=value).frozen == patterns
+
+
 def test_an_unknown_backend():
     with pytest.raises(SettingsError, match="no backend 'gpu'; choose one of auto, native, reference"):
         make(backend="gpu").fit(X, Y, progress=False)

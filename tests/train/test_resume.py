@@ -31,6 +31,8 @@ SCHEDULES: dict[str, optim.Schedule] = {
     "phases": optim.Phases([(optim.Constant(), 1), (optim.Warmup(optim.ReduceOnPlateau(patience=0)), None)]),
 }
 """Schedules that have a fit of their own, with momentum."""
+NAMES = ["dense1.W", "dense1.b", "dense2.W", "dense2.b"]
+"""The parameters in the network's order."""
 OPTIONS: dict[str, Any] = {"epochs": 4, "batch_size": 8, "validation_data": (V, U), "metrics": ["accuracy"]}
 
 
@@ -73,7 +75,8 @@ class Killed(BaseException):
 def fit(folder: Path, model: Model | None = None, stop: int | None = None, **changed: Any) -> Model:
     model = model or make()
     listeners = [] if stop is None else [StopAt(stop)]
-    model.fit(X, Y, run=folder, listeners=listeners, progress=False, **OPTIONS | {"checkpoint_steps": 1} | changed)
+    more = OPTIONS | {"checkpoint_steps": 1, "listeners": listeners} | changed
+    model.fit(X, Y, run=folder, progress=False, **more)
     return model
 
 
@@ -103,14 +106,26 @@ def test_stopped_anywhere(whole, stops):
                 assert Run(folder).history().reason == "interrupted"
         model = fit(folder, resume=True)
         assert outcome(folder) == whole["adam"]
-        assert model.parameters.keys() == load(folder).parameters.keys()
+        assert list(model.parameters) == list(load(folder).parameters) == NAMES
 
 
 @pytest.mark.parametrize("optimizer", [*KINDS, *SCHEDULES])
 def test_every_optimizer(whole, tmp_path, optimizer):
     fit(tmp_path, make(optimizer), stop=5)
-    fit(tmp_path, make(optimizer), resume=True)
+    model = fit(tmp_path, make(optimizer), resume=True)
     assert outcome(tmp_path) == whole[optimizer]
+    assert list(model.parameters) == NAMES
+
+
+@pytest.mark.parametrize("stopping", [None, EarlyStopping("val_loss", 9)])
+def test_the_parameters_are_in_the_networks_order(tmp_path, stopping):
+    """A file keeps no order; those of the best epoch come from one as well."""
+    fit(tmp_path, stop=5, early_stopping=stopping)
+    assert list(fit(tmp_path, resume=True, early_stopping=stopping).parameters) == NAMES
+    ended = fit(tmp_path, resume=True, early_stopping=stopping)
+    assert list(ended.parameters) == NAMES
+    ended.fit(X, Y, epochs=1, progress=False)
+    assert list(ended.parameters) == NAMES
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -308,3 +323,41 @@ def test_without_a_run_nothing_need_be_describable():
 
     model = Model([nn.Dense(1)], Mine(), dtype="float64")
     assert len(model.fit(X, X[:, :1], epochs=1, progress=False)) == 1
+
+
+class Second:
+    """At the end of each epoch somebody else wants to train in the folder too."""
+
+    def __init__(self, folder: Path, **how: Any) -> None:
+        self.folder, self.how, self.refused = folder, how, 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            with pytest.raises(SettingsError, match="is being trained already, by another process or another fit"):
+                fit(self.folder, **self.how)
+            self.refused += 1
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_at_once_are_refused(whole, tmp_path, resume):
+    """The second one changes nothing: the first ends as if it had been alone, and has each event once."""
+    fit(tmp_path, stop=2)
+    second = Second(tmp_path, resume=resume)
+    fit(tmp_path, resume=True, listeners=[second])
+    assert second.refused == 4
+    assert outcome(tmp_path) == whole["adam"]
+    assert [line["epoch"] for line in events(tmp_path, "EpochEnded")] == [1, 2, 3, 4]
+    assert not Run(tmp_path).lock.exists()
+    fit(tmp_path, resume=True)
+
+
+def test_two_new_runs_in_one_folder(tmp_path):
+    second = Second(tmp_path / "run")
+    make().fit(X, Y, run=tmp_path / "run", listeners=[second], progress=False, **OPTIONS)
+    assert second.refused == 4
+
+
+def test_a_fit_that_is_refused_leaves_no_folder(tmp_path):
+    with pytest.raises(SettingsError, match="lies in"):
+        make().fit(X, Y, run=tmp_path / "a" / "run", validation_split=2.0, progress=False)
+    assert not list(tmp_path.iterdir())

@@ -33,10 +33,19 @@ def claimed(out: Path | None, name: str) -> Iterator[Run]:
         out.mkdir(parents=True, exist_ok=True)
     run = Run(folder)
     try:
-        yield run
+        with run.held():
+            if out is not None:
+                check_free(out)  # another process may have been here since
+            try:
+                yield run
+            except BaseException:
+                if not run.checkpoint.exists():
+                    _remove(run)
+                raise
     except BaseException:
-        if not run.checkpoint.exists():
-            _remove(run, [] if existed else [folder, *parents])
+        for made in [] if existed else [folder, *parents]:
+            with suppress(OSError):  # something lies in it
+                made.rmdir()
         raise
 
 
@@ -59,13 +68,10 @@ def check_free(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder} is a file: --out names a folder")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path != Run(folder).lock for path in folder.iterdir()):
         raise SettingsError(f"{folder} holds other files: --out names a new or an empty folder")
 
 
-def _remove(run: Run, folders: list[Path]) -> None:
+def _remove(run: Run) -> None:
     for file in (run.settings, run.history_file, run.events, run.model_file, run.results):
         file.unlink(missing_ok=True)
-    for folder in folders:
-        with suppress(OSError):  # something else lies in it
-            folder.rmdir()

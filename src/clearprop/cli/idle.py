@@ -32,6 +32,20 @@ def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices,
     if odd:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
         raise SettingsError(f"{data.name} is learnt as {kind}, which has no use for some options: leave out {flags}")
+    if isinstance(data, Dataset):
+        _refuse_fractions(data, choices)
+
+
+def _refuse_fractions(data: Dataset, choices: Choices) -> None:
+    """Raise `SettingsError` if a fraction is to be held out of data that has such a part of its own."""
+    given = _changed(choices)
+    for name, own in (("validation", data.validation), ("test", data.test)):
+        fraction = getattr(choices, name)
+        if own is not None and name in given and fraction:
+            raise SettingsError(
+                f"{data.name} has a {name} part of its own, with {len(own[1])} samples, so that --{name} {fraction:g} "
+                f"would hold nothing out: leave it out, or do without the part by --{name} 0"
+            )
 
 
 def _kind(data: Dataset | Text | Series) -> str:

@@ -91,8 +91,12 @@ def _sizes() -> str:
 )
 @_option("--loss")
 @_option("--task")
-@_option("--validation", metavar="R", help="The part that chooses the best epoch.  [default: by size]")
-@_option("--test", metavar="R", help="The part held out for the end.")
+@_option(
+    "--validation",
+    metavar="R",
+    help="The part that chooses the epoch, unless the data has its own.  [default: by size]",
+)
+@_option("--test", metavar="R", help="The part held out for the end, unless the data has its own.")
 @_option("--patience", metavar="N", help="Stop after N epochs no better.  [default: by size]")
 @_option("--metrics", metavar="A,B", help="Recorded each epoch, by scikit-learn's names.")
 @_option("--dtype")

@@ -59,6 +59,11 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
     The run keeps where its data is now.
     """
     run = Run(folder)
+    with run.held():
+        _go_on(run, data, progress)
+
+
+def _go_on(run: Run, data: str | None, progress: str) -> None:
     recipe = Recipe.of(run)
     origin = Origin.of(recipe.choices)
     dataset = recipe.load(data, None if origin is None else origin.kinds)
@@ -70,16 +75,16 @@ def go_on(folder: Path, data: str | None, progress: str) -> None:
         rate = recipe.choices.lr
         other = "--optimizer" if rate is None else f"--lr (it was {rate:g})"
         raise SettingsError(
-            f"{folder} diverged, and would again: the same settings give the same numbers. "
+            f"{run.path} diverged, and would again: the same settings give the same numbers. "
             f"Train a new run with another {other}"
         )
     if before.reason in ENDED and run.model_file.exists():
-        note(f"{folder} has ended already ({before.reason}); its figures:")
+        note(f"{run.path} has ended already ({before.reason}); its figures:")
         prepared.model.parameters = load(run.path).parameters
         _conclude(prepared, run, before, progress)
         return
     if not run.checkpoint.exists():
-        note(f"{folder} has no checkpoint: it starts again")
+        note(f"{run.path} has no checkpoint: it starts again")
     history = _fit(prepared, run, progress, resume=run.checkpoint.exists())
     _conclude(prepared, run, history, progress)
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from clearprop.data.columns import Array
-from clearprop.data.dialect import checked_delimiter, delimiter_name, find_delimiter, first_records, has_header
+from clearprop.data.dialect import (
+    checked_delimiter,
+    delimiter_name,
+    find_delimiter,
+    first_records,
+    has_header,
+    named_delimiter,
+)
 from clearprop.data.duckdb_session import reading
 from clearprop.data.printable import printable, quoted
 from clearprop.data.source_file import checked_path, head, refuse_foreign
@@ -28,11 +35,15 @@ class Layout:
 
     @classmethod
     def detect(cls, path: Path, delimiter: str | None, encoding: str | None, header: bool | None) -> "Layout":
-        """Find out about a file what is not given; raises DataError if it is no such file."""
+        """Find out about a file what is not given; raises DataError if it is no such file.
+
+        What separates values is told by the file's name, where that says it, and else by its content.
+        """
         checked_path(path)
         refuse_foreign(path, head(path))
         found = survey(path, encoding)
-        separator = find_delimiter(found.sample) if delimiter is None else checked_delimiter(delimiter)
+        given = named_delimiter(path.name) if delimiter is None else checked_delimiter(delimiter)
+        separator = find_delimiter(found.sample) if given is None else given
         sample = first_records(found.sample, separator)
         if not sample:
             sample = [record for _, record in records(path, found.encoding, separator)][:1]

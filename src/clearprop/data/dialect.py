@@ -37,6 +37,11 @@ def checked_delimiter(delimiter: str) -> str:
     return character
 
 
+def named_delimiter(file: str) -> str | None:
+    """Return the separator that a file's name tells: tab for .tsv, also with .gz; None where it tells none."""
+    return "\t" if file.lower().removesuffix(".gz").endswith(".tsv") else None
+
+
 def delimiter_name(delimiter: str) -> str:
     """Return how to write a separator in a sentence."""
     return {"\t": "tab", " ": "space"}.get(delimiter, f"'{delimiter}'")

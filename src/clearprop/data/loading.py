@@ -75,7 +75,7 @@ def load(
             of the target (default: y, target, labels ...). For .npy and IDX the file of the labels; for IDX it is
             found by its usual name (images-idx3 -> labels-idx1). For an array X, the array y.
         data_dir: the folder that holds the files of a bundled set (Fashion-MNIST).
-        delimiter, encoding, header: of a text file; detected if None.
+        delimiter, encoding, header: of a text file; detected if None, but .tsv files are separated by tabs.
         require_target: whether having no target is an error; False is for data to predict on. A target column
             that is there is then still taken out of the features. Of a folder, it takes the images anywhere in it;
             and of a path, a single image.
@@ -134,7 +134,7 @@ def iter_tables(
 
     CSV and Parquet files are streamed, so they may be larger than memory; of these, numbers are float64 throughout,
     and all tables agree on the kind of each column. Data frames, dictionaries of columns and `Table`s are cut up.
-    `kinds` is what columns are read as, as `load` takes it.
+    `delimiter`, `encoding`, `header` and `kinds` are as `load` takes them.
 
     Raises DataError as `load` does, also midway, and for a source that is not a table; SettingsError if `rows` < 1.
     """
@@ -209,10 +209,9 @@ def _reader(path: Path) -> Callable[[Path, _Options], Dataset]:
 
 
 def _load_csv(path: Path, options: _Options) -> Dataset:
-    delimiter = options.delimiter
-    if delimiter is None and path.name.lower().removesuffix(".gz").endswith(".tsv"):
-        delimiter = "\t"
-    result = read_csv(path, delimiter=delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds)
+    result = read_csv(
+        path, delimiter=options.delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds
+    )
     dataset = _from_table(result.table, printable(path.name), options)
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 

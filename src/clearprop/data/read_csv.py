@@ -42,10 +42,10 @@ def read_csv(
 ) -> CsvResult:
     """Read a delimited text file into a `Table`.
 
-    What is not given is detected: the encoding (`text_file.survey`), the delimiter and the header (`dialect`), the
-    kind of each column (`inference`); columns that `kinds` names are read as what it says. Blanks around values do not
-    count, and blank lines are not rows. Columns without a name are called column_1, column_2, ... Raises DataError with
-    file, line and column.
+    What is not given is detected: the encoding (`text_file.survey`), the delimiter (of .tsv files it is tab) and the
+    header (`dialect`), the kind of each column (`inference`); columns that `kinds` names are read as what it says.
+    Blanks around values do not count, and blank lines are not rows. Columns without a name are called column_1,
+    column_2, ... Raises DataError with file, line and column.
     """
     with ExitStack() as stack:
         layout = Layout.detect(path, delimiter, encoding, header)

@@ -66,6 +66,17 @@ def named(metrics: Sequence[str]) -> tuple[str, ...]:
     return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
+def prepared_fit(model: Model, given: tuple[Any, ...], settings: FitSettings, folder: Run | None, resume: bool) -> Fit:
+    """Return a fit that is ready to run; `given` is what `prepare` takes. A model that is refused stays as it was."""
+    before = dict(vars(model))
+    try:
+        return make_training(model, *prepare(model, *given), settings, folder, resume)
+    except BaseException:
+        vars(model).update(before)
+        model._executables.clear()
+        raise
+
+
 def prepare(
     model: Model,
     features: Any,

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from clearprop.errors import SettingsError
+
+
+def patterns_of(frozen: Any) -> tuple[str, ...]:
+    """Return the patterns of frozen parameters, one or several; `SettingsError` if they are not words."""
+    several = isinstance(frozen, Iterable) and not isinstance(frozen, str | bytes | Mapping)
+    patterns = tuple(frozen) if several else (frozen,)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise SettingsError(
+            "Model: frozen is a pattern of names of parameters, such as 'dense1.*', or a list of patterns, received "
+            f"{frozen!r}"
+        )
+    return patterns
 
 
 def not_frozen(names: Iterable[str], frozen: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +19,8 @@ from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
 from clearprop.model.agreement import check_parts
-from clearprop.model.fitting import encoded_samples, make_training, named, objective_for_check, prepare, stopping
-from clearprop.model.freezing import not_frozen
+from clearprop.model.fitting import encoded_samples, named, objective_for_check, prepared_fit, stopping
+from clearprop.model.freezing import not_frozen, patterns_of
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
 from clearprop.model.samples import as_input, check_samples, given_type
@@ -95,7 +96,7 @@ class Model:
         schedule: str | Schedule | Callable[[int], float] = "constant",
         dtype: str = "float32",
         seed: int = 0,
-        frozen: Sequence[str] = (),
+        frozen: str | Sequence[str] = (),
         backend: str = DEFAULT_BACKEND,
     ) -> None:
         for name, value in (("dtype", dtype), ("seed", seed)):
@@ -107,7 +108,7 @@ class Model:
         self.schedule = schedule_of(schedule)
         self.dtype = dtype
         self.seed = seed
-        self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        self.frozen = patterns_of(frozen)
         self.backend = backend
         self.sample_shape: tuple[int, ...] | None = None
         self.parameters: dict[str, Array] = {}
@@ -198,7 +199,8 @@ class Model:
             listeners: functions that are called with each event.
             progress: "auto", "live", "plain", "notebook", or "quiet" (or False).
             run: a folder to keep settings, history, checkpoints, events and the model in; it holds no run yet,
-                unless `resume` is True. The model is one that `save` takes: its functions have names of their own.
+                unless `resume` is True, and nobody else trains in it. The model is one that `save` takes: its functions
+                have names of their own.
             resume: go on from the checkpoint in `run`, which must be of the same settings and data.
             stateful: carry the states of recurrent layers on from batch to batch, the gradients cut between (truncated
                 backpropagation through time). The samples are windows in the order of time: batch_size lanes of them
@@ -216,29 +218,20 @@ class Model:
         settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, *more)
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
-        if folder is not None and not resume:
-            folder.check_unused()
-        before = dict(vars(self))
-        try:
-            train, validation = prepare(
-                self, features, target, validation_split, validation_data, sample_weight, class_weight
-            )
-            training = make_training(self, train, validation, settings, folder, resume)
-        except BaseException:
-            vars(self).update(before)
-            self._executables.clear()
-            raise
-        training.listeners += [*listeners, *([shown] if shown else [])]
-        if folder is not None:
-            training.listeners.append(folder.begin(self, settings, training.state if resume else None))
-        try:
-            return training.run()
-        finally:
-            if shown is not None:
-                shown.close()
-            self.parameters = training.result or copies(training.evaluated)
+        with nullcontext() if folder is None else folder.held(new=not resume):
+            given = (features, target, validation_split, validation_data, sample_weight, class_weight)
+            training = prepared_fit(self, given, settings, folder, resume)
+            training.listeners += [*listeners, *([shown] if shown else [])]
             if folder is not None:
-                folder.finish(self, training.state.history)
+                training.listeners.append(folder.begin(self, settings, training.state if resume else None))
+            try:
+                return training.run()
+            finally:
+                if shown is not None:
+                    shown.close()
+                self.parameters = training.result or copies(training.evaluated)
+                if folder is not None:
+                    folder.finish(self, training.state.history)
 
     def find_learning_rate(
         self, features: Any, target: Any, low: float = 1e-6, high: float = 10.0, steps: int = 100, batch_size: int = 32

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearprop.description import describe
 from clearprop.errors import FileFormatError, SettingsError
-from clearprop.files import read_json, to_json, write_bytes, write_json
+from clearprop.files import locked, read_json, to_json, write_bytes, write_json
 from clearprop.model.saving import save
 from clearprop.train import EpochEnded, Event, FitSettings, FitState, History, Listener, Progressed
 
@@ -23,6 +25,7 @@ class Run:
 
     Attributes:
         path: the folder; it is made when something is written.
+        lock: the file that keeps others out while somebody trains; it is there no longer than that.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -33,6 +36,8 @@ class Run:
         self.checkpoint = self.path / "checkpoint.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.results = self.path / "results.json"
+        self.lock = self.path / ".training.lock"
+        self._held = False
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -40,6 +45,31 @@ class Run:
     def exists(self) -> bool:
         """Tell whether the folder holds a run."""
         return self.settings.is_file()
+
+    @contextmanager
+    def held(self, new: bool = False) -> Iterator[None]:
+        """Keep everybody else from training in the folder while a `with` block runs, which may hold such blocks itself.
+
+        Args:
+            new: whether a run starts here, for which the folder must be unused; see `check_unused`.
+
+        Raises:
+            SettingsError: another process, or another fit, trains in the folder, or it holds a run.
+        """
+        with ExitStack() as stack:
+            if not self._held:
+                try:
+                    stack.enter_context(locked(self.lock))
+                except BlockingIOError as error:
+                    raise SettingsError(
+                        f"{self.path} is being trained already, by another process or another fit of this one, and "
+                        "two would write over each other: wait until that has ended, or stop it, and then go on"
+                    ) from error
+                self._held = True
+                stack.callback(setattr, self, "_held", False)
+            if new:
+                self.check_unused()
+            yield
 
     def check_unused(self) -> None:
         """Raise `SettingsError` if the folder keeps what was trained: a new run would replace it."""

@@ -118,5 +118,16 @@ class PositionEncoding(Layer):
         if self.way == "learnt":
             return ops.label(x + params["P"], "a")
         times, d = (int(dim) for dim in x.shape[1:])  # type: ignore[arg-type]
-        angle = np.arange(times)[:, None] / 10000.0 ** (np.arange(d) // 2 * 2 / d)
-        return ops.label(x + np.where(np.arange(d) % 2 == 0, np.sin(angle), np.cos(angle)), "a")
+        return ops.label(x + _waves(times, d, x.dtype), "a")
+
+
+def _waves(times: int, d: int, dtype: str) -> Tensor:
+    """Return sines and cosines of the place, (times, d), computed by the program: a constant would hold each of them.
+
+    The angles are in float64, whatever the dtype: in float32 that of place 10 000 would be wrong by up to 0.0005. The
+    cosine is the sine of a quarter turn more, so that every element is one sine.
+    """
+    feature = np.arange(d)
+    place = ops.reshape(ops.arange(times, "float64"), (times, 1))
+    angle = place / 10000.0 ** (feature // 2 * 2 / d) + feature % 2 * (math.pi / 2)
+    return ops.astype(ops.sin(angle), dtype)

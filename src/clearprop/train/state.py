@@ -78,7 +78,8 @@ def read_checkpoint(path: Path, guard: Any, parameters: Mapping[str, Array]) -> 
     Args:
         path: where it is.
         guard: what was given when it was written.
-        parameters: the model's, which those of the state are like, by name, shape and dtype.
+        parameters: the model's, which those of the state are like, by name, shape and dtype, and in whose order they
+            come back: the file keeps none.
 
     Raises:
         FileFormatError: the file is missing, damaged or foreign, or belongs to another run: `guard` differs.
@@ -98,6 +99,8 @@ def read_checkpoint(path: Path, guard: Any, parameters: Mapping[str, Array]) -> 
         raise FileFormatError(f"{path} is damaged: its description lacks {error}") from error
     check_arrays(path, state.parameters, parameters, "the model")
     check_arrays(path, state.best, parameters if state.best else {}, "the model")
+    state.parameters = {name: state.parameters[name] for name in parameters}
+    state.best = {name: state.best[name] for name in parameters if state.best}
     counts, figures = ([numbers[name] for name in names] for names in (_COUNTS, _FIGURES))
     whole = all(type(count) is int and count >= 0 for count in counts)
     if not (whole and recorded and all(figure is None or type(figure) in (int, float) for figure in figures)):
