@@ -242,7 +242,11 @@ class TestBadData:
             (X, Y.astype(str), "numpy.unique"),
             (X, Y + 1, "run from 1 to 3 .*3 outputs, for classes 0 to 2"),
             (X, Y - 1, "from -1 to"),
-            (X, Y.astype(float), "takes class indices"),
+            (X, Y.astype(float), r"takes class indices int64\[n\] .*received float64\[n\]: .* pass y\.astype\(int\)$"),
+            (X, Y[:, None], r"received int64\[n, 1\]: class indices are one a sample, pass y\.ravel\(\)$"),
+            (X, Y[:, None].astype(float), r"pass y\.ravel\(\)\.astype\(int\)$"),
+            (X, np.eye(3, dtype=int)[Y], r"received int64\[n, 3\]: for one column a class, pass y\.astype\(float\)$"),
+            (X, Y[:, None].repeat(2, 1), r"received int64\[n, 2\]$"),
         ],
     )
     @pytest.mark.parametrize("part", [0.0, 0.25])
