@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from clearprop.errors import FileFormatError, SettingsError
+from clearprop.errors import FileFormatError, MissingNameError, SettingsError
 
 T = TypeVar("T")
 
@@ -140,3 +140,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that asks for the known name nearest to one that is not; empty if none is near."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class ByName(dict[str, T]):
+    """Things by name; `MissingNameError` for a name that there is not, with those that there are.
+
+    Args:
+        things: the things.
+        lacking: the beginning of the message, such as "layer dense1 has no parameter".
+        hints: the end of it for some names, in place of the list.
+    """
+
+    def __init__(self, things: Mapping[str, T], lacking: str, hints: Mapping[str, str] | None = None) -> None:
+        super().__init__(things)
+        self.lacking, self.hints = lacking, hints or {}
+
+    def __missing__(self, name: str) -> T:
+        rest = self.hints.get(name) or (instead(name, self) if self else ": there are none")
+        raise MissingNameError(f"{self.lacking} {name!r}{rest}")

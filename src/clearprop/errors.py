@@ -25,6 +25,13 @@ class SettingsError(ClearpropError, ValueError):
     """A setting (an option, an argument, a configuration file) has a value that is not allowed."""
 
 
+class MissingNameError(ClearpropError, KeyError):
+    """Code asks for a parameter, a hyper-parameter or a slot by a name that there is not; the message lists those."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would put quotes around it
+
+
 class FileFormatError(ClearpropError, ValueError):
     """A model or checkpoint file is damaged, foreign, or of a newer format."""
 

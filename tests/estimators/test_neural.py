@@ -352,6 +352,11 @@ def test_every_setting_is_limited(kind):
         assert limited[name].words.startswith(PARAMETERS[name].words)
 
 
+def test_a_list_of_layers_is_sent_to_network():
+    with pytest.raises(cp.SettingsError, match=r"several widths.* give network=\[Dense\(32.*received \[32, 16\]$"):
+        cp.NeuralClassifier(layers=[32, 16]).fit(X, Y > 0)
+
+
 @pytest.mark.parametrize("settings", [{"loss": "no"}, {"optimizer": "no"}, {"schedule": "no"}, {"activation": "no"}])
 def test_wrong_names(settings):
     with pytest.raises(cp.SettingsError, match="there is no"):

@@ -1,4 +1,4 @@
-"""What `fit` does with the data: held-out parts, weights, bad input, continuing, threads, precision."""
+"""What `fit` does with the data: held-out parts, weights, continuing, threads, precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loss_table import samples, shaped
 
 from clearprop import losses, nn, optim
 from clearprop.data import split
-from clearprop.errors import ClearpropError, DataError, SettingsError, ShapeError
+from clearprop.errors import SettingsError
 from clearprop.model import Model
 from clearprop.train import EpochEnded, FitStarted
 
@@ -185,105 +185,6 @@ class TestWeights:
         model.init((4,))
         with pytest.raises(SettingsError, match="sample_weight must hold 40"):
             model.evaluate(X, Y, sample_weight=np.ones(3))
-
-
-def with_at(array: Any, place: tuple[int, ...], value: float) -> Any:
-    changed = array.astype(float)
-    changed[place] = value
-    return changed
-
-
-class TestBadData:
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    def test_not_finite_features_are_refused_with_their_place(self, value):
-        with pytest.raises(DataError, match=rf"{value} among the features at index \(7, 2\) \(and 1 non-finite"):
-            make().fit(with_at(X, (7, 2), value), Y, progress=False)
-
-    @pytest.mark.parametrize("value", [-1.0, 0.5, 5.0])
-    def test_samples_that_are_no_tokens(self, value):
-        tokens = np.arange(20.0).reshape(10, 2) % 5
-        model = Model([nn.Sequential(nn.Embedding(5, 3)), nn.Flatten(), nn.Dense(2)], "cross_entropy")
-        message = rf"whole numbers from 0 to 4, and there is {value:g} among the features at index \(6, 1\)"
-        with pytest.raises(DataError, match=message):
-            model.fit(with_at(tokens, (6, 1), value), np.arange(10) % 2, progress=False)
-        model.fit(tokens.astype(int), np.arange(10) % 2, epochs=1, progress=False)
-        with pytest.raises(DataError, match=message):
-            model.predict(with_at(tokens, (6, 1), value))
-
-    def test_not_finite_targets_too(self):
-        with pytest.raises(DataError, match=r"there is nan among the targets at index \(5,\)"):
-            make(1, "squared_error").fit(X, with_at(X[:, 0], (5,), np.nan), progress=False)
-
-    def test_too_large_for_float32(self):
-        with pytest.raises(DataError, match=r"inf among the features at index \(3, 1\)"):
-            make(dtype="float32").fit(with_at(X, (3, 1), 1e39), Y, progress=False)
-
-    def test_validation_and_prediction_are_checked_too(self):
-        bad = with_at(X, (0, 1), np.nan)
-        with pytest.raises(DataError, match=r"index \(0, 1\)"):
-            make().fit(X, Y, validation_data=(bad, Y), progress=False)
-        model = make()
-        model.fit(X, Y, epochs=1, progress=False)
-        with pytest.raises(DataError, match=r"index \(0, 1\)"):
-            model.predict(bad)
-        with pytest.raises(ShapeError, match=r"samples of shape \(4,\), received samples of \(3,\)"):
-            model.predict(X[:, :3])
-
-    @pytest.mark.parametrize(
-        ("features", "target", "words"),
-        [
-            (X, Y[:-1], "40 samples and 39 targets"),
-            (X[:30], Y, "30 samples and 40 targets"),
-            (X[:0], Y[:0], "no samples"),
-            (X, 3, "40 samples and no rows of targets"),
-            (X[:, 0], Y, r"\(n, ...\).*shape \((40|30),\)"),
-            (X.astype(str).astype(object) + "a", Y, "not numbers"),
-            (X + 1j, Y, "numbers"),
-            (X, Y.astype(str), "numpy.unique"),
-            (X, Y + 1, "run from 1 to 3 .*3 outputs, for classes 0 to 2"),
-            (X, Y - 1, "from -1 to"),
-            (X, Y.astype(float), "takes class indices"),
-        ],
-    )
-    @pytest.mark.parametrize("part", [0.0, 0.25])
-    def test_others(self, features, target, words, part):
-        with pytest.raises((DataError, ShapeError), match=words):
-            make().fit(features, target, validation_split=part, progress=False)
-
-    @pytest.mark.parametrize("target", [Y, Y * 2 - 1, Y * 0.75])
-    def test_binary_targets_are_probabilities(self, target):
-        with pytest.raises(DataError, match=r"from 0 to 1, and the target at index \(\d+, 0\) is"):
-            make(1, "binary_cross_entropy").fit(X, target, progress=False)
-
-    @pytest.mark.parametrize(
-        ("features", "options"),
-        [
-            (X, {"class_weight": "even"}),
-            (X, {"early_stopping": "val_loss"}),
-            (X, {"progress": "loudly"}),
-            (X, {"resume": True}),
-            ({"a": X[:, 0], "b": X[:, 1]}, {"early_stopping": "val_loss"}),
-            ({"a": X[:, 0], "b": X[:, 1]}, {"sample_weight": -np.ones(40)}),
-        ],
-    )
-    def test_a_fit_that_is_refused_changes_nothing(self, features, options):
-        model, twin = make(), make()
-        with pytest.raises(ClearpropError):
-            model.fit(features, Y, **{"progress": False} | options)
-        assert model.encoding is None
-        assert model.sample_shape is None
-        assert not model.parameters
-        model.fit(X[:, :2], Y, epochs=1, progress=False)
-        twin.fit(X[:, :2], Y, epochs=1, progress=False)
-        equal(model, twin)
-
-    def test_inputs_are_left_untouched(self):
-        before = X.copy(), Y.copy()
-        weight = np.ones(40)
-        make().fit(X, Y, epochs=2, sample_weight=weight, validation_split=0.2, progress=False)
-        np.testing.assert_array_equal(X, before[0])
-        np.testing.assert_array_equal(Y, before[1])
-        np.testing.assert_array_equal(weight, 1)
 
 
 class TestFrozen:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from clearprop import nn, ops
-from clearprop.errors import ProgramError, SettingsError, ShapeError
+from clearprop.errors import ClearpropError, ProgramError, SettingsError, ShapeError
 from clearprop.ir import Batch, Type
 from clearprop.randomness import Key
 
@@ -138,3 +140,22 @@ def test_a_function_must_return_a_tensor():
 def test_a_layer_outside_of_a_model_says_what_to_do():
     with ops.tracing("program"), pytest.raises(ProgramError, match=r"cp\.Model"):
         nn.Dropout().apply({}, ops.placeholder("x", Type("float64", (Batch(), 3))))
+
+
+@dataclass(frozen=True)
+class Twice(nn.Layer):
+    letters: tuple[str, ...] = ("W",)
+
+    def init(self, key, shapes):
+        return {letter: np.ones(shapes) for letter in self.letters}
+
+    def apply(self, params, x):
+        return x * params["V"]
+
+
+@pytest.mark.parametrize("error", [ClearpropError, KeyError])
+def test_a_parameter_that_there_is_not(error):
+    with pytest.raises(error, match=r"^layer twice1 has no parameter 'V'; choose one of W, b$"):
+        names(Twice(("W", "b")))
+    with pytest.raises(error, match=r"^layer twice1 has no parameter 'V': there are none$"):
+        names(Twice(()))

@@ -11,7 +11,7 @@ import pytest
 
 import clearprop as cp
 from clearprop import ops, optim
-from clearprop.errors import ClearpropError, ProgramError, ShapeError
+from clearprop.errors import ClearpropError, ProgramError, SettingsError, ShapeError
 
 X = np.random.default_rng(0).normal(size=(24, 3))
 Y = X @ [[1.0], [2.0], [3.0]]
@@ -88,3 +88,55 @@ def test_slots_that_are_no_tensors() -> None:
 
     with pytest.raises(ProgramError, match=r"Mistaken\.init must give tensors by name, as optim\.zeros_like"):
         fit(Mistaken())
+
+
+TYPOS: dict[str, tuple[Callable[..., Any], str]] = {
+    "hyper": (
+        lambda slots, hyper: hyper["lr"],
+        "no hyper-parameter 'lr'; choose one of learning_rate, beta, .*t$",
+    ),
+    "near": (lambda slots, hyper: hyper["beta1"], "no hyper-parameter 'beta1'; did you mean 'beta'[?] There are"),
+    "slot": (lambda slots, hyper: slots["velocity"], "no slot 'velocity'; choose one of v"),
+    "int": (lambda slots, hyper: hyper["every"], "no hyper-parameter 'every': .* declared int; write every: float"),
+}
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, optim.ClipByNorm])
+@pytest.mark.parametrize("name", TYPOS)
+def test_a_name_that_there_is_not(name: str, wrap: Callable[[optim.Optimizer], optim.Optimizer]) -> None:
+    ask, message = TYPOS[name]
+
+    @dataclass(frozen=True)
+    class Mistyped(Averaged):
+        every: int = 2
+
+        def update(self, parameter: ops.Tensor, gradient: ops.Tensor, slots: Any, hyper: Any) -> Any:
+            return parameter - optim.scaled(ask(slots, hyper), gradient), slots
+
+    for error in (ClearpropError, KeyError):
+        with pytest.raises(error, match=f"^Mistyped has {message}"):
+            fit(wrap(Mistyped()))
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, optim.ClipByNorm])
+def test_what_is_not_declared_is_refused_at_once(wrap: Callable[[optim.Optimizer], optim.Optimizer]) -> None:
+    class Plain(optim.Optimizer):
+        learning_rate = 0.1
+        init, update = Averaged.init, Averaged.update
+
+    @dataclass(frozen=True)
+    class Whole(Averaged):
+        learning_rate: int = 1  # type: ignore[assignment]
+
+    @dataclass(frozen=True)
+    class Without(optim.Optimizer):
+        beta: float = 0.9
+        init, update = Averaged.init, Averaged.update
+
+    for optimizer, message in (
+        (Plain(), r"Plain is no dataclass.*write @dataclass\(frozen=True\) before class Plain"),
+        (Whole(), "Whole has no hyper-parameter 'learning_rate': .* declared int; write learning_rate: float"),
+        (Without(), "Without has no hyper-parameter 'learning_rate', which is a field declared float"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            cp.Model([cp.Dense(1)], "squared_error", wrap(optimizer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clearprop import losses, nn, optim
-from clearprop.errors import FileFormatError, SettingsError
+from clearprop.errors import DataError, FileFormatError, SettingsError
 from clearprop.model import Model, Run, load
 from clearprop.train import CheckpointWritten, EarlyStopping, EpochEnded, Event, FitEnded, StopTraining, Training
 
@@ -36,8 +37,8 @@ NAMES = ["dense1.W", "dense1.b", "dense2.W", "dense2.b"]
 OPTIONS: dict[str, Any] = {"epochs": 4, "batch_size": 8, "validation_data": (V, U), "metrics": ["accuracy"]}
 
 
-def make(optimizer: str = "adam", seed: int = 3) -> Model:
-    layers = [nn.Dense(5, "tanh", penalty=nn.L2(1e-3)), nn.Dropout(0.2), nn.Dense(2)]
+def make(optimizer: str = "adam", seed: int = 3, units: int = 5) -> Model:
+    layers = [nn.Dense(units, "tanh", penalty=nn.L2(1e-3)), nn.Dropout(0.2), nn.Dense(2)]
     schedule = SCHEDULES.get(optimizer, optim.Cosine(0.1))
     rule = KINDS.get(optimizer, optim.Momentum)
     chosen = rule() if issubclass(rule, optim.Wrapper) else rule(0.02)
@@ -213,38 +214,45 @@ def test_weights_are_part_of_the_data(tmp_path):
     fit(tmp_path / "parts", sample_weight=weight, stop=12)
     fit(tmp_path / "parts", sample_weight=weight, resume=True)
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
-    with pytest.raises(FileFormatError, match="data was"):
+    with pytest.raises(DataError, match="the weights of its samples, have changed"):
         fit(tmp_path / "parts", sample_weight=weight[::-1], resume=True)
 
 
+DATA, VALIDATION = "the data, or the weights of its samples, have changed", "the validation data"
+NONE_HELD_OUT = {"validation_data": None}
+
+
 @pytest.mark.parametrize(
-    ("word", "changed", "model"),
+    ("kind", "words", "changed", "made"),
     [
-        ("settings", {"batch_size": 7}, make()),
-        ("settings", {"epochs": 7}, make()),
-        ("settings", {"metrics": []}, make()),
-        ("settings", {"early_stopping": "val_loss"}, make()),
-        ("settings", {"shuffle": False}, make()),
-        ("validation", {"validation_data": (V + 1e-9, U)}, make()),
-        ("validation", {"validation_data": None}, make()),
-        ("model", {}, make("sgd")),
-        ("model", {}, make(seed=4)),
-        ("data", {"class_weight": "balanced"}, make()),
+        (SettingsError, "batch_size was 8 and is 7", {"batch_size": 7}, {}),
+        (SettingsError, "epochs was 4 and is 7", {"epochs": 7}, {}),
+        (SettingsError, "metrics was ['accuracy'] and is []", {"metrics": []}, {}),
+        (SettingsError, "early_stopping was None and is EarlyStopping", {"early_stopping": "val_loss"}, {}),
+        (SettingsError, "shuffle was True and is False; order of the rows was .*", {"shuffle": False}, {}),
+        (SettingsError, f"steps was None and is 9; {VALIDATION} is left out", {"steps": 9, **NONE_HELD_OUT}, {}),
+        (SettingsError, "optimizer was Adam and is SGD", {}, {"optimizer": "sgd"}),
+        (SettingsError, "seed was 3 and is 4", {}, {"seed": 4}),
+        (SettingsError, "network.layers[0].units was 5 and is 6", {}, {"units": 6}),
+        (DataError, f"{VALIDATION} has changed", {"validation_data": (V + 1e-9, U)}, {}),
+        (DataError, f"{VALIDATION} is left out", NONE_HELD_OUT, {}),
+        (DataError, DATA, {"class_weight": "balanced"}, {}),
     ],
 )
-def test_what_changed_is_refused_and_named(tmp_path, word, changed, model):
+def test_what_changed_is_refused_and_named(tmp_path, kind, words, changed, made):
     fit(tmp_path, stop=7)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(FileFormatError, match=rf"belongs to another run: .*{word} was .* and is"):
-        fit(tmp_path, model, resume=True, **changed)
+    exactly = re.escape(words).replace(re.escape(".*"), ".*")
+    with pytest.raises(kind, match=rf"checkpoint\.safetensors belongs to another run: {exactly}\. Resume with"):
+        fit(tmp_path, make(**made), resume=True, **changed)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_changed_samples_are_refused(tmp_path):
     fit(tmp_path, stop=7)
-    with pytest.raises(FileFormatError, match="data was"):
+    with pytest.raises(DataError, match=DATA):
         make().fit(X + 1e-12, Y, run=tmp_path, resume=True, progress=False, checkpoint_steps=1, **OPTIONS)
-    with pytest.raises(FileFormatError, match="data was"):
+    with pytest.raises(DataError, match=DATA):
         make().fit(X, 1 - Y, run=tmp_path, resume=True, progress=False, checkpoint_steps=1, **OPTIONS)
 
 

@@ -5,7 +5,7 @@ neither, so that a process can measure one side alone.
 """
 
 from clearprop.bench.images import IMAGES, ImageWorkload
-from clearprop.bench.machine import cores, count_of, cpu_name
+from clearprop.bench.machine import cores, count_of, cpu_name, load
 from clearprop.bench.rounds import seconds_a_step
 from clearprop.bench.sequences import SEQUENCES, SequenceWorkload
 from clearprop.bench.sides import Predict, Side, Train, Unavailable
@@ -26,5 +26,6 @@ __all__ = [
     "cores",
     "count_of",
     "cpu_name",
+    "load",
     "seconds_a_step",
 ]

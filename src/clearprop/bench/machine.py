@@ -23,6 +23,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float:
+    """Return how many processes ran or waited for a core in the last minute, per core of the machine.
+
+    It is 0 where the system does not say.
+    """
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):
+        return 0.0
+
+
 def count_of(threads: int) -> str:
     """Return "1 thread", "2 threads"."""
     return f"{threads} thread{'s' * (threads > 1)}"

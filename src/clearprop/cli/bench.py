@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from clearprop.backends.native.peak import measure_peak
-from clearprop.bench import cores, cpu_name
+from clearprop.bench import cores, cpu_name, load
 from clearprop.bench.summary import QUICK, Summary, summarize
 from clearprop.cli.output import note, number, result, table, width_of
 
@@ -36,12 +36,20 @@ def command(seconds: float, rounds: int) -> None:
     """
     count = cores()
     note(f"{cpu_name()}, {count} core{'s' * (count > 1)}")
+    busy = load()
+    if busy > _BUSY:
+        note(
+            f"the machine is busy, {100 * busy:.0f} % of its cores over the last minute, which distorts the figures: "
+            "measure again when it is idle"
+        )
     peak = measure_peak(count)
     note(f"peak {peak:.0f} GFLOP/s in float32, {measure_peak(1):.0f} with one thread")
     rows = [_row(summary, peak) for summary in summarize(QUICK, seconds, rounds)]
     result(table([_HEADING, *rows], range(2, len(_HEADING)), width_of()))
 
 
+_BUSY = 0.5
+"""The load of each core from which on a note says that the figures are not those of an idle machine."""
 _HEADING = (
     "workload",
     "network",

@@ -15,7 +15,7 @@ import click
 from clearprop.cli.network_file import read_network
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
 from clearprop.data import ImageSettings
-from clearprop.description import nearest
+from clearprop.description import instead, nearest
 from clearprop.errors import SettingsError
 from clearprop.settings import Allowed, limits
 
@@ -24,8 +24,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     _Type = click.ParamType[Any]
+    _Choice = click.Choice[str]
 else:
-    _Type = click.ParamType  # click 8.1 cannot subscript it
+    _Type, _Choice = click.ParamType, click.Choice  # click 8.1 cannot subscript them
+
+
+class Word(_Choice):
+    """One of some words; one that is near to one of them gets a suggestion."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            if nearest(str(value), self.choices):
+                self.fail(f"there is no {value!r}{instead(str(value), self.choices)}", param, ctx)
+            raise
 
 
 class Widths(_Type):
@@ -93,7 +107,7 @@ def setting_option(
     """Return the option of a limited field of a dataclass: its default, and what it may be."""
     name = flag.removeprefix("--").replace("-", "_")
     allowed = limits(owner)[name]
-    kind = type_ or (click.Choice(allowed.choices) if allowed.choices else Limited(allowed))
+    kind = type_ or (Word(allowed.choices) if allowed.choices else Limited(allowed))
     default = next(item.default for item in fields(owner) if item.name == name)
     return click.option(flag, type=kind, default=default, show_default=default not in (None, ()), **more)
 
@@ -112,7 +126,7 @@ def backend_option(function: Function) -> Function:
     """Add what runs the programs."""
     return click.option(
         "--backend",
-        type=click.Choice([DEFAULT_BACKEND, *BACKENDS]),
+        type=Word([DEFAULT_BACKEND, *BACKENDS]),
         default=DEFAULT_BACKEND,
         show_default=True,
         help="native is machine code, reference NumPy; auto is native wherever it runs.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clearprop.cli.options import RUN
+from clearprop.cli.options import RUN, Word
 from clearprop.cli.output import note, result
 from clearprop.compile import STAGES
 from clearprop.data import printable
@@ -25,7 +25,7 @@ Examples:
 @click.argument("run", type=RUN)
 @click.option(
     "--stage",
-    type=click.Choice(["numpy", *STAGES]),
+    type=Word(["numpy", *STAGES]),
     default="numpy",
     show_default=True,
     help="numpy runs as printed; the others are what the training step becomes on its way to the machine.",

@@ -17,6 +17,7 @@ from clearprop.cli.options import (
     NetworkFile,
     Trained,
     Widths,
+    Word,
     backend_option,
     image_options,
     read_config,
@@ -139,7 +140,7 @@ def _sizes() -> str:
     "--resume", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN", help="Go on with a run."
 )
 @_option("--checkpoint-every", metavar="STEPS", help="Beside one every 10 seconds.")
-@click.option("--progress", type=click.Choice(["auto", "live", "plain", "quiet"]), default="auto", show_default=True)
+@click.option("--progress", type=Word(["auto", "live", "plain", "quiet"]), default="auto", show_default=True)
 @click.pass_context
 def command(
     ctx: click.Context,

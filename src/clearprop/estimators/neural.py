@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any, ClassVar, Self
 
@@ -31,6 +31,11 @@ from clearprop.settings import Allowed, check_settings, field, flag
 from clearprop.train import PARAMETERS, FitSettings, Listener
 
 Array = np.ndarray[Any, Any]
+_LAYERS = replace(
+    PARAMETERS["layers"],
+    words=f"{PARAMETERS['layers'].words} (for hidden layers of several widths, or of other kinds, give "
+    "network=[Dense(32, 'relu'), Dense(16, 'relu')])",
+)
 _NETWORK = Allowed(
     "is a layer, or several one after another, or None",
     lambda value: value is None or isinstance(value, Layer) or (_is_list(value) and bool(len(value))),
@@ -70,7 +75,7 @@ class Neural(BaseEstimator):  # type: ignore[misc]
     """
 
     _usual_loss: ClassVar[str] = "squared_error"
-    layers: int = field(PARAMETERS["layers"], 1)
+    layers: int = field(_LAYERS, 1)
     width: int = field(PARAMETERS["width"], 100)
     activation: Any = "relu"
     penalty: float = field(PARAMETERS["penalty"], 1e-4)

@@ -119,7 +119,19 @@ class ClassLoss(Loss):
             return output
         indices = f"class indices {Type('int64', output.shape[:-1])}"
         wanted = " or ".join([indices] * self.hard + [f"probabilities {output}"] * self.soft)
-        raise ShapeError(f"{self.words} of scores {output} takes {wanted}, received {given}")
+        raise ShapeError(f"{self.words} of scores {output} takes {wanted}, received {given}{self._mend(output, given)}")
+
+    def _mend(self, output: Type, given: Type) -> str:
+        """Return the end of a message on a target that would fit in another shape or dtype; empty for others."""
+        whole = not given.dtype.startswith("float")
+        places = output.shape[:-1]
+        if given.shape == output.shape and whole and output.shape[-1] != 1:
+            return f": for one column a class, pass y.{'astype(float)' if self.soft else 'argmax(-1)'}"
+        if not self.hard or given.shape not in (places, (*places, 1)):
+            return ""
+        words = "y" if given.shape == places else "y.ravel()" if len(places) == 1 else "y[..., 0]"
+        words += "" if whole else ".astype(int)"
+        return f": class indices are {'whole numbers' if given.shape == places else 'one a sample'}, pass {words}"
 
     def usual_target(self, output: Type) -> Type:
         """Class indices, if it takes them."""

@@ -20,6 +20,7 @@ from clearprop.model.agreement import check_target
 from clearprop.model.first_values import start_from_data
 from clearprop.model.run import Run
 from clearprop.model.samples import (
+    as_array,
     as_input,
     as_table,
     as_target,
@@ -99,8 +100,8 @@ def prepare(
             f"received {type(validation_data).__name__}"
         )
     kinds = None if model.encoding is None else model.encoding.kinds
-    features = as_table(features, kinds) if is_table(features) else np.asarray(features)
-    target = np.asarray(target)
+    features = as_table(features, kinds) if is_table(features) else as_array(features, "features")
+    target = as_array(target, "targets")
     _check_lengths(features, target, sample_weight)
     if validation_split:
         by_class = target if model.loss.task == "classification" else len(target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,28 @@ def as_table(features: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Ta
     return loaded
 
 
+def as_array(values: Any, what: str) -> Array:
+    """Return features or targets as an array, of whatever dtype.
+
+    Raises:
+        DataError: their rows are not of one length.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"the {what} are no array: {_odd_row(values) or error}; give every row as many numbers, in the same shape"
+        ) from error
+
+
+def _odd_row(values: Any) -> str:
+    """Say which of several rows is longer or shorter than the first; empty if it is not as plain as that."""
+    if not isinstance(values, (list, tuple)) or not all(isinstance(row, Sized) for row in values):
+        return ""
+    odd = [f"row {i} has {len(row)} and row 0 has {len(values[0])}" for i, row in enumerate(values)]
+    return next((words for words, row in zip(odd, values, strict=True) if len(row) != len(values[0])), "")
+
+
 def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     """Return the network's input: the encoded table, or the array in the model's dtype.
 
@@ -44,20 +66,21 @@ def as_input(features: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
     if encoding is not None:
         if isinstance(encoding, Encoding) and is_table(features):
             return encoding.features(as_table(features, encoding.kinds))
-        return encoding.features(np.asarray(features))
+        return encoding.features(as_array(features, "features"))
+    array = as_array(features, "features")
     try:
-        array = np.asarray(features)
         if array.dtype.kind == "c":
             raise TypeError("they are complex")
         numbers = converted(array, dtype)  # too large for float32 becomes infinite, and is refused below
     except (TypeError, ValueError) as error:
         raise DataError(f"the features are not numbers: {error}; pass a table to have columns encoded") from error
     if array.dtype.kind not in "biuf" or numbers.ndim < 2:
+        remedy = "" if array.dtype.kind in "biuf" else ": pass X.astype(float)"
         raise DataError(
             f"the features must be numbers with a row for each sample, (n, ...), "
-            f"received {array.dtype} of shape {array.shape}"
+            f"received {array.dtype} of shape {array.shape}{remedy}"
         )
-    return _finite(numbers, "features")
+    return _finite(numbers, "features", array)
 
 
 def check_samples(x: Array, shape: tuple[int, ...], network: Sequential) -> None:
@@ -94,17 +117,18 @@ def as_target(target: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
         DataError: the target is not numeric, or holds a NaN or an infinity.
     """
     if encoding is not None:
-        return encoding.target(np.asarray(target))
-    array = np.asarray(target)
+        return encoding.target(as_array(target, "targets"))
+    array = as_array(target, "targets")
     if array.dtype.kind in "biu":
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind != "f":
         raise DataError(
             f"the target must be numbers, received {array.dtype}; turn labels into class indices 0, 1, ... "
-            "(numpy.unique with return_inverse=True does), or pass a table"
+            "(numpy.unique with return_inverse=True does), numbers of that dtype by y.astype(int) or y.astype(float), "
+            "or pass a table"
         )
     with np.errstate(over="ignore"):
-        return _finite(np.ascontiguousarray(array, dtype=dtype), "targets")
+        return _finite(np.ascontiguousarray(array, dtype=dtype), "targets", array)
 
 
 def fit_target(target: Array, wanted: Type, output: Type) -> Array:
@@ -190,10 +214,17 @@ def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Ar
     return np.asarray([float(class_weight.get(int(label), 1.0)) for label in classes])[inverse]
 
 
-def _finite(array: Array, what: str) -> Array:
+def _finite(array: Array, what: str, given: Array) -> Array:
+    """Return an array if all of it is finite; `given` is what it was before it had its dtype."""
     # squares whose sum is finite are: one pass without a temporary array; a sum may overflow where they do not
     if array.dtype.kind == "f" and not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
         place = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(array)))
+        if np.isfinite(given[place]):
+            wider = ", or give the model dtype='float64'" if array.dtype == "float32" else ""
+            raise DataError(
+                f"{given[place]:g} among the {what} at index {place} is too large for {array.dtype}, whose largest "
+                f"number is {np.finfo(array.dtype).max:.3g}: divide the {what} by a constant{wider}"
+            )
         remedy = ", or pass a table to have missing values encoded" if what == "features" else ""
         raise DataError(
             f"there is {array[place]} among the {what} at index {place} (and {int((~np.isfinite(array)).sum())} "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import ops
+from clearprop.description import ByName
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.ir import Batch, Shape, Type
 from clearprop.nn.context import Context, applying, follow_times, keep_output
@@ -64,8 +65,9 @@ class LayerError(ShapeError):
 def apply_layer(layer: Layer, name: str, params: Tensors, x: Tensor) -> Tensor:
     """Apply a layer as the part `name` of the one at hand: its values are named after its path."""
     with inside(name) as path:
+        own = ByName(part(params, name), f"layer {path} has no parameter")
         try:
-            output = follow_times(lambda x: layer.apply(part(params, name), x), x)
+            output = follow_times(lambda x: layer.apply(own, x), x)
         except LayerError:
             raise
         except ShapeError as error:

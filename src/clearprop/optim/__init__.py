@@ -28,7 +28,16 @@ from clearprop.optim.lion import Lion
 from clearprop.optim.lookahead import Lookahead
 from clearprop.optim.muon import Muon
 from clearprop.optim.nadam import Nadam
-from clearprop.optim.optimizer import Optimizer, at_parameter, average, check_kept, scaled, slots_of, zeros_like
+from clearprop.optim.optimizer import (
+    Optimizer,
+    at_parameter,
+    average,
+    check_declared,
+    check_kept,
+    scaled,
+    slots_of,
+    zeros_like,
+)
 from clearprop.optim.parameter_groups import ParameterGroups
 from clearprop.optim.phases import FunctionOfStep, Phases, Warmup
 from clearprop.optim.plateau import ReduceOnPlateau
@@ -49,7 +58,7 @@ from clearprop.optim.whole_batch import (
     SciPyMinimizer,
     WholeBatch,
 )
-from clearprop.optim.wrapper import Wrapper
+from clearprop.optim.wrapper import Wrapper, inside
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
@@ -120,7 +129,11 @@ def optimizer(choice: str | Optimizer | WholeBatch) -> Optimizer | WholeBatch:
     if isinstance(choice, WholeBatch):
         return choice
     known: dict[str, Any] = {**OPTIMIZERS, **WRAPPERS, **WHOLE_BATCH}
-    return choose(choice, Optimizer, known, "optimiser")
+    chosen: Optimizer | WholeBatch = choose(choice, Optimizer, known, "optimiser")
+    if isinstance(chosen, Optimizer):
+        for part in reversed(inside(chosen)):
+            check_declared(part)
+    return chosen
 
 
 def schedule(choice: str | Schedule | Callable[[int], float]) -> Schedule:

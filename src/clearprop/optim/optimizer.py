@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from clearprop import ops
-from clearprop.errors import ProgramError, ShapeError
+from clearprop.description import ByName
+from clearprop.errors import ProgramError, SettingsError, ShapeError
 from clearprop.ops import Tensor
 from clearprop.settings import check_settings
 
@@ -76,19 +77,51 @@ class Optimizer(ABC):
 
     def apply(self, parameters: Tensors, gradients: Tensors, slots: Tensors, hyper: Tensors) -> tuple[Slots, Slots]:
         """Write all new parameters and all new slots, by the names they came with."""
-        hyper = {**hyper, **self.prepare(hyper)}
+        kind = type(self).__name__
+        lacking, others = f"{kind} has no hyper-parameter", _no_hyper_parameters(self)
+        hyper = ByName(hyper, lacking, others)
+        hyper = ByName({**hyper, **self.prepare(hyper)}, lacking, others)
         new: Slots = {}
         after: Slots = {}
         for name, parameter in parameters.items():
             with at_parameter(name):
-                given = self.update(parameter, gradients[name], slots_of(name, slots), hyper)
-                new[name], own = _pair(f"{type(self).__name__}.update", name, parameter, given)
+                state = ByName(slots_of(name, slots), f"{kind} has no slot")
+                given = self.update(parameter, gradients[name], state, hyper)
+                new[name], own = _pair(f"{kind}.update", name, parameter, given)
             after |= {f"{name}.{slot}": tensor for slot, tensor in own.items()}
         return new, after
 
     def evaluated(self, names: Sequence[str]) -> dict[str, str]:
         """Return, for each parameter that is evaluated by other values than it trains with, the slot of those."""
         return {}
+
+
+def check_declared(optimizer: Optimizer) -> None:
+    """Refuse an optimiser of a class whose hyper-parameters are not declared.
+
+    Raises:
+        SettingsError: it is no dataclass, or has no learning rate that is declared float.
+    """
+    kind = type(optimizer).__name__
+    if not dataclasses.is_dataclass(optimizer):
+        raise SettingsError(
+            f"the optimiser {kind} is no dataclass, whose fields are its hyper-parameters: write "
+            f"@dataclass(frozen=True) before class {kind}, and learning_rate: float in it"
+        )
+    if "learning_rate" not in optimizer.hyper():
+        reason = _no_hyper_parameters(optimizer).get("learning_rate", ", which is a field declared float")
+        raise SettingsError(f"{kind} has no hyper-parameter 'learning_rate'{reason}")
+
+
+def _no_hyper_parameters(optimizer: Optimizer) -> dict[str, str]:
+    """Return why fields are no hyper-parameters, by name."""
+    fields = dataclasses.fields(optimizer)  # type: ignore[arg-type]
+    kinds = {field.name: getattr(field.type, "__name__", field.type) for field in fields}
+    return {
+        name: f": hyper-parameters are declared float, and the field is declared {kind}; write {name}: float"
+        for name, kind in kinds.items()
+        if kind != "float"
+    }
 
 
 def check_kept(optimizer: Optimizer, before: Tensors, after: Tensors) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from clearprop.errors import FileFormatError
 from clearprop.files import check_arrays, read_arrays, write_arrays
+from clearprop.train.guard import check_guard
 from clearprop.train.settings import History
 
 Array = np.ndarray[Any, Any]
@@ -55,10 +56,6 @@ _COUNTS, _FIGURES = ("step", "epoch", "batch", "waited"), ("loss_sum", "best_val
 _NUMBERS = (*_COUNTS, *_FIGURES)
 
 
-_EARLIER = "that of an earlier version"
-"""What the guard of a checkpoint does not say."""
-
-
 def write_checkpoint(path: Path, state: FitState, guard: Any) -> None:
     """Write a state, atomically.
 
@@ -82,11 +79,12 @@ def read_checkpoint(path: Path, guard: Any, parameters: Mapping[str, Array]) -> 
             come back: the file keeps none.
 
     Raises:
-        FileFormatError: the file is missing, damaged or foreign, or belongs to another run: `guard` differs.
+        FileFormatError: the file is missing, damaged or foreign.
+        SettingsError, DataError: it belongs to another run: `guard` differs.
     """
     arrays, description = read_arrays(path, "checkpoint")
     try:
-        _compare(path, description["guard"], guard)
+        check_guard(path, description["guard"], guard)
         groups: dict[str, Arrays] = {group: {} for group in _GROUPS}
         for key, array in arrays.items():
             group, _, name = key.partition("/")
@@ -111,18 +109,3 @@ def read_checkpoint(path: Path, guard: Any, parameters: Mapping[str, Array]) -> 
 def _is_record(record: Any) -> bool:
     """Whether something is what an epoch records: figures by name."""
     return isinstance(record, dict) and all(type(figure) in (int, float) for figure in record.values())
-
-
-def _compare(path: Path, written: Any, now: Any) -> None:
-    if written == now:
-        return
-    keys = sorted({*written, *now}) if isinstance(written, dict) and isinstance(now, dict) else []
-    changed = [
-        f"{key} was {written.get(key, _EARLIER)!r} and is {now.get(key)!r}"
-        for key in keys
-        if written.get(key, _EARLIER) != now.get(key)
-    ]
-    raise FileFormatError(
-        f"{path} belongs to another run: {'; '.join(changed) or 'its settings differ'}. "
-        "Resume with the settings and data it was started with, or start a new run in another folder"
-    )
