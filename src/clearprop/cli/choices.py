@@ -107,8 +107,9 @@ class Source:
     def load_series(
         self, columns: Sequence[str], time: str | None, kinds: Mapping[str, ColumnKind] | None = None
     ) -> Series:
-        """Read columns of the data as series."""
-        dataset = replace(self, target=None).load(require_target=False, kinds=kinds)
+        """Read columns of the data as series; any of a table's columns may be named, whatever it is called."""
+        tabular = not self.in_arrays or Path(self.data).suffix.lower() == ".npz"
+        dataset = self._read(() if tabular else None, False, kinds)
         with about(dataset.name):
             return series_of(dataset, columns, time)
 
@@ -139,9 +140,14 @@ class Source:
 
     def load(self, require_target: bool = True, kinds: Mapping[str, ColumnKind] | None = None) -> Dataset:
         """Read the data, with columns as `kinds` says."""
+        return self._read(self.target, require_target, kinds)
+
+    def _read(
+        self, target: str | tuple[()] | None, require_target: bool, kinds: Mapping[str, ColumnKind] | None
+    ) -> Dataset:
         return load(
             self.data,
-            target=self.target,
+            target=target,
             data_dir=self.data_dir,
             delimiter=self.delimiter,
             encoding=self.encoding,

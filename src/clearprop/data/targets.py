@@ -25,7 +25,8 @@ def pop_target(
     Args:
         table: all columns.
         choice: a column's name; several names, in a sequence or separated by commas; a position, counted from 0, or
-            from the end if negative. None takes the one column called target, label, class or y, in any case.
+            from the end if negative. None takes the one column called target, label, class or y, in any case;
+            an empty sequence takes none, if none is required.
         label: what to call the source in messages.
         required: whether to raise if there is no target column; else the target is then None.
 
@@ -66,7 +67,7 @@ def _chosen(table: Table, choice: TargetChoice, label: str, required: bool) -> l
         if required:
             raise
         return []
-    if len(set(names)) < len(names) or not names:
+    if len(set(names)) < len(names) or (required and not names):
         raise DataError(f"{label}: the targets {listed([str(item) for item in items])} are not different columns")
     return names
 
