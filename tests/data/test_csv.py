@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clearprop.data import load
+from clearprop.data import read_csv as csv_reader
 from clearprop.data.dialect import find_delimiter, first_records, has_header
 from clearprop.data.read_csv import read_csv, stream_csv
 
@@ -156,6 +157,29 @@ def test_stream_gives_the_same_columns(tmp_path, rows):
         assert together.tolist()[0] == whole.table[name].tolist()[0]
         assert str(together.tolist()) == str(whole.table[name].astype(together.dtype).tolist())
     assert parts[-1].place(len(parts[-1]) - 1) == "line 6"
+
+
+def test_a_small_file_is_read_once_for_all_columns(tmp_path, monkeypatch):
+    """A view is read again by each query on its columns, of which there is one for 32 of them; a table is not."""
+    path = tmp_path / "t.csv"
+    path.write_text("".join(",".join(f"{start}{i}" for i in range(100)) + "\n" for start in ("c", "1.", "", "3.")))
+    defined = []
+
+    def define(connection, kind, layout, source):
+        defined.append(kind)
+        return define_rows(connection, kind, layout, source)
+
+    define_rows = csv_reader._define_rows
+    monkeypatch.setattr(csv_reader, "_define_rows", define)
+    held = list(stream_csv(path, 2))
+    monkeypatch.setattr(csv_reader, "_HELD_BYTES", path.stat().st_size - 1)
+    streamed = list(stream_csv(path, 2))
+    assert defined == ["TABLE", "VIEW"]
+    for one, other in zip(held, streamed, strict=True):
+        assert one.kinds == other.kinds
+        assert {name: column.tolist() for name, column in one.columns.items()} == {
+            name: column.tolist() for name, column in other.columns.items()
+        }
 
 
 def test_tsv_is_separated_by_tabs(tmp_path):
