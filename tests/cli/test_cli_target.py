@@ -29,6 +29,25 @@ def test_one_class_or_one_row_a_class(tmp_path, labels, words):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv"]
 
 
+def test_a_header_of_numbers(call, tmp_path, quick):
+    values = np.random.default_rng(0).random((100, 3))
+    lines = ["2019,2020,2021", *(",".join(f"{value:.3f}" for value in row) for row in values)]
+    (tmp_path / "years.csv").write_text("\n".join(lines), encoding="utf-8")
+    for target in ("2021", "2020,2021"):
+        message = " ".join(call("train", "years.csv", "--target", target, status=2).stderr.split())
+        assert "stands in line 1, which was taken for values" in message
+        assert "--header" in message
+    assert "--header" not in call("train", "years.csv", "--target", "2022", status=2).stderr
+    assert "--header" not in call("train", "years.csv", "--target", "2021", "--no-header", status=2).stderr
+    made = call("train", "years.csv", "--target", "2021", "--header", *quick, "--progress", "plain", "--out", "run")
+    assert "100 rows" in made.stderr
+    assert len(call("predict", "run", "years.csv", "--header").stdout.splitlines()) == 101
+    assert "(100 rows)" in call("evaluate", "run", "years.csv", "--header").stdout
+    assert "test (20 rows)" in call("evaluate", "run").stdout
+    both = call("train", "years.csv", "--target", "2021", "--header", "--no-header", status=2).stderr
+    assert "leave one of them out" in " ".join(both.split())
+
+
 def test_several_answers_a_row(call, tmp_path):
     x = np.random.default_rng(0).normal(size=(120, 2))
     rows = [f"{a:.3f},{b:.3f},{int(a > 0)},{'wet' if b > 0 else 'dry'}" for a, b in x]

@@ -61,7 +61,7 @@ class Source:
     Attributes:
         data: a bundled set's name, or a path.
         target, data_dir, delimiter, encoding: as `clearprop.data.load` takes them.
-        no_header: whether the first line of a text file holds values; else that is detected.
+        header, no_header: whether the first line of a text file holds names, or values; else that is detected.
         size, resize, color, bad_images, memory, layout: of images, as `clearprop.data.ImageSettings` takes them.
     """
 
@@ -70,6 +70,7 @@ class Source:
     data_dir: str | None = field(_TEXT.or_else(None), None)
     delimiter: str | None = field(_TEXT.or_else(None), None)
     encoding: str | None = field(_TEXT.or_else(None), None)
+    header: bool = flag(False)
     no_header: bool = flag(False)
     size: int | tuple[int, int] | None = field(_OF_IMAGES["size"], ImageSettings.size)
     resize: str = field(_OF_IMAGES["resize"], ImageSettings.resize)
@@ -81,7 +82,7 @@ class Source:
     def is_text(self, task: str) -> bool:
         """Whether the data is a text to learn to write, by the task, or by the name of the file."""
         named = self.data.lower().endswith(_TEXT_FILES) and self.data not in bundled_names()
-        as_table = self.target is not None or self.delimiter is not None or self.no_header
+        as_table = self.target is not None or self.delimiter is not None or self.header or self.no_header
         return task == "text" or (task == "auto" and named and not as_table)
 
     def has_samples(self, choices: Choices) -> bool:
@@ -114,9 +115,15 @@ class Source:
             return series_of(dataset, columns, time)
 
     @property
-    def header(self) -> bool | None:
-        """Whether there is a header, as `load` takes it."""
-        return False if self.no_header else None
+    def has_header(self) -> bool | None:
+        """Whether there is a header, as `load` takes it.
+
+        Raises:
+            SettingsError: both are said.
+        """
+        if self.header and self.no_header:
+            raise SettingsError("--header and --no-header: line 1 holds either names or values; leave one of them out")
+        return True if self.header else False if self.no_header else None
 
     @property
     def in_arrays(self) -> bool:
@@ -151,7 +158,7 @@ class Source:
             data_dir=self.data_dir,
             delimiter=self.delimiter,
             encoding=self.encoding,
-            header=self.header,
+            header=self.has_header,
             require_target=require_target,
             images=self.images,
             kinds=kinds,
@@ -350,7 +357,7 @@ class Recipe:
         return replace(self, source=replace(self.source, data=data).located(), name=name)
 
 
-_SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
+_SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in ("header", *_OF_IMAGES)}
 RECURRENT = ("cell", "units", "depth", "window")
 OF_TEXT = ("level", "vocabulary", "stateful")
 OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")

@@ -108,7 +108,7 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         rows=_ROWS,
         delimiter=source.delimiter,
         encoding=source.encoding,
-        header=source.header,
+        header=source.has_header,
         kinds=kinds,
     ):
         yield _Piece(table.drop([name for name in target if name in table.columns]))

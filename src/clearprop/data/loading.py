@@ -25,7 +25,7 @@ from clearprop.data.read_images import read_image, read_image_folder
 from clearprop.data.read_parquet import read_parquet, stream_parquet
 from clearprop.data.source_file import checked_path, fingerprint, head
 from clearprop.data.table import Table
-from clearprop.data.targets import pop_target, refuse_missing
+from clearprop.data.targets import line_1_explained, pop_target, refuse_missing
 from clearprop.errors import DataError, SettingsError
 
 _FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
@@ -214,7 +214,8 @@ def _load_csv(path: Path, options: _Options) -> Dataset:
     if delimiter is None and path.name.lower().removesuffix(".gz").endswith(".tsv"):
         delimiter = "\t"
     result = read_csv(path, delimiter=delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds)
-    dataset = _from_table(result.table, printable(path.name), options)
+    with line_1_explained(result.line_1, options.target):
+        dataset = _from_table(result.table, printable(path.name), options)
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 
 

@@ -27,11 +27,16 @@ _HELD_BYTES = 1 << 26  # of text; looking at one group of columns of a view read
 
 @dataclass(frozen=True)
 class CsvResult:
-    """A table read from text, with what was found out about the file."""
+    """A table read from text, with what was found out about the file.
+
+    Attributes:
+        line_1: what the first line holds where it was found to hold values.
+    """
 
     table: Table
     notes: tuple[str, ...]
     fingerprint: str
+    line_1: tuple[str, ...] = ()
 
 
 def read_csv(
@@ -56,7 +61,8 @@ def read_csv(
         n_rows = _define_rows(connection, "TABLE", layout, source)
         plan = Plan.make(connection, layout, kinds or {})
         table = plan.table(connection, layout, n_rows)
-    return CsvResult(table, layout.notes(n_rows), layout.survey.fingerprint)
+    line_1 = () if layout.header or header is False else layout.line_1
+    return CsvResult(table, layout.notes(n_rows), layout.survey.fingerprint, line_1)
 
 
 def stream_csv(
