@@ -148,6 +148,25 @@ def test_scales_and_season_come_from_the_training_part(call, tmp_path):
         np.testing.assert_array_equal(array, load("b").parameters[name])
 
 
+@pytest.mark.parametrize("name", ["target", "label", "class", "y"])
+def test_columns_named_like_a_target(call, tmp_path, name):
+    tide, wind, _ = values()
+    words = ["a", "", "b", "a"] * (COUNT // 4)
+    for told, known in ((name, "wind"), ("wind", name)):
+        path = write(tmp_path / "named.csv", {"day": days(), name: tide, "wind": wind})
+        made = call("train", path, "--forecast", told, "--covariates", known, *QUICK, "--out", f"run-{told}")
+        assert "target: the column" not in made.stderr
+        assert call("predict", f"run-{told}", path).stdout.startswith("day,prediction")
+        assert "windows" in call("evaluate", f"run-{told}", path).stdout
+    call("train", write(tmp_path / "gaps.csv", {"wind": wind, name: words}), "--forecast", "wind", *QUICK)
+
+
+def test_arrays_named_like_a_target(call, tmp_path):
+    np.savez(tmp_path / "sea.npz", target=values()[0], wind=values()[1])
+    call("train", tmp_path / "sea.npz", "--forecast", "target", "--covariates", "wind", *QUICK, "--out", "run")
+    assert load("run").encoding.columns == ("target", "wind")
+
+
 def test_the_season_found_is_kept_with_the_choices(call, sea):
     call("train", sea, "--forecast", "tide", *QUICK, "--dropout", "0.2", "--depth", "2", "--out", "run")
     assert Recipe.of(Run("run")).choices.season == load("run").encoding.season == 6

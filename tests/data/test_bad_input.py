@@ -237,3 +237,12 @@ def test_fashion_mnist_absent_says_how_to_get_it(tmp_path):
 def test_arrays(features, target, expected):
     with pytest.raises(DataError, match=expected):
         load((features, target))
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.JSONL"])
+def test_json_is_recognised(tmp_path, name):
+    (tmp_path / name).write_text('\n[{"a": 1, "target": 2},\n {"a": 2, "target": 3}]\n')
+    with pytest.raises(DataError, match=r"is JSON, not a text table: save it as CSV"):
+        load(tmp_path / name)
+    (tmp_path / "table.json").write_text("a,target\n1,2\n2,3\n")
+    assert load(tmp_path / "table.json").target_name == "target"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clearprop.data import iter_tables, load
+from clearprop.data import read_csv as csv_reader
 from clearprop.data.dialect import find_delimiter, first_records, has_header
 from clearprop.data.read_csv import read_csv, stream_csv
 
@@ -181,6 +182,29 @@ def test_tsv_is_separated_by_tabs(tmp_path, reader, name):
     assert find_delimiter(PLACES) == ","
     (tmp_path / "semicolons.tsv").write_text("a;b\n1;2\n")
     assert reader(tmp_path / "semicolons.tsv", delimiter=";").names == ("a", "b")
+
+
+def test_a_small_file_is_read_once_for_all_columns(tmp_path, monkeypatch):
+    """A view is read again by each query on its columns, of which there is one for 32 of them; a table is not."""
+    path = tmp_path / "t.csv"
+    path.write_text("".join(",".join(f"{start}{i}" for i in range(100)) + "\n" for start in ("c", "1.", "", "3.")))
+    defined = []
+
+    def define(connection, kind, layout, source):
+        defined.append(kind)
+        return define_rows(connection, kind, layout, source)
+
+    define_rows = csv_reader._define_rows
+    monkeypatch.setattr(csv_reader, "_define_rows", define)
+    held = list(stream_csv(path, 2))
+    monkeypatch.setattr(csv_reader, "_HELD_BYTES", path.stat().st_size - 1)
+    streamed = list(stream_csv(path, 2))
+    assert defined == ["TABLE", "VIEW"]
+    for one, other in zip(held, streamed, strict=True):
+        assert one.kinds == other.kinds
+        assert {name: column.tolist() for name, column in one.columns.items()} == {
+            name: column.tolist() for name, column in other.columns.items()
+        }
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_no_target_to_predict_on():
     assert absent.features.names == ("a", "b")
     assert absent.notes == ("there is no target column 'price': all columns are features",)
     assert load({"a": [1, 2], "price": [3, 4]}, target="price", require_target=False).features.names == ("a",)
+    whole = load({"a": [1, 2], "target": [3, 4]}, target=(), require_target=False)
+    assert (whole.features.names, whole.target, whole.notes) == (("a", "target"), None, ())
 
 
 def test_pairs():

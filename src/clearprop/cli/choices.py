@@ -61,7 +61,7 @@ class Source:
     Attributes:
         data: a bundled set's name, or a path.
         target, data_dir, delimiter, encoding: as `clearprop.data.load` takes them.
-        no_header: whether the first line of a text file holds values; else that is detected.
+        header, no_header: whether the first line of a text file holds names, or values; else that is detected.
         size, resize, color, bad_images, memory, layout: of images, as `clearprop.data.ImageSettings` takes them.
     """
 
@@ -70,6 +70,7 @@ class Source:
     data_dir: str | None = field(_TEXT.or_else(None), None)
     delimiter: str | None = field(_TEXT.or_else(None), None)
     encoding: str | None = field(_TEXT.or_else(None), None)
+    header: bool = flag(False)
     no_header: bool = flag(False)
     size: int | tuple[int, int] | None = field(_OF_IMAGES["size"], ImageSettings.size)
     resize: str = field(_OF_IMAGES["resize"], ImageSettings.resize)
@@ -81,7 +82,7 @@ class Source:
     def is_text(self, task: str) -> bool:
         """Whether the data is a text to learn to write, by the task, or by the name of the file."""
         named = self.data.lower().endswith(_TEXT_FILES) and self.data not in bundled_names()
-        as_table = self.target is not None or self.delimiter is not None or self.no_header
+        as_table = self.target is not None or self.delimiter is not None or self.header or self.no_header
         return task == "text" or (task == "auto" and named and not as_table)
 
     def has_samples(self, choices: Choices) -> bool:
@@ -107,15 +108,22 @@ class Source:
     def load_series(
         self, columns: Sequence[str], time: str | None, kinds: Mapping[str, ColumnKind] | None = None
     ) -> Series:
-        """Read columns of the data as series."""
-        dataset = replace(self, target=None).load(require_target=False, kinds=kinds)
+        """Read columns of the data as series; any of a table's columns may be named, whatever it is called."""
+        tabular = not self.in_arrays or Path(self.data).suffix.lower() == ".npz"
+        dataset = self._read(() if tabular else None, False, kinds)
         with about(dataset.name):
             return series_of(dataset, columns, time)
 
     @property
-    def header(self) -> bool | None:
-        """Whether there is a header, as `load` takes it."""
-        return False if self.no_header else None
+    def has_header(self) -> bool | None:
+        """Whether there is a header, as `load` takes it.
+
+        Raises:
+            SettingsError: both are said.
+        """
+        if self.header and self.no_header:
+            raise SettingsError("--header and --no-header: line 1 holds either names or values; leave one of them out")
+        return True if self.header else False if self.no_header else None
 
     @property
     def in_arrays(self) -> bool:
@@ -139,13 +147,18 @@ class Source:
 
     def load(self, require_target: bool = True, kinds: Mapping[str, ColumnKind] | None = None) -> Dataset:
         """Read the data, with columns as `kinds` says."""
+        return self._read(self.target, require_target, kinds)
+
+    def _read(
+        self, target: str | tuple[()] | None, require_target: bool, kinds: Mapping[str, ColumnKind] | None
+    ) -> Dataset:
         return load(
             self.data,
-            target=self.target,
+            target=target,
             data_dir=self.data_dir,
             delimiter=self.delimiter,
             encoding=self.encoding,
-            header=self.header,
+            header=self.has_header,
             require_target=require_target,
             images=self.images,
             kinds=kinds,
@@ -344,7 +357,7 @@ class Recipe:
         return replace(self, source=replace(self.source, data=data).located(), name=name)
 
 
-_SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in _OF_IMAGES}
+_SOURCE_UNWRITTEN = {name: getattr(Source, name) for name in ("header", *_OF_IMAGES)}
 RECURRENT = ("cell", "units", "depth", "window")
 OF_TEXT = ("level", "vocabulary", "stateful")
 OF_SERIES = ("forecast", "covariates", "time", "horizon", "season")

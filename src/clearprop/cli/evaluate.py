@@ -12,6 +12,7 @@ import numpy as np
 from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
+from clearprop.cli.headers import as_trained
 from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import measured, metrics_for, report
 from clearprop.cli.options import (
@@ -122,7 +123,8 @@ def given_part(source: Source, encoding: Encoding) -> tuple[Part, str]:
     name = source.target or (",".join(trained) if isinstance(trained, tuple) else trained)
     named = tuple(part.strip() for part in name.split(",")) if name and isinstance(trained, tuple) else name
     kinds = replace(encoding, target_name=named).kinds
-    dataset = replace(source, target=name).to_form(encoding.form).load(kinds=kinds)
+    with as_trained(source, encoding) as read:
+        dataset = replace(read, target=name).to_form(encoding.form).load(kinds=kinds)
     if dataset.target is None:
         raise DataError(f"{dataset.name} has no target to compare with: name it with --target")
     for line in dataset.notes if dataset.form is not None else ():

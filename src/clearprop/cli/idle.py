@@ -13,7 +13,7 @@ from clearprop.errors import SettingsError
 _IMAGES = ("size", "resize", "color", "bad_images", "memory", "layout", "scaling", "epsilon", "augment", "show_batch")
 _TRANSFER = ("start_from", "new_head")
 _SAMPLES = ("target", "data_dir", "arch", "network", "layers", "output_bias", "class_weight", "metrics", *_TRANSFER)
-_COLUMNS = ("delimiter", "no_header")
+_COLUMNS = ("delimiter", "header", "no_header")
 
 _IDLE = {
     "a text": (*_IMAGES, *_SAMPLES, *OF_SERIES, *_COLUMNS),

@@ -136,6 +136,9 @@ def backend_option(function: Function) -> Function:
 def text_file_options(function: Function) -> Function:
     """Add how to read a text file."""
     for option in (
+        click.option(
+            "--header", is_flag=True, help="The first line of a text file holds names, numbers as they may be."
+        ),
         click.option("--no-header", is_flag=True, help="The first line of a text file holds values, not names."),
         click.option("--encoding", metavar="NAME", help="The encoding of a text file.  [default: detected]"),
         click.option(

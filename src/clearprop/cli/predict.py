@@ -16,6 +16,7 @@ import numpy as np
 
 from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Source
+from clearprop.cli.headers import as_trained
 from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
 from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
@@ -80,11 +81,11 @@ def command(run: Path, data: str, output: Path | None, probabilities: bool, back
         raise SettingsError(f"--probabilities: {model.loss!r} gives scores, which are none: leave it out")
     if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
         raise SettingsError(f"{output} is the data itself: choose another --output")
-    if isinstance(encoding, SeriesEncoding):
-        rows = _forecast(model, Source(data, **reading), encoding)
-    else:
-        rows = _predictions(model, encoding, _parts(Source(data, **reading), encoding), probabilities)
-    with about(Path(data).name), _opened(output) as file:
+    with about(Path(data).name), as_trained(Source(data, **reading), encoding) as source, _opened(output) as file:
+        if isinstance(encoding, SeriesEncoding):
+            rows = _forecast(model, source, encoding)
+        else:
+            rows = _predictions(model, encoding, _parts(source, encoding), probabilities)
         clean = printable if file.isatty() else str
         csv.writer(file, lineterminator="\n").writerows([clean(value) for value in row] for row in rows)
 
@@ -108,7 +109,7 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
         rows=_ROWS,
         delimiter=source.delimiter,
         encoding=source.encoding,
-        header=source.header,
+        header=source.has_header,
         kinds=kinds,
     ):
         yield _Piece(table.drop([name for name in target if name in table.columns]))

@@ -88,6 +88,7 @@ class CategoryColumn:
         distinct = len(self.categories)
         words = "0 and 1" if self.width == 1 else f"one-hot, {self.width} categories"
         words += ", missing is one of them" if self.level else ""
+        words += remedy(self.categories)
         return ColumnReport(self.name, self.kind, words, distinct, self.missing, self.width)
 
     def to_dict(self) -> dict[str, Any]:

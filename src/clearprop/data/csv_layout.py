@@ -25,13 +25,14 @@ from clearprop.errors import DataError
 
 @dataclass(frozen=True)
 class Layout:
-    """A text file and how to take it apart."""
+    """A text file and how to take it apart; `line_1` is its first record."""
 
     path: Path
     survey: TextSurvey
     delimiter: str
     header: bool
     names: tuple[str, ...]
+    line_1: tuple[str, ...]
 
     @classmethod
     def detect(cls, path: Path, delimiter: str | None, encoding: str | None, header: bool | None) -> "Layout":
@@ -50,7 +51,9 @@ class Layout:
         if not sample:
             raise DataError(f"{printable(path.name)} is empty: it holds nothing but blank lines")
         named = has_header(sample) if header is None else header
-        return cls(path, found, separator, named, _names(path, sample[0], named))
+        return cls(
+            path, found, separator, named, _names(path, sample[0], named), tuple(value.strip() for value in sample[0])
+        )
 
     @property
     def label(self) -> str:

@@ -25,7 +25,7 @@ from clearprop.data.read_images import read_image, read_image_folder
 from clearprop.data.read_parquet import read_parquet, stream_parquet
 from clearprop.data.source_file import checked_path, fingerprint, head
 from clearprop.data.table import Table
-from clearprop.data.targets import pop_target, refuse_missing
+from clearprop.data.targets import line_1_explained, pop_target, refuse_missing
 from clearprop.errors import DataError, SettingsError
 
 _FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
@@ -71,9 +71,10 @@ def load(
             a pair (X, y) of arrays, frames or series, or an array X alone;
             a dictionary of arrays: columns if all are one-dimensional, else like a .npz file.
         target: for a table the target column: a name, several (a sequence, or separated by commas), or a position;
-            by default the one column called target, label, class or y. For .npz and dictionaries of arrays the key
-            of the target (default: y, target, labels ...). For .npy and IDX the file of the labels; for IDX it is
-            found by its usual name (images-idx3 -> labels-idx1). For an array X, the array y.
+            by default the one column called target, label, class or y; () for none, with `require_target` False. For
+            .npz and dictionaries of arrays the key of the target (default: y, target, labels ...). For .npy and IDX the
+            file of the labels; for IDX it is found by its usual name (images-idx3 -> labels-idx1). For an array X, the
+            array y.
         data_dir: the folder that holds the files of a bundled set (Fashion-MNIST).
         delimiter, encoding, header: of a text file; detected if None, but .tsv files are separated by tabs.
         require_target: whether having no target is an error; False is for data to predict on. A target column
@@ -212,7 +213,8 @@ def _load_csv(path: Path, options: _Options) -> Dataset:
     result = read_csv(
         path, delimiter=options.delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds
     )
-    dataset = _from_table(result.table, printable(path.name), options)
+    with line_1_explained(result.line_1, options.target):
+        dataset = _from_table(result.table, printable(path.name), options)
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 
 
@@ -266,7 +268,7 @@ def _from_table(table: Table, name: str, options: _Options) -> Dataset:
     notes: tuple[str, ...] = ()
     if target_name is not None and options.target is None:
         notes = (f"target: the column {quoted(target_name)}, by its name",)
-    if target_name is None and options.target is not None:
+    if target_name is None and options.target is not None and np.size(options.target):
         notes = (f"there is no target column {quoted(options.target)}: all columns are features",)
     return Dataset(name, features, values, target_name, notes=notes, fingerprint=table_fingerprint(table))
 

@@ -8,12 +8,14 @@ from clearprop.data.inference import parse_number
 from clearprop.data.printable import quoted
 
 _DAY = re.compile(r"[0-9]{1,2}([/-])[0-9]{1,2}\1([0-9]{4}|[0-9]{2})")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_NAMED_DAY = re.compile(rf"[0-9]{{1,2}}[ -]{_MONTH}[ -][0-9]{{2,4}}|{_MONTH} [0-9]{{1,2}},? [0-9]{{4}}", re.IGNORECASE)
 _MARKED = re.compile(r"([+-]?)(\D{0,2}?)\s?([+-]?[0-9.,]+)\s?([^\s0-9.,]{0,4})")
 
 
 def remedy(texts: Sequence[str]) -> str:
     """Return what to change so that all of these are read as numbers or dates; nothing if they are neither."""
-    if texts and all(_DAY.fullmatch(text) for text in texts):
+    if texts and any(all(form.fullmatch(text) for text in texts) for form in (_DAY, _NAMED_DAY)):
         return f"; write dates such as {quoted(texts[0])} as year-month-day"
     marks = {_mark(text) for text in texts}
     if len(marks) == 1 and None not in marks and marks != {""}:

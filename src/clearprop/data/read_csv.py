@@ -22,14 +22,21 @@ from clearprop.data.table import Table
 from clearprop.data.text_file import records
 from clearprop.errors import DataError
 
+_HELD_BYTES = 1 << 26  # of text; looking at one group of columns of a view reads the whole file
+
 
 @dataclass(frozen=True)
 class CsvResult:
-    """A table read from text, with what was found out about the file."""
+    """A table read from text, with what was found out about the file.
+
+    Attributes:
+        line_1: what the first line holds where it was found to hold values.
+    """
 
     table: Table
     notes: tuple[str, ...]
     fingerprint: str
+    line_1: tuple[str, ...] = ()
 
 
 def read_csv(
@@ -54,7 +61,8 @@ def read_csv(
         n_rows = _define_rows(connection, "TABLE", layout, source)
         plan = Plan.make(connection, layout, kinds or {})
         table = plan.table(connection, layout, n_rows)
-    return CsvResult(table, layout.notes(n_rows), layout.survey.fingerprint)
+    line_1 = () if layout.header or header is False else layout.line_1
+    return CsvResult(table, layout.notes(n_rows), layout.survey.fingerprint, line_1)
 
 
 def stream_csv(
@@ -69,13 +77,15 @@ def stream_csv(
     """Yield a delimited text file as tables of at most `rows` rows, in order, in memory that does not grow with it.
 
     The whole file is examined first, so all tables agree on the kind of each column; numbers are float64 throughout.
+    A file of up to 64 MiB is held in memory meanwhile, so that it is not read once for each group of its columns.
     Detection and errors are those of `read_csv`.
     """
     with ExitStack() as stack:
         layout = Layout.detect(path, delimiter, encoding, header)
         connection = stack.enter_context(session())
         source = stack.enter_context(_readable(layout))
-        n_rows = _define_rows(connection, "VIEW", layout, source)
+        small = source.path.stat().st_size <= _HELD_BYTES
+        n_rows = _define_rows(connection, "TABLE" if small else "VIEW", layout, source)
         with layout.explained():
             plan = Plan.make(connection, layout, kinds or {})
             cursor = connection.execute(f"SELECT {plan.selection(range(len(layout.names)))} FROM rows")

@@ -34,6 +34,7 @@ _FOREIGN = (
     (b"\x80\x04", "a pickle", "pickles can run code and are never read; save arrays with numpy.savez"),
     (b"\x80\x05", "a pickle", "pickles can run code and are never read; save arrays with numpy.savez"),
 )
+_JSON = (".json", ".jsonl", ".ndjson", ".geojson")
 
 
 def checked_path(path: Path) -> Path:
@@ -64,7 +65,15 @@ def head(path: Path, size: int = 16) -> bytes:
 
 
 def refuse_foreign(path: Path, start: bytes) -> None:
-    """Raise DataError if `start`, the first bytes of a file, say that it is of a kind no text reader reads."""
+    """Raise DataError if `start`, the first bytes of a file, or its suffix say that no text reader reads its kind."""
+    if path.name.lower().removesuffix(".gz").endswith(_JSON) and start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (
+        b"[",
+        b"{",
+    ):
+        raise DataError(
+            f"{printable(path.name)} is JSON, not a text table: save it as CSV, for example with "
+            "pandas.read_json(FILE).to_csv(NEW, index=False)"
+        )
     for magic, what, remedy in _FOREIGN:
         if start.startswith(magic):
             raise DataError(f"{printable(path.name)} is {what}, not a text table: {remedy}")

@@ -1,7 +1,8 @@
 """Choosing the target: which columns of a table it is, and whether it is classes or numbers."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -25,7 +26,8 @@ def pop_target(
     Args:
         table: all columns.
         choice: a column's name; several names, in a sequence or separated by commas; a position, counted from 0, or
-            from the end if negative. None takes the one column called target, label, class or y, in any case.
+            from the end if negative. None takes the one column called target, label, class or y, in any case;
+            an empty sequence takes none, if none is required.
         label: what to call the source in messages.
         required: whether to raise if there is no target column; else the target is then None.
 
@@ -66,7 +68,7 @@ def _chosen(table: Table, choice: TargetChoice, label: str, required: bool) -> l
         if required:
             raise
         return []
-    if len(set(names)) < len(names) or not names:
+    if len(set(names)) < len(names) or (required and not names):
         raise DataError(f"{label}: the targets {listed([str(item) for item in items])} are not different columns")
     return names
 
@@ -83,6 +85,28 @@ def _name(table: Table, item: str | int, label: str) -> str:
     if not -count <= item < count:
         raise DataError(f"{label} has no column at position {item}: its {count} columns count from 0")
     return table.names[item]
+
+
+@contextmanager
+def line_1_explained(line_1: Sequence[str], choice: object) -> Iterator[None]:
+    """Say of a target that is no column, but stands in a first line that was taken for values, how to name it."""
+    try:
+        yield
+    except DataError as error:
+        items = (
+            [choice, *choice.split(",")]
+            if isinstance(choice, str)
+            else choice
+            if isinstance(choice, list | tuple)
+            else []
+        )
+        names = [item.strip() for item in items if isinstance(item, str) and item.strip() in line_1]
+        if not names or " has no column " not in str(error):
+            raise
+        raise DataError(
+            f"{error}. {quoted(names[0])} stands in line 1, which was taken for values: "
+            "if it holds the names of the columns, say --header (header=True)"
+        ) from error
 
 
 def target_column(table: Table, name: str, label: str) -> Array:
