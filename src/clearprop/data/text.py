@@ -59,7 +59,8 @@ def split_by_position(count: int, *fractions: float) -> tuple[slice, ...]:
 
     Args:
         count: how many there are.
-        fractions: how large each part that is held out is, in order; the last one is at the end.
+        fractions: how large each part that is held out is, in order; the last one is at the end. Of a very short text
+            the last ones may be smaller, for rounded numbers may add up to more than there is.
 
     Returns:
         The slice of the training part, and one for each fraction.
@@ -69,7 +70,9 @@ def split_by_position(count: int, *fractions: float) -> tuple[slice, ...]:
     """
     if min(fractions, default=0) < 0 or sum(fractions) >= 1:
         raise SettingsError(f"the parts held out are {fractions}: expected fractions that add up to less than 1")
-    sizes = [round(count * fraction) for fraction in fractions]
+    sizes: list[int] = []
+    for fraction in fractions:
+        sizes.append(min(round(count * fraction), count - sum(sizes)))
     ends = np.cumsum([count - sum(sizes), *sizes]).tolist()
     return tuple(slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
