@@ -6,19 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_model import X, Y, make
 
-from clearprop import nn, optim
+from clearprop import nn
 from clearprop.errors import ClearpropError, DataError, ShapeError
 from clearprop.model import Model
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4))
-Y = (X[:, 0] > 0.3).astype(np.int64) + (X[:, 1] > 1.0)
-
-
-def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
-    options = {"dtype": "float64", "seed": 3} | more
-    return Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.SGD(0.1), **options)
 
 
 def with_at(array: Any, place: tuple[int, ...], value: float) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
 import sklearn.utils
 from loss_table import samples, shaped
+from small_model import X, Y, make
 
 from clearprop import losses, nn, optim
 from clearprop.data import split
@@ -16,14 +16,7 @@ from clearprop.errors import SettingsError
 from clearprop.model import Model
 from clearprop.train import EpochEnded, FitStarted
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4))
-Y = (X[:, 0] > 0.3).astype(np.int64) + (X[:, 1] > 1.0)
-
-
-def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
-    options = {"dtype": "float64", "seed": 3} | more
-    return Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.SGD(0.1), **options)
+RNG = np.random.default_rng(1)
 
 
 def equal(a: Model, b: Model, rtol: float = 0.0, atol: float = 0.0) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from small_model import X, Y, make
 
-from clearprop import nn, optim
+from clearprop import nn
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.model import Model
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4))
-Y = RNG.integers(0, 3, 40)
-
-
-def make(units: int = 3, loss: Any = "cross_entropy", **more: Any) -> Model:
-    return Model([nn.Dense(6, "tanh"), nn.Dense(units)], loss, optim.SGD(0.1), dtype="float64", **more)
 
 
 @pytest.mark.parametrize(
