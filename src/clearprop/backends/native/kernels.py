@@ -152,7 +152,7 @@ Kernel = Nest | Columns | Product | Convolution | Move | Loop
 
 
 def nodes_of(work: Kernel) -> list[Node]:
-    """Return the nodes that a kernel computes, those of a reduction's chain aside."""
-    if not isinstance(work, Nest):
-        return [work.node]
-    return [work.leader.node, *work.nodes] if work.leader else work.nodes
+    """Return the nodes that a kernel computes."""
+    if isinstance(work, Nest):
+        return [work.leader.node, *work.nodes] if work.leader else work.nodes
+    return [*work.chain, work.node] if isinstance(work, Columns) else [work.node]

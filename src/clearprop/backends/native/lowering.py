@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.elementwise import CHEAP
 from clearprop.backends.native.extents import Extent, product
-from clearprop.backends.native.kernels import REDUCTIONS, Columns, Convolution, Index, Kernel, Loop, Move, Nest, Product
+from clearprop.backends.native.kernels import (
+    REDUCTIONS,
+    Columns,
+    Convolution,
+    Index,
+    Kernel,
+    Loop,
+    Move,
+    Nest,
+    Product,
+    nodes_of,
+)
 from clearprop.backends.native.placing import inner_of, is_placing, placed_shape
 from clearprop.backends.native.preparation import ELEMENTWISE, is_array
 from clearprop.backends.native.ties import compared
@@ -253,9 +264,7 @@ class Grouping:
         for value in (*self.alias.values(), *(value for _, value in self.program.outputs)):
             readers.setdefault(origin(self.made, value), set()).add(-1)
         for place, kernel in enumerate(self.kernels):
-            nodes = kernel.nodes if isinstance(kernel, Nest) else [kernel.node]
-            chain = kernel.chain if isinstance(kernel, Columns) else []
-            for value in (value for node in (*chain, *nodes) for value in node.inputs):
+            for value in (value for node in nodes_of(kernel) for value in node.inputs):
                 source, index = element_of(self.made, value)
                 same = isinstance(kernel, Nest) and index == identity(source.type.shape)
                 readers.setdefault(source, set()).add(place if same else -1)

@@ -130,13 +130,9 @@ class _Writer:
         """For every value in memory, the kernels that read it."""
         readers: dict[Value, list[int]] = {}
         for place, work in enumerate(self.groups.kernels):
-            nodes = nodes_of(work)
-            chain = work.chain if isinstance(work, Columns) else []
-            inside = {value for node in chain for value in node.outputs}
-            for node in [*chain, *nodes]:
-                for value in (value for value in node.inputs if value not in inside):
-                    source = source_of(self.groups.made, value)
-                    readers.setdefault(self._root(source), []).append(place)
+            for value in (value for node in nodes_of(work) for value in node.inputs):
+                source = source_of(self.groups.made, value)
+                readers.setdefault(self._root(source), []).append(place)
         return readers
 
     def _asked(self) -> tuple[Value, ...]:

@@ -6,7 +6,7 @@ errors and activations of a layer are done with when its weights are new, and th
 
 from __future__ import annotations
 
-from clearprop.backends.native.kernels import Columns, Kernel, Nest, nodes_of
+from clearprop.backends.native.kernels import Kernel, Nest, nodes_of
 from clearprop.backends.native.lowering import Grouping
 from clearprop.backends.native.views import origin, space_of
 from clearprop.ir import Value
@@ -46,5 +46,4 @@ def bring_forward(groups: Grouping) -> None:
 
 
 def _reads(groups: Grouping, work: Kernel) -> set[Value]:
-    nodes = [*nodes_of(work), *(work.chain if isinstance(work, Columns) else ())]
-    return {origin(groups.made, value) for node in nodes for value in node.inputs}
+    return {origin(groups.made, value) for node in nodes_of(work) for value in node.inputs}

@@ -25,8 +25,7 @@ def _outline(program: Program, target: Target) -> Iterator[str]:
         if isinstance(kernel, Loop):
             yield from (f"  {line}" for line in _outline(step_of(kernel.node), target))
         else:
-            chain = kernel.chain if isinstance(kernel, Columns) else []
-            yield from (f"  {node_text(node)}" for node in (*chain, *nodes_of(kernel)))
+            yield from (f"  {node_text(node)}" for node in nodes_of(kernel))
 
 
 def _headline(kernel: Kernel) -> str:

@@ -20,7 +20,7 @@ SMALL = 10_000_000
 SHARED = 5_000_000
 """The cost in picoseconds from which the parts of a kernel are shared: several times what it takes to share them."""
 
-USUAL_BATCH, _LARGE_BATCH = 64, 1024
+_USUAL_BATCH, _LARGE_BATCH = 64, 1024
 """What the batch is taken for: for the width of a part, and to see whether a kernel is cut at all."""
 
 _PICOSECONDS = {**dict.fromkeys(EXPENSIVE, 1000), "divide": 300, "sqrt": 300}
@@ -40,7 +40,7 @@ def is_small(work: Kernel) -> bool:
 
 def chunks(rows: Extent, length: Extent) -> Parts:
     """Cut rows of a length into parts of about CHUNK elements, whole rows each; of short rows whole vectors."""
-    width = max(1, CHUNK // max(1, length.at(USUAL_BATCH)))
+    width = max(1, CHUNK // max(1, length.at(_USUAL_BATCH)))
     return Parts(rows, width - width % _MOST_LANES if width >= _MOST_LANES else width)
 
 
