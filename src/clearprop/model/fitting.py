@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +68,12 @@ def named(metrics: Sequence[str]) -> tuple[str, ...]:
     return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
-def prepared_fit(model: Model, given: tuple[Any, ...], settings: FitSettings, folder: Run | None, resume: bool) -> Fit:
-    """Return a fit that is ready to run; `given` is what `prepare` takes. A model that is refused stays as it was."""
+@contextmanager
+def unchanged_if_refused(model: Model) -> Iterator[None]:
+    """Leave a model as it was where a `with` block, which prepares a fit, ends with an exception."""
     before = dict(vars(model))
     try:
-        return make_training(model, *prepare(model, *given), settings, folder, resume)
+        yield
     except BaseException:
         vars(model).update(before)
         model._executables.clear()

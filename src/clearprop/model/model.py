@@ -18,8 +18,8 @@ from clearprop.errors import SettingsError
 from clearprop.ir import Batch, Program, Shape, Type
 from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
+from clearprop.model import fitting
 from clearprop.model.agreement import check_parts
-from clearprop.model.fitting import encoded_samples, named, objective_for_check, prepared_fit, stopping
 from clearprop.model.freezing import not_frozen, patterns_of
 from clearprop.model.rate_test import RateTest, rate_test
 from clearprop.model.run import Run
@@ -214,13 +214,17 @@ class Model:
             DivergedError: the loss became non-finite; the model has the last good weights.
             DataError, SettingsError, ShapeError: something does not fit; nothing was changed.
         """
-        more = (named(metrics), stopping(early_stopping), checkpoint_steps, checkpoint_seconds, stateful)
+        watched = fitting.stopping(early_stopping)
+        more = (fitting.named(metrics), watched, checkpoint_steps, checkpoint_seconds, stateful)
         settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, *more)
         folder = Run(run) if isinstance(run, (str, Path)) else run
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         with nullcontext() if folder is None else folder.held(new=not resume):
-            given = (features, target, validation_split, validation_data, sample_weight, class_weight)
-            training = prepared_fit(self, given, settings, folder, resume)
+            with fitting.unchanged_if_refused(self):
+                train, held_out = fitting.prepare(
+                    self, features, target, validation_split, validation_data, sample_weight, class_weight
+                )
+                training = fitting.make_training(self, train, held_out, settings, folder, resume)
             training.listeners += [*listeners, *([shown] if shown else [])]
             if folder is not None:
                 training.listeners.append(folder.begin(self, settings, training.state if resume else None))
@@ -289,7 +293,7 @@ class Model:
         samples = self.samples(features, target, sample_weight)
         if stateful:
             samples = lanes_to_measure(samples, 1 if self.lanes is None else self.lanes.count)
-        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, named(metrics))
+        return evaluated(self.compiled_evaluation(samples), self.parameters, samples, fitting.named(metrics))
 
     def source(self) -> str:
         """Return the complete training step as a Python module that runs with NumPy alone.
@@ -325,7 +329,7 @@ class Model:
             DataError: they are not numbers, not finite, or not as many targets as samples.
             ShapeError: the loss does not take such a target.
         """
-        return encoded_samples(self, features, target, sample_weight, class_weight)
+        return fitting.encoded_samples(self, features, target, sample_weight, class_weight)
 
     def signature(self, y: Type, weighted: bool, dtype: str | None = None, lanes: Lanes | None = None) -> Signature:
         """Return the types that this model's programs are written for."""
@@ -356,7 +360,7 @@ class Model:
         self, features: Any, target: Any, sample_weight: Any = None
     ) -> tuple[Program, dict[str, Array]]:
         """Return the objective in float64 and the arrays to run it with, dropout masks and all held fixed."""
-        return objective_for_check(self, self.samples(features, target), sample_weight)
+        return fitting.objective_for_check(self, self.samples(features, target), sample_weight)
 
     def output_type(self) -> Type:
         """Return the type of the network's output for a batch.
