@@ -21,6 +21,18 @@ class DataError(ClearpropError, ValueError):
     """The data cannot be used as given; the message names the file, row and column where there is one."""
 
 
+class HeaderError(DataError):
+    """A table lacks a column, or its first line is not what it was taken for, names or values.
+
+    Attributes:
+        column: the name of the column that it lacks, if it is asked for by name.
+    """
+
+    def __init__(self, message: str, column: str | None = None) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 class SettingsError(ClearpropError, ValueError):
     """A setting (an option, an argument, a configuration file) has a value that is not allowed."""
 

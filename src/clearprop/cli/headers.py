@@ -12,19 +12,17 @@ from clearprop.cli.output import note
 from clearprop.data import AnyEncoding, Encoding, printable
 from clearprop.data.csv_layout import Layout
 from clearprop.data.table_features import TableFeatures
-from clearprop.errors import DataError
+from clearprop.errors import HeaderError
 
 _PARQUET = (".parquet", ".pq")
-_OF_COLUMNS = ("line 1,", " no column ", "are missing: training had them")
-"""What stands in the errors that come of a header that is missing, or is none."""
 
 
 @contextmanager
 def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
     """Yield how to read a source: as without a header if the run's table had none and this one has as many columns.
 
-    It may lack the target where that came last. What is said about the header goes before; a `DataError` that comes
-    of it names the option.
+    It may lack the target where that came last. What is said about the header goes before; a `HeaderError` names the
+    option.
     """
     counts = _headerless(encoding)
     path = Path(source.data)
@@ -38,13 +36,11 @@ def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
         note(f"{printable(path.name)}: line 1 is read as values, since the run's table had no header")
     try:
         yield replace(source, no_header=guessed)
-    except DataError as error:
-        if not any(words in str(error) for words in _OF_COLUMNS):
-            raise
+    except HeaderError as error:
         mend = (
             "line 1 is read as values: --header reads it as names" if guessed else "--no-header reads line 1 as values"
         )
-        raise DataError(f"{error}. The run's table had no header and {max(counts)} columns; {mend}") from error
+        raise HeaderError(f"{error}. The run's table had no header and {max(counts)} columns; {mend}") from error
 
 
 def _headerless(encoding: AnyEncoding) -> set[int]:

@@ -20,7 +20,7 @@ from clearprop.data.duckdb_session import reading
 from clearprop.data.printable import printable, quoted
 from clearprop.data.source_file import checked_path, head, refuse_foreign
 from clearprop.data.text_file import TextSurvey, records, survey
-from clearprop.errors import DataError
+from clearprop.errors import DataError, HeaderError
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ class Layout:
                     check_width(self, line, record)
             raise
 
-    def place(self, line: int, column: int) -> str:
-        """Return where a value stands, as the user counts."""
-        return f"{self.label}, line {line}, column {quoted(self.names[column])}"
+    def misplaced(self, line: int, column: int, words: str) -> DataError:
+        """Return what to raise about a value, with where it stands, as the user counts."""
+        kind = HeaderError if line == 1 else DataError
+        return kind(f"{self.label}, line {line}, column {quoted(self.names[column])}: {words}")
 
     def first(self, column: int, is_bad: Callable[[str], bool]) -> tuple[int, str]:
         """The line and the value of the first row whose value in `column` is bad."""
@@ -105,7 +106,7 @@ def _names(path: Path, first: list[str], header: bool) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         places = " and ".join(str(i) for i, name in enumerate(names, start=1) if name == twice[0])
-        raise DataError(
+        raise HeaderError(
             f"{printable(path.name)}, line 1: the column name {quoted(twice[0])} stands twice (columns {places}); "
             "give each column a name of its own"
         )

@@ -26,7 +26,6 @@ from clearprop.data.inference import (
 )
 from clearprop.data.printable import quoted
 from clearprop.data.table import Table
-from clearprop.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -211,9 +210,10 @@ def _batches(connection: Any, columns: list[int]) -> Iterator[tuple[int, Sequenc
 def _refuse_stray(layout: Layout, column: int, decision: Decision) -> None:
     line, value = _first_misfit(layout, column, decision)
     expected = "numbers" if decision.kind == "number" else "dates"
-    raise DataError(
-        f"{layout.place(line, column)}: {quoted(value.strip())} stands among {expected}; "
-        "correct it, or leave the value empty if it is missing"
+    raise layout.misplaced(
+        line,
+        column,
+        f"{quoted(value.strip())} stands among {expected}; correct it, or leave the value empty if it is missing",
     )
 
 
@@ -224,7 +224,7 @@ def _refuse_misfits(connection: Any, layout: Layout, decisions: Mapping[int, Dec
         decision = looked_at[i]
         if not all(value is None or fits(value, decision) for value in set(values)):
             line, value = _first_misfit(layout, i, decision)
-            raise DataError(f"{layout.place(line, i)}: {misfit(value, decision)}")
+            raise layout.misplaced(line, i, misfit(value, decision))
 
 
 def _first_misfit(layout: Layout, column: int, decision: Decision) -> tuple[int, str]:
@@ -236,7 +236,9 @@ def _refuse_infinite(layout: Layout, column: int, decimal: Decimal) -> None:
         return not is_missing(text) and np.isinf(parse_number(text, decimal) or 0.0).item()
 
     line, value = layout.first(column, infinite)
-    raise DataError(
-        f"{layout.place(line, column)}: {quoted(value.strip())} is not a finite number "
-        "that fits a float64; correct it, or leave the value empty if it is missing"
+    raise layout.misplaced(
+        line,
+        column,
+        f"{quoted(value.strip())} is not a finite number that fits a float64; "
+        "correct it, or leave the value empty if it is missing",
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clearprop.data.inference import is_missing, looks_typed, parse_number
+from clearprop.data.source_file import ends_in
 from clearprop.errors import SettingsError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -39,7 +40,7 @@ def checked_delimiter(delimiter: str) -> str:
 
 def named_delimiter(file: str) -> str | None:
     """Return the separator that a file's name tells: tab for .tsv, also with .gz; None where it tells none."""
-    return "\t" if file.lower().removesuffix(".gz").endswith(".tsv") else None
+    return "\t" if ends_in(file, ".tsv") else None
 
 
 def delimiter_name(delimiter: str) -> str:

@@ -23,10 +23,10 @@ from clearprop.data.read_csv import read_csv, stream_csv
 from clearprop.data.read_idx import is_idx, labels_beside, read_idx
 from clearprop.data.read_images import read_image, read_image_folder
 from clearprop.data.read_parquet import read_parquet, stream_parquet
-from clearprop.data.source_file import checked_path, fingerprint, head
+from clearprop.data.source_file import checked_path, ends_in, fingerprint, head
 from clearprop.data.table import Table
-from clearprop.data.targets import line_1_explained, pop_target, refuse_missing
-from clearprop.errors import DataError, SettingsError
+from clearprop.data.targets import pop_target, refuse_missing
+from clearprop.errors import DataError, HeaderError, SettingsError
 
 _FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
 _TARGET_KEYS = ("y", "target", "targets", "labels", "label", "y_train")
@@ -204,7 +204,7 @@ def _reader(path: Path) -> Callable[[Path, _Options], Dataset]:
         return _load_parquet
     if suffix in SUFFIXES:
         return _load_image
-    if "idx" in suffix or path.name.removesuffix(".gz").endswith("-ubyte") or is_idx(head(path, 4)):
+    if "idx" in suffix or ends_in(path.name, "-ubyte") or is_idx(head(path, 4)):
         return _load_idx
     return _load_csv
 
@@ -213,8 +213,15 @@ def _load_csv(path: Path, options: _Options) -> Dataset:
     result = read_csv(
         path, delimiter=options.delimiter, encoding=options.encoding, header=options.header, kinds=options.kinds
     )
-    with line_1_explained(result.line_1, options.target):
+    try:
         dataset = _from_table(result.table, printable(path.name), options)
+    except HeaderError as error:
+        if error.column not in result.line_1:
+            raise
+        raise HeaderError(
+            f"{error}. {quoted(error.column)} stands in line 1, which was taken for values: "
+            "if it holds the names of the columns, say --header (header=True)"
+        ) from error
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 
 

@@ -64,9 +64,14 @@ def head(path: Path, size: int = 16) -> bytes:
         return stream.read(size)
 
 
+def ends_in(name: str, *suffixes: str) -> bool:
+    """Whether a file's name ends so, in any case, compressed or not."""
+    return name.lower().removesuffix(".gz").endswith(suffixes)
+
+
 def refuse_foreign(path: Path, start: bytes) -> None:
     """Raise DataError if `start`, the first bytes of a file, or its suffix say that no text reader reads its kind."""
-    if path.name.lower().removesuffix(".gz").endswith(_JSON) and start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (
+    if ends_in(path.name, *_JSON) and start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (
         b"[",
         b"{",
     ):

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.data.columns import Array, canonical
 from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
-from clearprop.errors import DataError
+from clearprop.errors import DataError, HeaderError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,7 +54,7 @@ class Table:
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:
-            raise DataError(f"there is no column {quoted(name)}; there are {listed(self.names)}")
+            raise HeaderError(f"there is no column {quoted(name)}; there are {listed(self.names)}", name)
         return self.columns[name]
 
     def __repr__(self) -> str:

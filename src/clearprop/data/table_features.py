@@ -14,7 +14,7 @@ from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
 from clearprop.data.saved_state import SavedState
 from clearprop.data.table import Table
-from clearprop.errors import DataError
+from clearprop.errors import DataError, HeaderError
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class TableFeatures:
     def _refuse_absent(self, table: Table) -> None:
         absent = [c.name for c in self.columns if c.width and c.name not in table.columns]
         if absent:
-            raise DataError(
+            raise HeaderError(
                 f"the columns {listed(absent)} are missing: training had them, and here there are {listed(table.names)}"
             )
 

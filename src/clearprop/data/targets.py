@@ -1,8 +1,7 @@
 """Choosing the target: which columns of a table it is, and whether it is classes or numbers."""
 
 import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from clearprop.data.columns import Array, kind_of, missing_mask
 from clearprop.data.printable import listed, quoted
 from clearprop.data.table import Table
-from clearprop.errors import DataError
+from clearprop.errors import DataError, HeaderError
 
 TargetChoice: TypeAlias = str | int | Sequence[str | int] | None
 
@@ -80,33 +79,11 @@ def _name(table: Table, item: str | int, label: str) -> str:
         lowered = {name.lower(): name for name in table.names}
         near = difflib.get_close_matches(item.lower(), list(lowered), n=1, cutoff=0.6)
         hint = f" Did you mean {quoted(lowered[near[0]])}?" if near else ""
-        raise DataError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}")
+        raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}", item)
     count = len(table.names)
     if not -count <= item < count:
-        raise DataError(f"{label} has no column at position {item}: its {count} columns count from 0")
+        raise HeaderError(f"{label} has no column at position {item}: its {count} columns count from 0")
     return table.names[item]
-
-
-@contextmanager
-def line_1_explained(line_1: Sequence[str], choice: object) -> Iterator[None]:
-    """Say of a target that is no column, but stands in a first line that was taken for values, how to name it."""
-    try:
-        yield
-    except DataError as error:
-        items = (
-            [choice, *choice.split(",")]
-            if isinstance(choice, str)
-            else choice
-            if isinstance(choice, list | tuple)
-            else []
-        )
-        names = [item.strip() for item in items if isinstance(item, str) and item.strip() in line_1]
-        if not names or " has no column " not in str(error):
-            raise
-        raise DataError(
-            f"{error}. {quoted(names[0])} stands in line 1, which was taken for values: "
-            "if it holds the names of the columns, say --header (header=True)"
-        ) from error
 
 
 def target_column(table: Table, name: str, label: str) -> Array:
