@@ -103,13 +103,14 @@ input: which part it reaches of the peak of as many threads, measured at the sam
 padded, as what is before them leaves them in a step. Operations are those of the formula; what is added to fill
 vectors does not count. `python bench/run.py --convolutions` prints this table.
 """
-FRESH = """Seconds, each in a fresh process: importing what a fit needs; from the model to the end of its first step,
-with empty caches on disk and with what a first process left there. Memory is the most that a process had in a fit, the
-data included, in MiB.
+FRESH = """Seconds, each in a fresh process: importing what a fit needs, compiled to bytecode as an installer leaves it;
+from the model to the end of its first step, with empty caches on disk and with what a first process left there. Memory
+is the most that a process had in a fit, the data included, in MiB.
 """
 WHOLE = """Seconds of a process from its start to its end: 64-64-10 learns for fifteen epochs of batch 32, Adam at 0.01,
 from the same rows, and reaches at least 97 % on the rest. The scripts are in `bench/scripts`; `clearprop train` reads,
-divides, encodes, evaluates and keeps the run as well. The ratio is the fastest peer's time over ours, with caches.
+divides, encodes, evaluates and keeps the run as well. The sides take turns; the ratio is the fastest peer's time over
+ours, with caches. `python bench/run.py --processes` prints this table.
 """
 LATENCY = """Microseconds from a NumPy row to a NumPy row of probabilities.
 """

@@ -3,6 +3,7 @@
     python bench/run.py                          everything
     python bench/run.py --workloads digits wide  the steps of these alone; printed, not written
     python bench/run.py --convolutions           convolutions alone, in parts of the peak; printed, not written
+    python bench/run.py --processes              from the command to 97 % on digits; printed, not written
     python bench/run.py --isolate                each side in a process of its own
     python bench/run.py --quick                  a few short rounds beside scikit-learn, printed: the tests' pass
 
@@ -23,7 +24,7 @@ import whole
 from convolutions import measure_convolutions
 from latency import CELLS, latency, writing
 from peers import OURS, PEERS, installed, sides_of
-from report import Findings, convolutions_table, page
+from report import Findings, convolutions_table, page, whole_table
 from steps import Plan, measure
 
 from clearprop.backends.native.peak import measure_peak
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--isolate", action="store_true", help="each side in a process of its own")
     parser.add_argument("--workloads", nargs="*", metavar="NAME", help="the steps of these alone, printed")
     parser.add_argument("--convolutions", action="store_true", help="each convolution of the image workloads, printed")
+    parser.add_argument("--processes", action="store_true", help="whole processes that learn the digits, printed")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each side in a round (default 0.5)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
     parser.add_argument(
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     findings = Findings()
     if options.convolutions:
         print(convolutions(findings, [w for w in IMAGES if not options.workloads or w.name in options.workloads], 0.1))
+        return
+    if options.processes:
+        print(processes(findings, installed(list(PEERS))[0], options.backend))
         return
     if options.quick:
         names = ["scikit-learn"]
@@ -113,20 +118,24 @@ def starts(findings: Findings, names: Sequence[str], backend: str, quick: bool) 
     """Measure fresh processes: imports, first steps with their memory, and the whole way to 97 % on digits."""
     if quick:
         findings.first[OURS, "digits"] = fresh.first_step(OURS, "digits", backend)
-        findings.whole[OURS] = whole.measure(OURS, backend, 1)
+        findings.whole = whole.measure([OURS], backend, 1)
         return
     sides = [OURS, *names]
-    for name in keep(sides, fresh.IMPORTS):
-        say(f"{name}: import")
-        findings.imports[name] = fresh.import_seconds(name, 5)
+    say("imports")
+    findings.imports = fresh.import_seconds(keep(sides, fresh.IMPORTS), 5)
     for workload in FIRST:
         for name in sides:
             if name != SLOW_TO_COMPILE or workload == FIRST[0]:
                 say(f"{name}: first step of {workload}")
                 findings.first[name, workload] = fresh.first_step(name, workload, backend)
-    for name in [whole.COMMAND_NAME, *keep(sides, whole.SIDES)]:
-        say(f"{name}: whole process")
-        findings.whole[name] = whole.measure(name, backend, 5)
+    processes(findings, names, backend)
+
+
+def processes(findings: Findings, names: Sequence[str], backend: str) -> str:
+    """Measure whole processes, from their start to 97 % on digits; return the table."""
+    say("whole processes")
+    findings.whole = whole.measure([whole.COMMAND_NAME, *keep([OURS, *names], whole.SIDES)], backend, 7)
+    return whole_table(findings.whole)
 
 
 def predictions(findings: Findings, names: Sequence[str], backend: str, quick: bool) -> None:

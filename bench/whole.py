@@ -10,11 +10,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fresh import CACHES, run
+from fresh import CACHES, compile_bytecode, run
 
 import clearprop as cp
 
@@ -49,12 +50,22 @@ def prepare(folder: Path) -> Path:
     return path
 
 
-def measure(name: str, backend: str, repeats: int) -> Whole:
-    """Time a side's process some times."""
+def measure(names: Sequence[str], backend: str, repeats: int) -> dict[str, Whole]:
+    """Time the processes of some sides, in turns."""
+    compile_bytecode()
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as name_of_folder:
-        folder = Path(name_of_folder)
-        data = prepare(folder)
-        seconds, accuracy = zip(*(once(name, backend, folder, data, i) for i in range(repeats + 1)), strict=True)
+        data = prepare(Path(name_of_folder))
+        folders = {name: Path(name_of_folder) / str(i) for i, name in enumerate(names)}
+        for i in range(repeats + 1):
+            for name, folder in folders.items():
+                folder.mkdir(exist_ok=True)
+                found[name].append(once(name, backend, folder, data, i))
+    return {name: _summary(name, times) for name, times in found.items()}
+
+
+def _summary(name: str, found: list[tuple[float, float]]) -> Whole:
+    seconds, accuracy = zip(*found, strict=True)
     if min(accuracy) < TARGET:
         raise SystemExit(f"{name} reached {min(accuracy):.4f} on digits, below {TARGET}")
     return Whole(seconds[0], statistics.median(seconds[1:]), min(accuracy))

@@ -1,6 +1,7 @@
 """The entry point: help, statuses, messages."""
 
 import dataclasses
+import gc
 import resource
 import subprocess
 import sys
@@ -33,6 +34,24 @@ def test_help_loads_nothing_heavy(finish):
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in err.splitlines()}
     assert "click" in loaded
     assert not loaded & {"numpy", "scipy", "sklearn", "rich", "duckdb"}
+
+
+def test_what_a_command_loads_is_no_work_for_the_collector():
+    program = (
+        "import atexit, gc, sys, clearprop.cli.main as main\n"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))\n"
+        "sys.argv = ['clearprop', 'runs']\n"
+        "main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-2:] == ["True", "True"]
+
+
+def test_a_program_that_calls_the_command_line_keeps_its_collector(call):
+    before = gc.get_freeze_count()
+    call("runs")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import gc
 import importlib
 import io
 import os
@@ -58,6 +59,7 @@ class CommandLine(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        _collect()
         return command
 
     def resolve_command(
@@ -87,6 +89,13 @@ class CommandLine(click.Group):
             if ctx.params["debug"]:
                 traceback.print_exc()
             raise click.exceptions.Exit(_report(error)) from error
+
+
+def _collect() -> None:
+    """Collect garbage from now on, if `main` put it off; what was made till then is never looked at."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _report(error: BaseException) -> int:
@@ -123,7 +132,12 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line on the arguments of the process."""
+    """Run the command line on the arguments of the process.
+
+    No garbage is collected until the command is loaded: loading leaves none, and looking for it then, and again at the
+    end, takes an eighth of a short command's time.
+    """
+    gc.disable()
     for stream in (sys.stdout, sys.stderr):
         _take_any_text(stream)
     install()
