@@ -78,9 +78,8 @@ def within(run: Callable[[Program], Program]) -> Callable[[Program], Program]:
         return run(program if same else replace(program, nodes=nodes))
 
     def _with_bodies(node: Node) -> Node:
-        bodies = {key: value for key, value in node.attrs.items() if isinstance(value, Program)}
-        new = {key: deep(body) for key, body in bodies.items()}
-        return node if all(new[key] is bodies[key] for key in bodies) else replace(node, attrs={**node.attrs, **new})
+        new = {key: deep(value) for key, value in node.attrs.items() if isinstance(value, Program)}
+        return node if all(new[key] is node.attrs[key] for key in new) else replace(node, attrs={**node.attrs, **new})
 
     return deep
 

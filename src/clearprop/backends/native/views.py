@@ -80,7 +80,11 @@ def element_of(made: Mapping[Value, Node], value: Value) -> tuple[Value, tuple[I
 
 def source_of(made: Mapping[Value, Node], value: Value) -> Value:
     """Return the value that the elements of a value lie in."""
-    return element_of(made, value)[0]
+    node = made.get(value)
+    while node is not None and is_view(node):
+        value = node.inputs[0]
+        node = made.get(value)
+    return value
 
 
 def _broadcast(node: Node, index: tuple[Index, ...]) -> tuple[Index, ...]:
