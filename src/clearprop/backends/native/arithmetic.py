@@ -8,6 +8,9 @@ BITS = {"float32": 32, "float64": 64}
 MANTISSA = {"float32": 23, "float64": 52}
 BIAS = {"float32": 127, "float64": 1023}
 
+_NO_NUMBER = 0x99
+"""NaN and the infinities, as AVX-512 numbers classes of floats."""
+
 
 class Arithmetic:
     """Arithmetic that appends to an emitter.
@@ -15,12 +18,13 @@ class Arithmetic:
     Attributes:
         out: the emitter.
         target: by its name, whose own instructions may be used.
+        near: whether quotients may be rounded as `_quotient` rounds them, where that is faster.
 
     With `contract` the compiler may fuse a product and a sum into one FMA.
     """
 
-    def __init__(self, emitter: Emitter, contract: bool = False, target: str = "baseline") -> None:
-        self.out, self.target = emitter, target
+    def __init__(self, emitter: Emitter, contract: bool = False, target: str = "baseline", near: bool = False) -> None:
+        self.out, self.target, self.near = emitter, target, near
         self._flags = "contract " if contract else ""
 
     def number(self, value: float, like: Register) -> Register:
@@ -45,6 +49,8 @@ class Arithmetic:
 
     def div(self, a: Register, b: Register) -> Register:
         """a / b, of floats."""
+        if self.near and self.target == "avx512" and (a.dtype, a.lanes) == ("float32", 16):
+            return self._quotient(a, b)
         return self.out.value(f"fdiv {a.type} {a.text}, {b.text}", a.dtype, a.lanes)
 
     def neg(self, a: Register) -> Register:
@@ -179,6 +185,26 @@ class Arithmetic:
         name = f"llvm.x86.avx512.mask.scalef.{'ps' if a.dtype == 'float32' else 'pd'}.512"
         rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1", "i32 4"]
         return Register(self.out.call(a.type, name, [str(a), str(n), *rest]), a.dtype, a.lanes)
+
+    def _quotient(self, a: Register, b: Register) -> Register:
+        """a / b by multiplications, while the divider takes a root: Newton's step to 1 / b, and one to the quotient.
+
+        It is rounded as the instruction rounds, but for some quotients within 2^-22 units of the middle between two
+        floats, and for |a| < 2^-102, where it is within 1.5 units. What has an operand or a result out of range is
+        divided by the instruction.
+        """
+        out = self.out
+        rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1"]
+        first = Register(out.call(a.type, "llvm.x86.avx512.rcp14.ps.512", [str(b), *rest]), a.dtype, a.lanes)
+        negative = self.neg(b)
+        inverse = self.fused(self.fused(negative, first, self.number(1.0, b)), first, first)
+        close = self.mul(a, inverse)
+        quotient = self.copysign(self.fused(self.fused(negative, close, a), inverse, close), close)  # -0 / b is -0
+        # infinite or NaN where the quotient is, and where |b| is 2^126 or more, whose inverse may be flushed to zero
+        checked = self.fused(b, self.number(4.0, b), quotient)
+        name = "llvm.x86.avx512.fpclass.ps.512"
+        odd = Register(out.call("<16 x i1>", name, [str(checked), f"i32 {_NO_NUMBER}"]), "bool", a.lanes)
+        return out.unless(self.any(odd), quotient, lambda: Arithmetic(out).div(a, b))
 
     @staticmethod
     def _whole_dtype(a: Register) -> str:

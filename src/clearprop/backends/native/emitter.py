@@ -171,14 +171,30 @@ class Emitter:
         self.label(done)
         return values[1:]
 
-    def when(self, condition: str, body: Callable[[], None]) -> None:
-        """Append `if condition: body()`."""
+    def when(self, condition: str, body: Callable[[], None]) -> str:
+        """Append `if condition: body()`; return the block that the body ends in."""
         yes, after = self.name("then"), self.name("after")
         self.do(f"br i1 {condition}, label %{yes}, label %{after}")
         self.label(yes)
         body()
+        inside = self.block
         self.do(f"br label %{after}")
         self.label(after)
+        return inside
+
+    def unless(self, odd: str, usual: Register, other: Callable[[], Register]) -> Register:
+        """Append `other() if odd else usual`, and return what it gives; `odd` is expected to be false."""
+        expected = self.call("i1", "llvm.expect.i1", [f"i1 {odd}", "i1 false"])
+        before = self.block
+        value = usual
+
+        def body() -> None:
+            nonlocal value
+            value = other()
+
+        inside = self.when(expected, body)
+        phi = f"phi {usual.type} [ {usual.text}, %{before} ], [ {value.text}, %{inside} ]"
+        return self.value(phi, usual.dtype, usual.lanes)
 
     def multiply(self, a: str, b: str) -> str:
         """Multiply two i64, at once where both are known."""

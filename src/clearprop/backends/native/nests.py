@@ -363,8 +363,9 @@ class NestWriter:
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
         if is_placing(node):
             return inputs[0]
-        fused = node.outputs[0] not in self.phases.compared
-        return compute(Arithmetic(self.out, contract=fused, target=self.target.name), node, inputs)
+        free = node.outputs[0] not in self.phases.compared
+        near = free and not lanes.mask  # a single vector is done sooner by the instruction
+        return compute(Arithmetic(self.out, contract=free, target=self.target.name, near=near), node, inputs)
 
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
