@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -18,6 +19,19 @@ def text_file(tmp_path):
     path = tmp_path / "cats.txt"
     path.write_text(TEXT, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("option", [("--delimiter", ";"), ("--header",), ("--no-header",)])
+@pytest.mark.parametrize("data", ["iris", "rows.npz", "rows.parquet"])
+def test_only_text_has_a_delimiter_and_a_header(call, tmp_path, data, option):
+    np.savez(tmp_path / "rows.npz", X=np.zeros((20, 2)), y=np.arange(20) % 2)
+    duckdb.sql("SELECT range AS x, range % 2 AS y FROM range(20)").write_parquet(str(tmp_path / "rows.parquet"))
+    message = " ".join(call("train", data, *option, status=2).stderr.split())
+    assert f"is no text file with columns, and has no use for some options: leave out {option[0]}" in message
+
+
+def test_options_of_series_say_how_to_learn_one(call):
+    assert "(a column is forecast with --forecast NAME)" in call("train", "iris", "--horizon", "3", status=2).stderr
 
 
 def test_the_names_are_those_of_options():

@@ -11,10 +11,9 @@ from clearprop.cli.choices import Source
 from clearprop.cli.output import note
 from clearprop.data import AnyEncoding, Encoding, printable
 from clearprop.data.csv_layout import Layout
+from clearprop.data.loading import is_delimited
 from clearprop.data.table_features import TableFeatures
 from clearprop.errors import HeaderError
-
-_PARQUET = (".parquet", ".pq")
 
 
 @contextmanager
@@ -26,8 +25,7 @@ def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
     """
     counts = _headerless(encoding)
     path = Path(source.data)
-    table = path.is_file() and not source.in_arrays and path.suffix.lower() not in _PARQUET
-    if not counts or not table or source.has_header is not None:
+    if not counts or not is_delimited(source.data) or source.has_header is not None:
         yield source
         return
     line_1 = Layout.detect(path, source.delimiter, source.encoding, header=False).line_1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices, Source
 from clearprop.data import Dataset, Series, Table, Text
+from clearprop.data.loading import is_delimited
 from clearprop.errors import SettingsError
 
 _IMAGES = ("size", "resize", "color", "bad_images", "memory", "layout", "scaling", "epsilon", "augment", "show_batch")
@@ -30,10 +31,18 @@ def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices,
     given = _changed(source) | _changed(choices) | ({"show_batch"} if show_batch is not None else set())
     odd = [name for name in _IDLE[kind] if name in given]
     if odd:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
-        raise SettingsError(f"{data.name} is learnt as {kind}, which has no use for some options: leave out {flags}")
+        learnt = " (a column is forecast with --forecast NAME)" if kind != "series" and set(odd) <= {*OF_SERIES} else ""
+        _refuse(f"{data.name} is learnt as {kind}, which", odd, learnt)
+    columns = [name for name in _COLUMNS if name in given]
+    if columns and not is_delimited(source.data):
+        _refuse(f"{data.name} is no text file with columns, and", columns)
     if isinstance(data, Dataset):
         _refuse_fractions(data, choices)
+
+
+def _refuse(what: str, names: list[str], more: str = "") -> NoReturn:
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+    raise SettingsError(f"{what} has no use for some options: leave out {flags}{more}")
 
 
 def _refuse_fractions(data: Dataset, choices: Choices) -> None:

@@ -193,17 +193,18 @@ def _siblings(path: Path) -> list[str]:
         return []
 
 
+def is_delimited(source: str) -> bool:
+    """Whether what `load` is asked for is a text file in columns, to which `delimiter` and `header` mean something."""
+    return source not in bundled_names() and Path(source).is_file() and _reader(Path(source)) is _load_csv
+
+
 def _reader(path: Path) -> Callable[[Path, _Options], Dataset]:
     """The reader for a file: by its suffix, and for text by its first bytes too, which may be those of an IDX file."""
     suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return _load_npz
-    if suffix == ".npy":
-        return _load_npy
-    if suffix in _PARQUET:
-        return _load_parquet
-    if suffix in SUFFIXES:
-        return _load_image
+    by_suffix = {".npz": _load_npz, ".npy": _load_npy}
+    by_suffix |= dict.fromkeys(_PARQUET, _load_parquet) | dict.fromkeys(SUFFIXES, _load_image)
+    if suffix in by_suffix:
+        return by_suffix[suffix]
     if "idx" in suffix or ends_in(path.name, "-ubyte") or is_idx(head(path, 4)):
         return _load_idx
     return _load_csv

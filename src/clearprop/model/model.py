@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,7 +101,8 @@ class Model:
     ) -> None:
         for name, value in (("dtype", dtype), ("seed", seed)):
             check_value("Model", name, PARAMETERS[name], value)
-        layers = (network,) if isinstance(network, Layer) else tuple(network)
+        several = isinstance(network, Iterable) and not isinstance(network, Layer | str | type)
+        layers: Any = network if several else (network,)
         self.network = network if isinstance(network, Sequential) else Sequential(*layers)
         self.loss = loss_of(loss)
         self.optimizer = optimizer_of(optimizer)
