@@ -1,5 +1,9 @@
 """The errors clearprop raises: each says what happened, what was expected, what came, and how to mend it."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class ClearpropError(Exception):
     """Base of every error that a user can mend.
@@ -25,12 +29,12 @@ class HeaderError(DataError):
     """A table lacks a column, or its first line is not what it was taken for, names or values.
 
     Attributes:
-        column: the name of the column that it lacks, if it is asked for by name.
+        columns: the names that are asked for and that no column has.
     """
 
-    def __init__(self, message: str, column: str | None = None) -> None:
+    def __init__(self, message: str, columns: Iterable[str] = ()) -> None:
         super().__init__(message)
-        self.column = column
+        self.columns = tuple(columns)
 
 
 class SettingsError(ClearpropError, ValueError):

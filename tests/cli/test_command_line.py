@@ -54,6 +54,20 @@ def test_a_program_that_calls_the_command_line_keeps_its_collector(call):
     assert gc.get_freeze_count() == before
 
 
+@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("argument", ["--version", "--help", "nonsense", "runs"])
+def test_after_main_the_collector_is_as_it_was(collects, argument):
+    program = (
+        "import gc, sys, clearprop.cli.main as main\n"
+        f"{'gc.enable()' if collects else 'gc.disable()'}\n"
+        f"sys.argv = ['clearprop', {argument!r}]\n"
+        "try:\n    main.main()\nexcept SystemExit:\n    print('collects', gc.isenabled(), gc.get_freeze_count() > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    frozen = collects and argument == "runs"
+    assert done.stdout.split()[-3:] == ["collects", str(collects), str(frozen)]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(call, name):
     text = call(name, "--help").stdout

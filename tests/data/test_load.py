@@ -15,7 +15,7 @@ import sklearn.datasets
 
 from clearprop.data import Table, bundled_names, iter_tables, load
 from clearprop.data.bundled import FASHION_CLASSES, FASHION_FOLDER
-from clearprop.errors import DataError
+from clearprop.errors import DataError, HeaderError
 
 COLUMNS = {"size": [1.5, None, 3.0], "city": ["Bonn", "Rome", None], "rooms": [1, 2, 3], "y": ["p", "q", "p"]}
 
@@ -86,6 +86,32 @@ def test_choosing_the_target(target, names, rest):
     assert dataset.target_name == names
     assert dataset.features.names == rest
     assert dataset.target.shape == ((3,) if isinstance(names, str) else (3, 2))
+
+
+@pytest.mark.parametrize("target", ["blue", "blue ", "zz,blue", ["zz", "blue"], ["blue ", "column_1"], [99, "blue"]])
+def test_a_name_in_a_line_that_was_taken_for_values(tmp_path, target):
+    path = tmp_path / "t.csv"
+    path.write_text("0,0,blue\n" + "1,2,red\n" * 3)
+    with pytest.raises(HeaderError, match=r"'blue' stands in line 1, .* say --header") as found:
+        load(path, target=target)
+    assert "blue" in found.value.columns
+    with pytest.raises(HeaderError) as found:
+        load(path, target="zz")
+    assert "line 1" not in str(found.value)
+    assert found.value.columns == ("zz",)
+
+
+def test_columns_that_are_not_there_are_errors_of_the_header(tmp_path):
+    table = load({"a": [1, 2], "y": [0, 1]}).features
+    with pytest.raises(HeaderError) as found:
+        table["q"]
+    assert found.value.columns == ("q",)
+    with pytest.raises(HeaderError, match="position 7"):
+        load({"a": [1, 2], "b": [0, 1]}, target=7)
+    (tmp_path / "t.csv").write_text("a,a,b\n1,2,3\n")
+    with pytest.raises(DataError, match="stands twice") as twice:
+        load(tmp_path / "t.csv", target="b")
+    assert not isinstance(twice.value, HeaderError)
 
 
 def test_no_target_to_predict_on():

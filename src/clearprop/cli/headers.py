@@ -38,7 +38,8 @@ def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
         mend = (
             "line 1 is read as values: --header reads it as names" if guessed else "--no-header reads line 1 as values"
         )
-        raise HeaderError(f"{error}. The run's table had no header and {max(counts)} columns; {mend}") from error
+        message = f"{error}. The run's table had no header and {max(counts)} columns; {mend}"
+        raise HeaderError(message, error.columns) from error
 
 
 def _headerless(encoding: AnyEncoding) -> set[int]:

@@ -55,11 +55,12 @@ class CommandLine(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load one command; None if there is none of that name."""
+        """Load one command, and call the context's object if it has one; None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        _collect()
+        if ctx.obj is not None:
+            ctx.obj()
         return command
 
     def resolve_command(
@@ -92,10 +93,9 @@ class CommandLine(click.Group):
 
 
 def _collect() -> None:
-    """Collect garbage from now on, if `main` put it off; what was made till then is never looked at."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
+    """Collect garbage from now on; what was made till then is never looked at."""
+    gc.freeze()
+    gc.enable()
 
 
 def _report(error: BaseException) -> int:
@@ -137,12 +137,17 @@ def main() -> None:
     No garbage is collected until the command is loaded: loading leaves none, and looking for it then, and again at the
     end, takes an eighth of a short command's time.
     """
+    collected = gc.isenabled()
     gc.disable()
     for stream in (sys.stdout, sys.stderr):
         _take_any_text(stream)
     install()
     warnings.formatwarning = _format_warning
-    cli(prog_name="clearprop")
+    try:
+        cli(prog_name="clearprop", obj=_collect if collected else None)
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _take_any_text(stream: TextIO) -> None:

@@ -106,7 +106,7 @@ def _names(path: Path, first: list[str], header: bool) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         places = " and ".join(str(i) for i, name in enumerate(names, start=1) if name == twice[0])
-        raise HeaderError(
+        raise DataError(
             f"{printable(path.name)}, line 1: the column name {quoted(twice[0])} stands twice (columns {places}); "
             "give each column a name of its own"
         )

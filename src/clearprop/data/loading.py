@@ -217,11 +217,13 @@ def _load_csv(path: Path, options: _Options) -> Dataset:
     try:
         dataset = _from_table(result.table, printable(path.name), options)
     except HeaderError as error:
-        if error.column not in result.line_1:
+        there = [name for name in error.columns if name in result.line_1]
+        if not there:
             raise
         raise HeaderError(
-            f"{error}. {quoted(error.column)} stands in line 1, which was taken for values: "
-            "if it holds the names of the columns, say --header (header=True)"
+            f"{error}. {quoted(there[0])} stands in line 1, which was taken for values: "
+            "if it holds the names of the columns, say --header (header=True)",
+            error.columns,
         ) from error
     return replace(dataset, notes=(*result.notes, *dataset.notes), fingerprint=result.fingerprint)
 

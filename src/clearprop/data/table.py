@@ -54,7 +54,7 @@ class Table:
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:
-            raise HeaderError(f"there is no column {quoted(name)}; there are {listed(self.names)}", name)
+            raise HeaderError(f"there is no column {quoted(name)}; there are {listed(self.names)}", [name])
         return self.columns[name]
 
     def __repr__(self) -> str:

@@ -82,7 +82,9 @@ class TableFeatures:
         absent = [c.name for c in self.columns if c.width and c.name not in table.columns]
         if absent:
             raise HeaderError(
-                f"the columns {listed(absent)} are missing: training had them, and here there are {listed(table.names)}"
+                f"the columns {listed(absent)} are missing: training had them, and here there are "
+                f"{listed(table.names)}",
+                absent,
             )
 
     @staticmethod

@@ -63,10 +63,11 @@ def _chosen(table: Table, choice: TargetChoice, label: str, required: bool) -> l
         items = [name.strip() for name in choice.split(",")]
     try:
         names = [_name(table, item, label) for item in items]
-    except DataError:
-        if required:
-            raise
-        return []
+    except HeaderError as error:
+        if not required:
+            return []
+        lacking = [item.strip() for item in items if isinstance(item, str) and item not in table.columns]
+        raise HeaderError(str(error), lacking) from None
     if len(set(names)) < len(names) or (required and not names):
         raise DataError(f"{label}: the targets {listed([str(item) for item in items])} are not different columns")
     return names
@@ -79,7 +80,7 @@ def _name(table: Table, item: str | int, label: str) -> str:
         lowered = {name.lower(): name for name in table.names}
         near = difflib.get_close_matches(item.lower(), list(lowered), n=1, cutoff=0.6)
         hint = f" Did you mean {quoted(lowered[near[0]])}?" if near else ""
-        raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}", item)
+        raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}")
     count = len(table.names)
     if not -count <= item < count:
         raise HeaderError(f"{label} has no column at position {item}: its {count} columns count from 0")

@@ -92,18 +92,35 @@ def test_numbers_of_every_size(target: str) -> None:
     np.testing.assert_array_max_ulp(got[finite], expected[finite], 1)
 
 
-def test_divisors_whose_inverse_is_flushed_to_zero() -> None:
-    """Inside of a step, where denormal numbers count as zero: 1 / b is one, and a / b is not."""
-    b = np.full(64, 1.5 * 2.0**126, np.float32)
+def divided_in_a_step(a: Array, b: Array) -> Array:
+    """Divide where denormal numbers count as zero."""
     with ops.tracing("shrinking") as builder:
-        x, state = ops.placeholder("x", Type("float32", (N,))), ops.placeholder("state", Type("float32", (64,)))
-        below = ops.placeholder("below", Type("float32", (64,)))
+        x = ops.placeholder("x", Type("float32", (N,)))
+        state, below = (ops.placeholder(name, Type("float32", a.shape)) for name in ("state", "below"))
         outputs = {"objective": ops.sum(x), "cost": ops.sum(x), "health": ops.sum(x), "state": state / below}
         step = builder.finish((name, tensor.value) for name, tensor in outputs.items())
-    start = {"x": np.zeros(1, np.float32), "state": np.full(64, 2.0**127, np.float32), "below": b}
-    stepper = Native().compile_step(step).start(start, 1)
+    stepper = Native().compile_step(step).start({"x": np.zeros(1, np.float32), "state": a, "below": b}, 1)
     assert stepper.run(0, 1, {}, 0.0).steps == 1
-    np.testing.assert_array_equal(stepper.state["state"], np.float32(2.0**127) / b)
+    return stepper.state["state"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_divisors_whose_inverse_is_flushed_to_zero(sign: int) -> None:
+    """1 / b is denormal, and a / b is not."""
+    a, b = np.full(64, 2.0**127, np.float32), np.full(64, sign * 1.5 * 2.0**126, np.float32)
+    np.testing.assert_array_equal(divided_in_a_step(a, b), a / b)
+
+
+def test_small_dividends_in_a_step() -> None:
+    """From 2^-101 on as NumPy, and within a unit and a half below, where the remainder is denormal."""
+    a, b = RNG.uniform(1, 2, (2, 1 << 15)).astype(np.float32)
+    divisor = b * np.float32(2.0**-60)
+    for power in (-99, -101):
+        above = a * np.float32(2.0**power)
+        np.testing.assert_array_equal(divided_in_a_step(above, divisor), above / divisor)
+    for power in (-102, -115, -125):
+        above = a * np.float32(2.0**power)
+        assert off(above, divisor, divided_in_a_step(above, divisor)).max() < 1.5
 
 
 def test_what_is_compared_is_divided_by_the_instruction() -> None:

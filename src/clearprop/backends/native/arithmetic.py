@@ -8,8 +8,8 @@ BITS = {"float32": 32, "float64": 64}
 MANTISSA = {"float32": 23, "float64": 52}
 BIAS = {"float32": 127, "float64": 1023}
 
-_NO_NUMBER = 0x99
-"""NaN and the infinities, as AVX-512 numbers classes of floats."""
+_NO_NUMBER = 0x19
+"""Quiet NaN and the infinities, as AVX-512 numbers classes of floats."""
 
 
 class Arithmetic:
@@ -190,8 +190,8 @@ class Arithmetic:
         """a / b by multiplications, while the divider takes a root: Newton's step to 1 / b, and one to the quotient.
 
         It is rounded as the instruction rounds, but for some quotients within 2^-22 units of the middle between two
-        floats, and for |a| < 2^-102, where it is within 1.5 units. What has an operand or a result out of range is
-        divided by the instruction.
+        floats, and for |a| < 2^-101, where it is within 1.5 units: the remainder may be denormal. What has an operand
+        or a result out of range is divided by the instruction.
         """
         out = self.out
         rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1"]

@@ -364,7 +364,7 @@ class NestWriter:
         if is_placing(node):
             return inputs[0]
         free = node.outputs[0] not in self.phases.compared
-        near = free and not lanes.mask  # a single vector is done sooner by the instruction
+        near = free and not lanes.mask  # a vector by itself is done sooner by the instruction
         return compute(Arithmetic(self.out, contract=free, target=self.target.name, near=near), node, inputs)
 
     def _operand(
