@@ -31,7 +31,8 @@ def test_only_text_has_a_delimiter_and_a_header(call, tmp_path, data, option):
 
 
 def test_options_of_series_say_how_to_learn_one(call):
-    assert "(a column is forecast with --forecast NAME)" in call("train", "iris", "--horizon", "3", status=2).stderr
+    message = " ".join(call("train", "iris", "--horizon", "3", "--season", "4", status=2).stderr.split())
+    assert "--horizon, --season: that is for a series, of which --forecast NAME names the column to tell" in message
 
 
 def test_the_names_are_those_of_options():
@@ -83,7 +84,7 @@ def test_a_table_has_no_use_for_them(call, house_file, odd):
 
 def test_arrays_have_no_use_for_recurrent_options(call, tmp_path):
     np.savez(tmp_path / "a.npz", X=np.random.default_rng(0).normal(size=(40, 3)), y=np.arange(40) % 2)
-    assert "leave out --cell, --season" in call("train", "a.npz", "--cell", "gru", "--season", "3", status=2).stderr
+    assert "leave out --cell, --window" in call("train", "a.npz", "--cell", "gru", "--window", "3", status=2).stderr
 
 
 def test_the_activation_is_that_of_simple_cells(call, text_file):

@@ -42,6 +42,10 @@ def test_a_header_of_numbers(call, tmp_path, quick):
     made = call("train", "years.csv", "--target", "2021", "--header", *quick, "--progress", "plain", "--out", "run")
     assert "100 rows" in made.stderr
     assert len(call("predict", "run", "years.csv", "--header").stdout.splitlines()) == 101
+    for command in ("predict", "evaluate"):
+        plain = call(command, "run", "years.csv")
+        assert "line 1 is read as names, for the run's columns have those" in " ".join(plain.stderr.split())
+        assert plain.stdout == call(command, "run", "years.csv", "--header").stdout
     assert "(100 rows)" in call("evaluate", "run", "years.csv", "--header").stdout
     assert "test (20 rows)" in call("evaluate", "run").stdout
     both = call("train", "years.csv", "--target", "2021", "--header", "--no-header", status=2).stderr
@@ -65,7 +69,7 @@ def test_files_without_a_header_are_read_as_the_runs_own(call, tmp_path, quick):
     (tmp_path / "named.csv").write_text("column_1,column_2,column_3\n" + lines[0])
     assert call("predict", "run", "named.csv").stdout.splitlines()[1] == expected.splitlines()[1]
     for content, words in (
-        ("x,c,y\n1.5,a,2.5\n", "line 1 is read as values: --header reads it as names"),
+        ("x,c,y\n1.5,a,2.5\n", "line 1 is read as values: if it holds names, take it out"),
         ("1.5\n2.5\n", "had no header and 3 columns; --no-header reads line 1 as values"),
         ("x,c,y,z\n1.5,a,2.5,1\n", "had no header and 3 columns; --no-header reads line 1 as values"),
     ):

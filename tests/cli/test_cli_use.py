@@ -270,3 +270,12 @@ def test_model_files_and_damaged_ones(call, iris_run, tmp_path):
     file.write_bytes(file.read_bytes()[:-7])
     for arguments in (("predict", iris_run, "iris"), ("evaluate", iris_run), ("source", iris_run)):
         assert "model.safetensors" in call(*arguments, status=2).stderr
+
+
+def test_a_class_that_is_not_in_the_data_is_named(call, tmp_path, quick):
+    rows = [f"{i % 7},{i % 3}" for i in range(90)]
+    (tmp_path / "three.csv").write_text("\n".join(["x,y", *rows]), encoding="utf-8")
+    words = "none of these rows is of class '2': the figures are about the other classes"
+    assert words not in call("train", "three.csv", "--target", "y", *quick, "--out", "run").stdout
+    (tmp_path / "two.csv").write_text("\n".join(["x,y", *(row for row in rows if not row.endswith("2"))]))
+    assert words in call("evaluate", "run", "two.csv").stdout

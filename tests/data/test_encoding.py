@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
-from clearprop.data import Encoding, Table
+from clearprop.data import Encoding, Table, load
 from clearprop.errors import DataError, SettingsError
 
 LABELS = np.array(["no", "yes", "no", "yes"])
@@ -350,3 +352,17 @@ def test_booleans_as_words():
     assert encoding.target(np.array(["true", "False"])).tolist() == [1, 0]
     with pytest.raises(DataError, match="row 1: 'maybe' is not one of the classes 'false', 'true'"):
         encoding.target(np.array(["maybe", "true"]))
+
+
+def test_data_frames_and_columns_by_name():
+    """As `load` reads them: text that is numbers is numbers, in training and for new rows."""
+    columns = {"size": ["1.5", "2", "4"], "city": ["Bonn", "Rome", "Bonn"]}
+    frame = pd.DataFrame(columns)
+    table = load(columns, require_target=False).features
+    expected = Encoding.fit(table, np.array([0, 1, 0]))
+    for features in (frame, columns, pl.DataFrame(columns)):
+        encoding = Encoding.fit(features, pd.Series([0, 1, 0]))
+        assert encoding.to_dict() == expected.to_dict()
+        np.testing.assert_array_equal(encoding.features(features), expected.features(table))
+        assert encoding.inspect(features) == ()
+    np.testing.assert_array_equal(expected.features(frame[1:2]), expected.features(table)[1:2])

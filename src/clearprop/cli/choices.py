@@ -324,7 +324,7 @@ class Recipe:
         settings = run.read_settings()
         if _SECTION not in settings:
             raise FileFormatError(
-                f"{run.path} was not trained by `clearprop train`, so its data is not known: name the data"
+                f"{run.path} was not trained by `clearprop train`: go on in Python, or name data to evaluate or predict"
             )
         where = f"{run.settings}"
         content = _mapping(settings[_SECTION], cls, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from clearprop.cli.choices import Source
 from clearprop.cli.output import note
 from clearprop.data import AnyEncoding, Encoding, printable
 from clearprop.data.csv_layout import Layout
+from clearprop.data.inference import looks_typed
 from clearprop.data.loading import is_delimited
 from clearprop.data.table_features import TableFeatures
 from clearprop.errors import HeaderError
@@ -18,37 +19,49 @@ from clearprop.errors import HeaderError
 
 @contextmanager
 def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
-    """Yield how to read a source: as without a header if the run's table had none and this one has as many columns.
+    """Yield how to read a source: its first line as names, or as values, as that of the run's own table was read.
 
-    It may lack the target where that came last. What is said about the header goes before; a `HeaderError` names the
-    option.
+    Without a header the target may be lacking where that came last. What is said about the header goes before; a
+    `HeaderError` names the option.
     """
-    counts = _headerless(encoding)
-    path = Path(source.data)
-    if not counts or not is_delimited(source.data) or source.has_header is not None:
+    table = isinstance(encoding, Encoding) and isinstance(encoding.inputs, TableFeatures)
+    if not table or not is_delimited(source.data) or source.has_header is not None:
         yield source
         return
-    line_1 = Layout.detect(path, source.delimiter, source.encoding, header=False).line_1
+    assert isinstance(encoding, Encoding)
+    names = [report.name for report in encoding.describe()]
+    counts = _headerless(names, encoding.target_name)
+    if not counts and not any(map(looks_typed, names)):  # such a header is found
+        yield source
+        return
+    found = Layout.detect(Path(source.data), source.delimiter, source.encoding, header=None)
+    if counts:
+        with _without_header(source, found.line_1, counts) as read:
+            yield read
+        return
+    named = not found.header and set(names) <= set(found.line_1)
+    if named:
+        note(f"{found.label}: line 1 is read as names, for the run's columns have those")
+    yield replace(source, header=named)
+
+
+@contextmanager
+def _without_header(source: Source, line_1: Sequence[str], counts: set[int]) -> Iterator[Source]:
     guessed = len(line_1) in counts and not set(line_1) & set(_names(max(counts)))
     if guessed:
-        note(f"{printable(path.name)}: line 1 is read as values, since the run's table had no header")
+        note(f"{printable(Path(source.data).name)}: line 1 is read as values, since the run's table had no header")
     try:
         yield replace(source, no_header=guessed)
     except HeaderError as error:
-        mend = (
-            "line 1 is read as values: --header reads it as names" if guessed else "--no-header reads line 1 as values"
-        )
+        values = "line 1 is read as values: if it holds names, take it out"
+        mend = values if guessed else "--no-header reads line 1 as values"
         message = f"{error}. The run's table had no header and {max(counts)} columns; {mend}"
         raise HeaderError(message, error.columns) from error
 
 
-def _headerless(encoding: AnyEncoding) -> set[int]:
+def _headerless(features: list[str], target: str | tuple[str, ...] | None) -> set[int]:
     """The numbers of columns that a table like the run's has, with or without the target; none if it had a header."""
-    if not isinstance(encoding, Encoding) or not isinstance(encoding.inputs, TableFeatures):
-        return set()
-    features = [report.name for report in encoding.describe()]
-    name = encoding.target_name
-    targets = list(name) if isinstance(name, tuple) else [] if name is None else [name]
+    targets = list(target) if isinstance(target, tuple) else [] if target is None else [target]
     count = len(features) + len(targets)
     if set(features + targets) != set(_names(count)):
         return set()

@@ -31,8 +31,7 @@ def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices,
     given = _changed(source) | _changed(choices) | ({"show_batch"} if show_batch is not None else set())
     odd = [name for name in _IDLE[kind] if name in given]
     if odd:
-        learnt = " (a column is forecast with --forecast NAME)" if kind != "series" and set(odd) <= {*OF_SERIES} else ""
-        _refuse(f"{data.name} is learnt as {kind}, which", odd, learnt)
+        _refuse(f"{data.name} is learnt as {kind}, which", odd)
     columns = [name for name in _COLUMNS if name in given]
     if columns and not is_delimited(source.data):
         _refuse(f"{data.name} is no text file with columns, and", columns)
@@ -40,9 +39,22 @@ def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices,
         _refuse_fractions(data, choices)
 
 
-def _refuse(what: str, names: list[str], more: str = "") -> NoReturn:
-    flags = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-    raise SettingsError(f"{what} has no use for some options: leave out {flags}{more}")
+def refuse_without_forecast(source: Source, choices: Choices) -> None:
+    """Raise `SettingsError` if options of series are given for samples, before a target is asked for."""
+    odd = [name for name in OF_SERIES if name in _changed(choices)]
+    if odd and source.has_samples(choices):
+        raise SettingsError(
+            f"{_flags(odd)}: that is for a series, of which --forecast NAME names the column to tell; "
+            f"for samples, leave out {_flags(odd)}"
+        )
+
+
+def _refuse(what: str, names: list[str]) -> NoReturn:
+    raise SettingsError(f"{what} has no use for some options: leave out {_flags(names)}")
+
+
+def _flags(names: list[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _refuse_fractions(data: Dataset, choices: Choices) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from clearprop.cli.defaults import TEST_METRICS
 from clearprop.cli.output import figures, table
 from clearprop.cli.preparing import Part
 from clearprop.data import Encoding
-from clearprop.data.columns import Array
+from clearprop.data.columns import Array, text_of
+from clearprop.data.printable import listed
 from clearprop.model import Model
 from clearprop.train import evaluate, measure
 
@@ -27,7 +29,9 @@ def measured(model: Model, part: Part, metrics: Sequence[str]) -> tuple[dict[str
     """Return loss and metrics of a model on samples, and its predictions, encoded."""
     samples = model.samples(part.features, part.target)
     loss, prediction = evaluate(model.compiled_evaluation(samples), model.parameters, samples)
-    return {"loss": loss} | measure(metrics, samples, prediction), prediction
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")  # `report` names them
+        return {"loss": loss} | measure(metrics, samples, prediction), prediction
 
 
 def confusion(encoding: Encoding, part: Part, prediction: Array) -> Array:
@@ -49,6 +53,9 @@ def report(model: Model, part: Part, values: dict[str, float], prediction: Array
     if not isinstance(encoding, Encoding) or encoding.classes is None or len(encoding.classes) > _MOST_CLASSES:
         return text
     counts = confusion(encoding, part, prediction)
+    absent = [text_of(label) for label, row in zip(encoding.classes, counts, strict=True) if not row.any()]
+    if absent:
+        text += f"\nnone of these rows is of class {listed(absent)}: the figures are about the other classes"
     rows: list[list[Any]] = [["actual \\ predicted", *encoding.classes]]
     rows += [[label, *row] for label, row in zip(encoding.classes, counts.tolist(), strict=True)]
     return f"{text}\n\n{table(rows, range(1, len(rows)), width)}"

@@ -13,7 +13,7 @@ import click
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
-from clearprop.cli.idle import refuse_idle
+from clearprop.cli.idle import refuse_idle, refuse_without_forecast
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared
@@ -35,6 +35,7 @@ def start(source: Source, choices: Choices, out: Path | None, progress: str, sho
     """Train a new run; on request draw its first batch before."""
     if out is not None:
         check_free(out)
+    refuse_without_forecast(source, choices)
     origin = Origin.of(choices) if source.has_samples(choices) else None
     given, source = source, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices, None if origin is None else origin.kinds)

@@ -10,6 +10,7 @@ from clearprop.data.array_features import ArrayFeatures
 from clearprop.data.column_encoder import ColumnReport
 from clearprop.data.columns import DTYPES, KINDS, Array
 from clearprop.data.dataset import Features
+from clearprop.data.frames import features_of
 from clearprop.data.image_features import SCALINGS, ImageFeatures
 from clearprop.data.image_settings import ImageForm
 from clearprop.data.inference import ColumnKind
@@ -81,7 +82,7 @@ class Encoding:
         """Return the encoding of a training part.
 
         Args:
-            features: a `Table`, or an array of numbers (n, ...).
+            features: a `Table`, a data frame, columns by name, or an array of numbers (n, ...).
             target: labels or numbers, (n,), or (n, k) for several numbers or answers.
             target_name: what to call the target in messages and reports.
             task: "classification", "regression", "multilabel" (several answers of two values each, as which
@@ -100,7 +101,7 @@ class Encoding:
         _check_choice("task", task, _TASKS)
         _check_choice("dtype", dtype, DTYPES)
         _check_choice("scaling", scaling, (_AUTO, *SCALINGS))
-        values = np.asarray(target)
+        features, values = features_of(features), np.asarray(target)
         if values.ndim == 0 or len(values) != len(features):
             raise DataError(f"{len(features)} rows of features and a target of shape {values.shape}: expected as many")
         if not len(features):
@@ -165,11 +166,11 @@ class Encoding:
 
         Raises DataError, naming the place, for what the class docstring does not tolerate.
         """
-        return self.inputs.encode(features, self.dtype)[0]
+        return self.inputs.encode(features_of(features, self.kinds), self.dtype)[0]
 
     def inspect(self, features: Features) -> tuple[str, ...]:
         """Return, in words, what is unusual about features and tolerated; raises what `features` raises."""
-        return self.inputs.encode(features, self.dtype)[1]
+        return self.inputs.encode(features_of(features, self.kinds), self.dtype)[1]
 
     def target(self, target: Array) -> Array:
         """Return a target encoded.

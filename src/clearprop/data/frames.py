@@ -26,6 +26,15 @@ def is_series(source: object) -> bool:
     return bool(is_into_series(source))
 
 
+def features_of(source: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Any:
+    """Return a data frame, or columns by name, as a `Table`; a table, an array and what else there is as they are."""
+    if isinstance(source, Table | np.ndarray):
+        return source
+    if isinstance(source, Mapping):
+        return table_from_columns(source, kinds)
+    return table_from_frame(source, kinds) if is_frame(source) else source
+
+
 def table_from_frame(source: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Table:
     """Return a data frame as a `Table`; an index is left out, a lazy frame is collected.
 

@@ -85,7 +85,7 @@ class ClassTarget:
             )
         if len(classes) == len(labels) > 2:
             raise DataError(
-                f"{where}: each of the {len(labels)} rows is a class of its own; classes must repeat, "
+                f"{where}: each of the {len(labels)} rows to learn from is a class of its own; classes must repeat, "
                 "so choose another target, or the task regression for numbers"
             )
         return cls(classes)
@@ -265,7 +265,7 @@ def _parsed(label: str, row: int, where: str) -> float:
     number = parse_number(label)
     if number is None:
         raise DataError(
-            f"{where}, row {row + 1}: {quoted(label)} is not a number, as the others are; correct it, "
+            f"{where}, row {row + 1}: {quoted(label)} is not a number, which the task regression is about; correct it, "
             "or choose the task classification for labels"
         )
     return number
