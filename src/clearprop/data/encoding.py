@@ -166,11 +166,15 @@ class Encoding:
 
         Raises DataError, naming the place, for what the class docstring does not tolerate.
         """
-        return self.inputs.encode(features_of(features, self.kinds), self.dtype)[0]
+        return self.inputs.encode(self._read(features), self.dtype)[0]
 
     def inspect(self, features: Features) -> tuple[str, ...]:
         """Return, in words, what is unusual about features and tolerated; raises what `features` raises."""
-        return self.inputs.encode(features_of(features, self.kinds), self.dtype)[1]
+        return self.inputs.encode(self._read(features), self.dtype)[1]
+
+    def _read(self, features: Features) -> Features:
+        """Return features as a table or an array; `kinds` is only looked up for those that are neither yet."""
+        return features if isinstance(features, Table | np.ndarray) else features_of(features, self.kinds)
 
     def target(self, target: Array) -> Array:
         """Return a target encoded.
