@@ -66,6 +66,8 @@ def test_files_without_a_header_are_read_as_the_runs_own(call, tmp_path, quick):
     (tmp_path / "two.csv").write_text("NA,a,1.5\nNA,b,2.5")
     assert len(call("predict", "run", "two.csv").stdout.splitlines()) == 3
     assert "(2 rows)" in call("evaluate", "run", "two.csv").stdout
+    (tmp_path / "same.csv").write_text("NA,a,NA\n1.5,b,2.5")  # line 1 looks like names, and holds one twice
+    assert len(call("predict", "run", "same.csv").stdout.splitlines()) == 3
     (tmp_path / "named.csv").write_text("column_1,column_2,column_3\n" + lines[0])
     assert call("predict", "run", "named.csv").stdout.splitlines()[1] == expected.splitlines()[1]
     for content, words in (

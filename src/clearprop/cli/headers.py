@@ -1,15 +1,15 @@
-"""Tables without a header, for a run whose own table had none: they are read as its own was."""
+"""The first line of a table: it is read as names, or as values, as that of the run's own table was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from clearprop.cli.choices import Source
 from clearprop.cli.output import note
-from clearprop.data import AnyEncoding, Encoding, printable
+from clearprop.data import AnyEncoding, Encoding
 from clearprop.data.csv_layout import Layout
 from clearprop.data.inference import looks_typed
 from clearprop.data.loading import is_delimited
@@ -34,11 +34,11 @@ def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
     if not counts and not any(map(looks_typed, names)):  # such a header is found
         yield source
         return
-    found = Layout.detect(Path(source.data), source.delimiter, source.encoding, header=None)
     if counts:
-        with _without_header(source, found.line_1, counts) as read:
+        with _without_header(source, counts) as read:
             yield read
         return
+    found = Layout.detect(Path(source.data), source.delimiter, source.encoding, header=None)
     named = not found.header and set(names) <= set(found.line_1)
     if named:
         note(f"{found.label}: line 1 is read as names, for the run's columns have those")
@@ -46,10 +46,11 @@ def as_trained(source: Source, encoding: AnyEncoding) -> Iterator[Source]:
 
 
 @contextmanager
-def _without_header(source: Source, line_1: Sequence[str], counts: set[int]) -> Iterator[Source]:
-    guessed = len(line_1) in counts and not set(line_1) & set(_names(max(counts)))
+def _without_header(source: Source, counts: set[int]) -> Iterator[Source]:
+    found = Layout.detect(Path(source.data), source.delimiter, source.encoding, header=False)
+    guessed = len(found.line_1) in counts and not set(found.line_1) & set(_names(max(counts)))
     if guessed:
-        note(f"{printable(Path(source.data).name)}: line 1 is read as values, since the run's table had no header")
+        note(f"{found.label}: line 1 is read as values, since the run's table had no header")
     try:
         yield replace(source, no_header=guessed)
     except HeaderError as error:
