@@ -19,8 +19,8 @@ _COLUMNS = ("delimiter", "header", "no_header")
 _IDLE = {
     "a text": (*_IMAGES, *_SAMPLES, *OF_SERIES, *_COLUMNS),
     "series": (*_IMAGES, *_SAMPLES, *OF_TEXT),
-    "a table": (*_IMAGES, *RECURRENT, *OF_TEXT, *OF_SERIES),
-    "arrays": (*RECURRENT, *OF_TEXT, *OF_SERIES),
+    "a table": (*_IMAGES, *RECURRENT, *OF_TEXT),
+    "arrays": (*RECURRENT, *OF_TEXT),
 }
 """The options that have no use with each kind of data."""
 
