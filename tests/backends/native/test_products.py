@@ -12,6 +12,7 @@ from clearprop import ops
 from clearprop.backends.native import Native, NativeExecutable, cuts
 from clearprop.backends.native.module import write_module
 from clearprop.backends.native.targets import TARGETS
+from clearprop.backends.native.tiles import Tile, define_tile
 from clearprop.ir import Batch, Dim, Program, Shape, Type
 
 N = Batch()
@@ -141,6 +142,53 @@ def test_bits_do_not_depend_on_the_cut(form: str, target: str, recut: Callable[.
         got = check_form(Native(target).compile(program), form, "float32", sizes)
         np.testing.assert_array_equal(got, expected)
     assert write_module(program, Native(target).target).text != text
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+def test_few_columns(form: str, dtype: str, target: str, recut: Callable[..., None]) -> None:
+    """A vector holds elements of several rows then; the bits are those of tiles, also of several blocks of terms."""
+    cases = [(N, columns, terms) for columns in (1, 2, 3, 4) for terms in (1, 3, 64, 530)]
+    cases += [(rows, columns, N) for columns in (1, 2, 3, 4) for rows in (5, 16, 30, 64, 83)]
+    cases += [(67, 2, 1100), (1100, 3, 33)]
+    for case in cases:
+        found = []
+        for times in (4, 10**6):
+            recut(cuts, _FEW=times, _TERMS=256)
+            run = Native(target).compile(product(form, dtype, *case))
+            drawn = [tuple(n if isinstance(size, Batch) else size for size in case) for n in (0, 1, 7, 16, 37, 300)]
+            found.append([check_form(run, form, dtype, sizes) for sizes in drawn])
+        for slender, tiled in zip(*found, strict=True):
+            np.testing.assert_array_equal(slender, tiled)
+
+
+def test_few_columns_are_written_as_rows_in_vectors() -> None:
+    for form, sizes in (("xW", (N, 2, 64)), ("xTd", (64, 2, N))):
+        text = write_module(product(form, "float32", *sizes), TARGETS["avx512"]).text
+        assert "@tile" not in text
+        assert "@tile" in write_module(product(form, "float64", *sizes[:1], 3, sizes[2]), TARGETS["avx512"]).text
+
+
+@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_has_the_same_bits_in_every_batch(dtype: str, target: str) -> None:
+    """Tiles of two heights share the rows: none is left out, and none is another one's."""
+    for columns in (2, 16, 24, 40, 64):
+        run = Native(target).compile(product("xW", dtype, N, columns, 33))
+        rng = np.random.default_rng(columns)
+        x, w = rng.normal(size=(40, 33)).astype(dtype), rng.normal(size=(33, columns)).astype(dtype)
+        whole = check(run, x, w, x, w)
+        for n in range(1, 40):
+            np.testing.assert_array_equal(check(run, x[:n], w, x[:n], w), whole[:n])
+
+
+def test_tiles_of_six_rows_have_lower_ones_beside_them() -> None:
+    """A batch of 32 rows is four tiles of six and two of four, not six of six; eight divides the usual batches."""
+    sums = {
+        rows: define_tile(Tile(rows, 4, 16, "float32"))[0].count("call <16 x float> @llvm.fmuladd") for rows in (6, 8)
+    }
+    assert sums == {6: (6 + 4) * 4, 8: 8 * 4}
 
 
 @pytest.mark.parametrize("threads", TEAMS)

@@ -58,6 +58,9 @@ _OFTEN, _WIDE = 2, 64
 """Of a product with more rows than the first times its depth, panels are packed that are parts of longer lines; if they
 have as many columns as the second: narrower ones lose about as often as they gain."""
 
+_FEW = 4
+"""Times the columns of a product, if no more than the lanes of a vector: vectors hold rows instead."""
+
 _WIDEST = 8
 """How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
 
@@ -77,6 +80,7 @@ class Cut:
             vector, it and the panel before make two panels of more even width.
         packs: whether the first and the second factor are packed.
         height, width: of a register tile, in elements.
+        slender: whether there are so few columns that vectors hold rows (see `slender`).
     """
 
     factors: tuple[Access, Access]
@@ -90,6 +94,7 @@ class Cut:
     packs: tuple[bool, bool]
     height: int
     width: int
+    slender: bool = False
 
     @property
     def panel(self) -> int:
@@ -139,11 +144,13 @@ def cut_product(node: Node, views: tuple[View, View], target: Target, led: bool 
     depth = extent(node.inputs[0].type.shape[-1])
     lanes = target.lanes(size)
     in_lines = size == 8 and first.strides[-2] == ONE != first.strides[-1]
-    height, vectors = _tile(rows, columns, lanes, target.tile_rows[: _WHOLE_LINES if in_lines else None])
+    heights = target.tile_rows[: _WHOLE_LINES if in_lines else None]
+    slender = _is_slender(first, rows, columns, lanes)
+    height, vectors = (lanes, 1) if slender else _tile(rows, columns, lanes, heights)
     width = vectors * lanes
     packs = (
-        _packs_first(first, rows, columns, height, width, target.masks),
-        _packs_second(second, (rows, columns, depth), size, lanes) or _displaced(second, (rows, columns, depth), width),
+        not slender and _packs_first(first, rows, columns, height, width, target.masks),
+        not slender and _packs_second(second, (rows, columns, depth), width, size, lanes),
     )
     extra = _extra(columns, vectors, lanes) if target.masks else 0
     shared = Extent(columns.coefficient - extra) if extra else columns
@@ -152,7 +159,15 @@ def cut_product(node: Node, views: tuple[View, View], target: Target, led: bool 
     block = _block(depth, _TERMS_PACKED if packs[0] else _TERMS)
     lead = tuple(extent(dim) for dim in type_.shape[:-2])
     parts = _stack(lead, (rows, columns, depth)), Parts(rows, down), Parts(shared, across)
-    return Cut((first, second), lead, parts[0], depth, block, *parts[1:], extra, packs, height, width)
+    return Cut((first, second), lead, parts[0], depth, block, *parts[1:], extra, packs, height, width, slender)
+
+
+def _is_slender(first: Access, rows: Extent, columns: Extent, lanes: int) -> bool:
+    """Whether columns would fill a small part of a vector, and rows fill one that can be loaded."""
+    known = rows.fixed and first.strides[-2] == ONE
+    few = columns.fixed and 0 < columns.coefficient * _FEW <= lanes
+    enough = not rows.fixed or rows.coefficient >= lanes
+    return few and enough and (known or (first.strides[-1] == ONE and first.strides[-2].fixed))
 
 
 def _extra(columns: Extent, vectors: int, lanes: int) -> int:
@@ -230,14 +245,14 @@ def _packs_first(first: Access, rows: Extent, columns: Extent, height: int, widt
     return whole and rows.at(_BATCH) >= 128 and columns.at(_BATCH) >= 4 * width
 
 
-def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], size: int, lanes: int) -> bool:
+def _packs_second(second: Access, sizes: tuple[Extent, Extent, Extent], width: int, size: int, lanes: int) -> bool:
     """Whether its columns do not lie next to each other, or its lines are long or not aligned and are read often."""
     rows, columns, depth = (item.at(_BATCH) for item in sizes)
     if second.strides[-1] != ONE:
         return columns > 1
     line = second.strides[-2].at(_BATCH) * size
     in_place = (line <= _NARROW and line % 64 == 0) or (line < _LONG and line * depth <= _LITTLE)
-    return rows >= 16 and columns > lanes and not in_place
+    return (rows >= 16 and columns > lanes and not in_place) or _displaced(second, sizes, width)
 
 
 def _displaced(second: Access, sizes: tuple[Extent, Extent, Extent], width: int) -> bool:

@@ -85,21 +85,26 @@ def _lines(kernel: Kernel, line: Callable[[str], list[Register]]) -> None:
 
 def _turn(kernel: Kernel, dtype: str, lanes: Lanes) -> None:
     """Transpose squares: the pieces of the columns r, r + side, r + 2 side ... make register r."""
-    out, side = kernel.out, square(dtype)
-    piece = f"<{side} x {SCALARS[dtype]}>"
+    out = kernel.out
     offsets = [out.multiply("%column", str(column)) for column in range(lanes.count)]
 
     def squares(pointers: list[str]) -> list[str]:
         source, target = pointers
-        pieces = [out.get(f"load {piece}, ptr {out.after(source, at)}, align {BYTES[dtype]}") for at in offsets]
-        for text in _transposed(
-            out, [_joined(out, pieces[r::side], dtype) for r in range(side)], 1, lanes.count, dtype
-        ):
-            kernel.put(Register(text, dtype, lanes.count), target, Lanes(lanes.count))
+        for item in turned(out, [out.after(source, offset) for offset in offsets], dtype):
+            kernel.put(item, target, Lanes(lanes.count))
             target = out.after(target, "%step")
         return [out.after(source, str(_PIECE)), target]
 
-    out.fold(out.divide("%depth", str(side)), [("ptr", "%from"), ("ptr", "%to")], squares)
+    out.fold(out.divide("%depth", str(square(dtype))), [("ptr", "%from"), ("ptr", "%to")], squares)
+
+
+def turned(out: Emitter, places: Sequence[str], dtype: str) -> list[Register]:
+    """Return the elements at these places as one register, those after them as the next, as many as `square` says."""
+    side = square(dtype)
+    piece = vector(SCALARS[dtype], side)
+    pieces = [out.get(f"load {piece}, ptr {place}, align {BYTES[dtype]}") for place in places]
+    rows = [_joined(out, pieces[r::side], dtype) for r in range(side)]
+    return [Register(text, dtype, len(places)) for text in _transposed(out, rows, 1, len(places), dtype)]
 
 
 def _joined(out: Emitter, pieces: Sequence[str], dtype: str) -> str:

@@ -20,8 +20,9 @@ from clearprop.backends.native.loops import nested
 from clearprop.backends.native.packing import define_packing, square
 from clearprop.backends.native.ranges import count_of, piece_of, range_of
 from clearprop.backends.native.regions import Kernel
+from clearprop.backends.native.slender import SlenderWriter
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.tiles import Tile, define_tile
+from clearprop.backends.native.tiles import Matrix, Tile, define_tile
 
 _ZEROS = "@zeros = private constant [512 x i8] zeroinitializer, align 64\n"
 """Where the sums of a panel start: as many zeros as the widest tile is wide."""
@@ -29,16 +30,6 @@ _ZEROS = "@zeros = private constant [512 x i8] zeroinitializer, align 64\n"
 
 _LINES = 8
 """How many columns of the first factor are packed tile after tile: as many as one set of the first cache holds."""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix in memory: its first element, and the strides of its rows, columns and tiles of rows in bytes."""
-
-    start: str
-    row: str
-    column: str
-    tile: str
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,9 @@ class ProductWriter:
         def block(k: str, depth: str) -> None:
             a, b = self._at(first, rows[0], k), self._at(second, k, "0")
             terms = Block(k, depth, self._pack_rows(a, count, depth) if self.cut.packs[0] else a, b)
-
+            if self.cut.slender:
+                self._slender(terms, part)
+                return
             self._in_panels(columns, lambda panel: self._panel(terms, panel, part))
 
         if self.cut.copies:
@@ -220,6 +213,13 @@ class ProductWriter:
             second = self._turn_columns(second, panel, block.depth)
         matrices = (block.first, second, self._sums(block, result), result)
         self._tiles(tile, part.count, block.depth, matrices, panel.left, following)
+
+    def _slender(self, block: Block, part: Part) -> None:
+        """Add the terms of a block to all columns of the result."""
+        rows = self.cut.rows.size if self.cut.rows.alone else Extent(1, 1)
+        writer = SlenderWriter(self.kernel, self.target, self.dtype, self.cut.across.coefficient)
+        sums = self._sums(block, part.result)
+        writer.write(rows, part.count, block.depth, (block.first, block.second), sums, part.result)
 
     def _sums(self, block: Block, result: Matrix) -> Matrix:
         """Return what the sums of a block start from: zeros, or those of the blocks before."""

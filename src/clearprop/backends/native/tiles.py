@@ -17,6 +17,16 @@ from clearprop.backends.native.regions import READ, WRITTEN, Kernel, Lanes
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A matrix in memory: its first element, and the strides of its rows, columns and tiles of rows in bytes."""
+
+    start: str
+    row: str
+    column: str
+    tile: str
+
+
+@dataclass(frozen=True)
 class Tile:
     """A register tile and what its micro-kernel does besides.
 
@@ -58,6 +68,9 @@ to row, how many rows and columns, and where its lines are packed."""
 _LINE = 64
 """Bytes: what a cache brings at once."""
 
+_LOWER = 4
+"""How many rows a lower tile has, where that divides more batches than the height of the others."""
+
 _AHEAD = 4
 """How many rows before a row is copied it is asked for."""
 
@@ -98,29 +111,48 @@ class _TileWriter:
         return Lanes(self.tile.lanes, tail_mask(self.out, "0", left, self.tile.lanes) if self.tile.masks else "")
 
     def text(self) -> str:
-        out, rows = self.out, str(self.tile.rows)
-        steps = ["%a_tile", out.multiply("%start_row", rows), out.multiply("%c_row", rows)]
+        out, rows = self.out, self.tile.rows
+        tiles, less = self._counts()
+        count = out.add(tiles, less)
 
-        count = out.divide(out.add("%rows", str(self.tile.rows - 1)), rows)
+        def some(rows: int, many: str, first: Sequence[tuple[str, str]]) -> list[str]:
+            steps = [out.multiply(step, str(rows)) for step in ("%a_row", "%start_row", "%c_row")]
+            if rows == self.tile.rows:
+                steps[0] = "%a_tile"
 
-        def one(values: list[str]) -> list[str]:
-            left, copied, *pointers = values
-            copied = self._tile(left, pointers, count, copied)
-            return [out.subtract(left, rows), copied, *map(out.after, pointers, steps)]
+            def one(values: list[str]) -> list[str]:
+                left, copied, *pointers = values
+                copied = self._tile(rows, left, pointers, count, copied)
+                return [out.subtract(left, str(rows)), copied, *map(out.after, pointers, steps)]
+
+            return out.fold(many, first, one)
 
         first = [("i64", "%rows"), ("i64", "0"), ("ptr", "%a"), ("ptr", "%start"), ("ptr", "%c")]
-        out.fold(count, first, one)
+        values = some(rows, tiles, first)
+        if less != "0":
+            some(_LOWER, less, [(type_, value) for (type_, _), value in zip(first, values, strict=True)])
         out.do("ret void")
         return out.function(f"({PARAMETERS}) noinline nounwind")
 
-    def _tile(self, rows: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
+    def _counts(self) -> tuple[str, str]:
+        """Return how many tiles there are, and how many lower ones: as few rows as possible are computed twice."""
+        out, rows = self.out, self.tile.rows
+        tiles = out.divide(out.add("%rows", str(rows - 1)), str(rows))
+        if rows <= _LOWER or rows % _LOWER == 0 or self.tile.announces:
+            return tiles, "0"
+        missing = out.subtract(out.multiply(tiles, str(rows)), "%rows")
+        most = out.divide(missing, str(rows - _LOWER))
+        less = out.least(most, tiles)
+        return out.subtract(tiles, less), less
+
+    def _tile(self, rows: int, left: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
         """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing.
 
         Return how many rows of B's next panel have been copied.
         """
         out, (a, start, c) = self.out, pointers
-        last = out.subtract(rows, "1")
-        places = [str(r) if r == 0 else out.least(str(r), last) for r in range(self.tile.rows)]
+        last = out.subtract(left, "1")
+        places = [str(r) if r == 0 else out.least(str(r), last) for r in range(rows)]
         lines = [out.after(c, out.multiply(place, "%c_row")) for place in places]
         if self.tile.announces:
             self._announce(lines)
