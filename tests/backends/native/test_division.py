@@ -79,6 +79,25 @@ def test_every_pair_of_edges(target: str) -> None:
             np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(expected[known]))
 
 
+def test_vectors_next_to_each_other_have_one_test() -> None:
+    """Loops whose length is not known when they are written as well: four vectors, then one, then a part of one."""
+
+    def tests(size: int) -> int:
+        pair = {name: Type("float32", (size,)) for name in "ab"}
+        return write_module(ops.trace(ops.divide, pair), TARGETS["avx512"]).text.count("call <16 x i1> @llvm.x86")
+
+    assert [tests(size) for size in (64, 1000, 100_000)] == [2, 2, 2]
+
+
+def test_an_odd_quotient_among_others() -> None:
+    a, whole = RNG.uniform(1, 2, (2, 64 * 3)).astype(np.float32)
+    for odd in range(64, 128):
+        b = whole.copy()
+        b[odd] = 0
+        with np.errstate(divide="ignore"):
+            np.testing.assert_array_equal(divided(a, b), a / b)
+
+
 @pytest.mark.parametrize("target", TARGETS_HERE)
 def test_numbers_of_every_size(target: str) -> None:
     a, b = of_all_sizes(200_000), of_all_sizes(200_000)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 from clearprop.backends.native.emitter import SCALARS, Emitter, Register, constant, suffix, vector
 
 BITS = {"float32": 32, "float64": 64}
@@ -49,9 +52,19 @@ class Arithmetic:
 
     def div(self, a: Register, b: Register) -> Register:
         """a / b, of floats."""
-        if self.near and self.target == "avx512" and (a.dtype, a.lanes) == ("float32", 16):
-            return self._quotient(a, b)
-        return self.out.value(f"fdiv {a.type} {a.text}, {b.text}", a.dtype, a.lanes)
+        return self.quotients([(a, b)])[0]
+
+    def quotients(self, pairs: Sequence[tuple[Register, Register]]) -> list[Register]:
+        """a / b of each pair of a group of floats of one type."""
+        a, out = pairs[0][0], self.out
+        if not (self.near and self.target == "avx512" and (a.dtype, a.lanes) == ("float32", 16)):
+            return [out.value(f"fdiv {a.type} {a.text}, {b.text}", a.dtype, a.lanes) for a, b in pairs]
+        found, tested = zip(*(self._quotient(a, b) for a, b in pairs), strict=True)
+        zero = self.number(0.0, a)
+        test = functools.reduce(lambda total, item: self.fused(item, zero, total), tested[1:], tested[0])
+        name = "llvm.x86.avx512.fpclass.ps.512"
+        odd = Register(out.call("<16 x i1>", name, [str(test), f"i32 {_NO_NUMBER}"]), "bool", a.lanes)
+        return out.unless(self.any(odd), found, lambda: Arithmetic(out).quotients(pairs))
 
     def neg(self, a: Register) -> Register:
         """-a, of floats."""
@@ -186,12 +199,13 @@ class Arithmetic:
         rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1", "i32 4"]
         return Register(self.out.call(a.type, name, [str(a), str(n), *rest]), a.dtype, a.lanes)
 
-    def _quotient(self, a: Register, b: Register) -> Register:
+    def _quotient(self, a: Register, b: Register) -> tuple[Register, Register]:
         """a / b by multiplications, while the divider takes a root: Newton's step to 1 / b, and one to the quotient.
 
+        Return it, and where it has to be divided by the instruction: an operand or the result is out of range.
+
         It is rounded as the instruction rounds, but for some quotients within 2^-22 units of the middle between two
-        floats, and for |a| < 2^-101, where it is within 1.5 units: the remainder may be denormal. What has an operand
-        or a result out of range is divided by the instruction.
+        floats, and for |a| < 2^-101, where it is within 1.5 units: the remainder may be denormal.
         """
         out = self.out
         rest = [f"{a.type} zeroinitializer", f"i{a.lanes} -1"]
@@ -202,9 +216,7 @@ class Arithmetic:
         quotient = self.copysign(self.fused(self.fused(negative, close, a), inverse, close), close)  # -0 / b is -0
         # infinite or NaN where the quotient is, and where |b| is 2^126 or more, whose inverse may be flushed to zero
         checked = self.fused(b, self.number(4.0, b), quotient)
-        name = "llvm.x86.avx512.fpclass.ps.512"
-        odd = Register(out.call("<16 x i1>", name, [str(checked), f"i32 {_NO_NUMBER}"]), "bool", a.lanes)
-        return out.unless(self.any(odd), quotient, lambda: Arithmetic(out).div(a, b))
+        return quotient, checked
 
     @staticmethod
     def _whole_dtype(a: Register) -> str:

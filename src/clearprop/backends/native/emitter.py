@@ -182,19 +182,21 @@ class Emitter:
         self.label(after)
         return inside
 
-    def unless(self, odd: str, usual: Register, other: Callable[[], Register]) -> Register:
+    def unless(self, odd: str, usual: Sequence[Register], other: Callable[[], Sequence[Register]]) -> list[Register]:
         """Append `other() if odd else usual`, and return what it gives; `odd` is expected to be false."""
         expected = self.call("i1", "llvm.expect.i1", [f"i1 {odd}", "i1 false"])
         before = self.block
-        value = usual
+        values = usual
 
         def body() -> None:
-            nonlocal value
-            value = other()
+            nonlocal values
+            values = other()
 
         inside = self.when(expected, body)
-        phi = f"phi {usual.type} [ {usual.text}, %{before} ], [ {value.text}, %{inside} ]"
-        return self.value(phi, usual.dtype, usual.lanes)
+        return [
+            self.value(f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{inside} ]", a.dtype, a.lanes)
+            for a, b in zip(usual, values, strict=True)
+        ]
 
     def multiply(self, a: str, b: str) -> str:
         """Multiply two i64, at once where both are known."""

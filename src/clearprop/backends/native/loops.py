@@ -131,8 +131,9 @@ def grouped(
     lanes: int,
     body: Callable[[Sequence[tuple[str, Lanes]]], None],
     start: str = "0",
+    always: bool = False,
 ) -> None:
-    """Like `vectors`, but with up to `GROUP` whole vectors together where the length is known."""
+    """Like `vectors`, but with up to `GROUP` whole vectors together where the length is known, or always."""
 
     def several(i: str, count: int = GROUP) -> None:
         body([(out.add(i, str(v * lanes)), Lanes(lanes)) for v in range(count)])
@@ -147,6 +148,10 @@ def grouped(
         if rest:
             several(str(done), rest)
         start = str(done + rest * lanes)
+    elif always:
+        end = whole_steps(out, start, stop, GROUP * lanes)
+        out.loop(start, end, GROUP * lanes, several)
+        start = end
     vectors(out, target, extent, stop, lanes, lambda i, lanes: body([(i, lanes)]), start)
 
 

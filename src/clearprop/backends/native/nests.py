@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elements import Elements
 from clearprop.backends.native.elementwise import compute, convert, number
 from clearprop.backends.native.emitter import BYTES, Register
-from clearprop.backends.native.extents import ONE, ZERO, Extent, count, product
-from clearprop.backends.native.kernels import REDUCTIONS, WHOLE, Access, Parts
-from clearprop.backends.native.loops import Axes, grouped, merge, nested, span, unrolled, vectors
-from clearprop.backends.native.partition import chunks, is_small
+from clearprop.backends.native.extents import ONE, ZERO, Extent, count
+from clearprop.backends.native.kernels import REDUCTIONS, Access
+from clearprop.backends.native.loops import grouped, nested, span, unrolled, vectors
 from clearprop.backends.native.phases import Phases
-from clearprop.backends.native.placing import covers, is_placing, placed_index
+from clearprop.backends.native.placing import covers, is_placing
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.ranges import Piece
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, element_of, identity
+from clearprop.backends.native.views import access, element_of
+from clearprop.backends.native.walks import Walk, is_number, sums_nothing
 from clearprop.ir import Node, Type, Value
-
-_MOST_PLACES = 64
-"""Of windows; each lane of a vector works on one window."""
-
-_SHORT = 16
-"""Elements: rows that are no longer are worked on several at once, with one element of each in a vector."""
 
 Place = tuple[tuple[str, ...], Lanes]
 """Where a vector of elements is: the loops' variables, and its lanes."""
@@ -49,14 +42,11 @@ class NestWriter:
         self.out = kernel.out
         self.arithmetic = Arithmetic(kernel.out, contract=True, target=target.name)
         self.made: Mapping[Value, Node] = phases.made
-        self.space = phases.nest.space
         self.row_values: dict[Value, Register] = {}
         self.rows: tuple[str, ...] = ()
         self.row_lanes = Lanes(1)
-        self.lanes = self._lanes()
-        self.axes = self._axes()
-        self.outer = self.axes.outer if phases.nest.split is not None else max(len(self.axes.extents) - 1, 0)
-        self.parts = self._parts()
+        self.walk = walk = Walk(phases, target, piece is not None)
+        self.lanes, self.axes, self.outer, self.parts = walk.lanes, walk.axes, walk.outer, walk.parts
         self.elements = Elements(kernel, self.axes, self.outer, self.lanes if self.parts.width else 0)
         self.first, self.stops = "0", [""]
         self.partials = self._partials() if partials is None else partials
@@ -82,7 +72,7 @@ class NestWriter:
             if self.stops[:1] in ([], [""]) or self.parts.alone:
                 start, end = "0", whole
             else:
-                step = self.kernel.extent(self._own(target).strides[self.axes.last[0]])
+                step = self.kernel.extent(self.walk.own(target).strides[self.axes.last[0]])
                 start, end = self.out.multiply(self.first, step), self.out.multiply(self.stops[0], step)
                 last = self.out.get(f"icmp eq i64 {self.stops[0]}, {self.kernel.extent(self.axes.extents[0])}")
                 end = self.out.get(f"select i1 {last}, i64 {whole}, i64 {end}")
@@ -93,7 +83,7 @@ class NestWriter:
     @property
     def length(self) -> Extent:
         """What the parameter %count is: the length of the only loop, so that nests can share their code."""
-        return self.axes.extents[0] if self._is_flat() else ZERO
+        return self.axes.extents[0] if self.walk.flat else ZERO
 
     def _rows_across(self) -> None:
         """Write the loops outside of the reductions, the last of them in vectors of rows."""
@@ -119,92 +109,23 @@ class NestWriter:
             self._compute_row(phase + 1)
             self._store_row(phase + 1)
 
-    def _is_flat(self) -> bool:
-        return len(self.axes.extents) == 1 and not (self.phases.nest.split or 0)
-
-    def _parts(self) -> Parts:
-        """Cut the outermost loop, unless one loop over everything needs the result of another."""
-        extents = self.axes.extents
-        if not extents or self.piece is not None:
-            return WHOLE
-        dependent = self.outer == 0 and self.phases.last != 0
-        # the nests of parameters are cut in any case: those of every length share their code
-        if dependent or (is_small(self.phases.nest) and not (self._is_flat() and extents[0].fixed)):
-            return Parts(extents[0])
-        return chunks(extents[0], product(extents[1:]))
-
     def _ranges(self) -> tuple[str, list[str]]:
         """Return where the outermost loop starts, and where each loop stops."""
         if not self.axes.extents:
             return "0", []
         if self.piece is not None:
             return self.piece.rows[0], [self.piece.rows[1], self.piece.columns[1]]
-        first, stop = span(self.kernel, self.parts, "%count" if self._is_flat() else "")
+        first, stop = span(self.kernel, self.parts, "%count" if self.walk.flat else "")
         return first, [stop, *(self.kernel.extent(size) for size in self.axes.extents[1:])]
-
-    def _axes(self) -> Axes:
-        if self.piece is not None:
-            return Axes(self.space, (0, 1), 1)
-        nest = self.phases.nest
-        split = len(self.space) if nest.split is None else nest.split
-        axes = merge(self.space, split, self._accesses())
-        return replace(axes, across=self._across(axes))
-
-    def _across(self, axes: Axes) -> bool:
-        """Whether rows are so short that a vector holds an element of each of several rows, not several of one row."""
-        if self.phases.nest.split in (None, 0) or any(node.op == "random_bits" for node in self.phases.nest.nodes):
-            return False
-        length = product(axes.extents[axes.outer :])
-        most = (
-            _MOST_PLACES
-            if any(node.op == "overlap_add" for node in self.phases.nest.nodes)
-            else max(self.lanes, _SHORT)
-        )
-        return axes.outer > 0 and length.fixed and 0 < length.coefficient <= most
-
-    def _accesses(self) -> list[Access]:
-        """Every way in which this nest walks over memory or counts."""
-        found = []
-        for node in self.phases.nest.nodes:
-            target = node.outputs[0]
-            if node.op == "random_bits" or target in self.phases.kept:
-                found.append(self._own(target))
-            for value in node.inputs if node.op != "random_bits" else ():
-                source, index = element_of(self.made, value)
-                if source not in self.phases.level and not self._is_number(source):
-                    found.append(access(source, index, len(self.space)))
-        return found
-
-    def _is_number(self, value: Value) -> bool:
-        node = self.made.get(value)
-        return node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple)
-
-    def _own(self, value: Value) -> Access:
-        """Where a value of this nest is stored."""
-        if is_placing(self.made[value]):
-            return access(value, placed_index(self.made, self.made[value]), len(self.space))
-        return access(value, identity(value.type.shape), len(self.space))
-
-    def _lanes(self) -> int:
-        sizes = [
-            BYTES[value.type.dtype]
-            for value, level in self.phases.level.items()
-            if level == 1 and value.type.dtype != "bool"
-        ]
-        return self.target.lanes(4 if 4 in sizes or not sizes else 8)
 
     # -- reductions over everything ----------------------------------------------------------------------------
 
     def _partials(self) -> dict[Node, Value]:
         """Return where the parts leave the partial results of reductions, which `finish` puts together."""
-        if self.outer > 0 or not self.parts.width or self._is_static():
+        if self.outer > 0 or not self.parts.width or self.walk.static:
             return {}
         targets = {node: node.outputs[0] for node in self._reductions(0)}
         return {node: Value(f"{v.name}.parts", Type(v.type.dtype, ())) for node, v in targets.items()}
-
-    def _is_static(self) -> bool:
-        """Whether every extent stands in the text."""
-        return self.parts.alone and not self._is_flat()
 
     def _fold(self) -> None:
         """Write one loop; where it is the only part, its totals are the results, and else partial results."""
@@ -216,7 +137,7 @@ class NestWriter:
         self.out.when(one, self._store_results)
 
     def _is_divided(self) -> str:
-        size = "%count" if self._is_flat() else self.kernel.extent(self.parts.size)
+        size = "%count" if self.walk.flat else self.kernel.extent(self.parts.size)
         return self.out.get(f"icmp sgt i64 {size}, {self.parts.width}")
 
     def _store_partials(self) -> None:
@@ -255,7 +176,7 @@ class NestWriter:
         """Store those of them that are kept."""
         for node in self._due(phase):
             if node.outputs[0] in self.phases.kept:
-                place = self.axes.of(self._own(node.outputs[0]))
+                place = self.axes.of(self.walk.own(node.outputs[0]))
                 self.kernel.store(self.row_values[node.outputs[0]], place, self._row_variables(), self.row_lanes)
 
     def _due(self, phase: int) -> list[Node]:
@@ -284,8 +205,7 @@ class NestWriter:
             self.elements.begin()
             values: list[dict[Value, Register]] = [{} for _ in group]
             for node in nodes:
-                for found, (variables, lanes) in zip(values, group, strict=True):
-                    self._element(node, found, variables, lanes, phase)
+                self._elements(node, values, group, phase)
             self.elements.flush()
             for node in reductions:
                 for found, (variables, lanes) in zip(values, group, strict=True):
@@ -305,7 +225,7 @@ class NestWriter:
             self._columns(self.piece, body)
             return
         first = self.first if self.outer == 0 else "0"
-        static = self.outer > 0 or len(stops) > 1 or self._is_static()
+        static = self.outer > 0 or len(stops) > 1 or self.walk.static
         size = self.axes.extents[-1] if static else Extent(1, 1)
 
         def line(serial: tuple[str, ...]) -> None:
@@ -315,7 +235,7 @@ class NestWriter:
             def some(group: Sequence[tuple[str, Lanes]]) -> None:
                 body([((*variables, i), lanes) for i, lanes in group])
 
-            grouped(self.out, self.target, size, stops[-1], self.lanes, some, start)
+            grouped(self.out, self.target, size, stops[-1], self.lanes, some, start, self.walk.divides)
 
         nested(self.out, stops[:-1], line, first)
 
@@ -335,21 +255,29 @@ class NestWriter:
     def _total(self, node: Node) -> Accumulator | LaneTotals:
         if self.axes.across:
             return LaneTotals(self.arithmetic, node, self.row_lanes.count)
-        return Accumulator(self.arithmetic, node, self.lanes)
+        return Accumulator(self.arithmetic, node, self.lanes, fuses=sums_nothing(self.made, node))
 
-    def _element(
-        self, node: Node, values: dict[Value, Register], variables: tuple[str, ...], lanes: Lanes, phase: int
-    ) -> None:
+    def _elements(self, node: Node, values: list[dict[Value, Register]], group: Sequence[Place], phase: int) -> None:
+        """Compute a value for each vector of a group, or read it back."""
         target = node.outputs[0]
-        if target not in self.phases.kept:
-            values[target] = self._compute(node, values, variables, lanes)
+        kept = target in self.phases.kept
+        if kept and self.phases.reloads(target, phase):
+            place = self.axes.of(self.walk.own(target))
+            for found, vector in zip(values, group, strict=True):
+                found[target] = self.elements.load(place, *vector)
             return
-        place = self.axes.of(self._own(target))
-        if self.phases.reloads(target, phase):
-            values[target] = self.elements.load(place, variables, lanes)
-        else:
-            values[target] = self._compute(node, values, variables, lanes)
-            self.elements.store(values[target], place, variables, lanes)
+        for found, vector, item in zip(values, group, self._computed(node, values, group), strict=True):
+            found[target] = item
+            if kept:
+                self.elements.store(item, self.axes.of(self.walk.own(target)), *vector)
+
+    def _computed(self, node: Node, values: list[dict[Value, Register]], group: Sequence[Place]) -> list[Register]:
+        """Return a value for each vector of a group; quotients together, for what they are tested for."""
+        places = list(zip(values, group, strict=True))
+        if node.op != "divide":
+            return [self._compute(node, found, *vector) for found, vector in places]
+        pairs = [[self._operand(value, found, *vector) for value in node.inputs] for found, vector in places]
+        return self._arithmetic(node, group[0][1]).quotients([(a, b) for a, b in pairs])
 
     # -- one value ---------------------------------------------------------------------------------------------
 
@@ -357,15 +285,18 @@ class NestWriter:
         self, node: Node, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
     ) -> Register:
         if node.op == "random_bits":
-            place = self.axes.of(self._own(node.outputs[0]))
+            place = self.axes.of(self.walk.own(node.outputs[0]))
             position = self.kernel.offset((), place.strides, variables)
             return philox_word(self.kernel, node, position, lanes.count)
         inputs = [self._operand(value, values, variables, lanes) for value in node.inputs]
         if is_placing(node):
             return inputs[0]
+        return compute(self._arithmetic(node, lanes), node, inputs)
+
+    def _arithmetic(self, node: Node, lanes: Lanes) -> Arithmetic:
         free = node.outputs[0] not in self.phases.compared
         near = free and not lanes.mask  # a vector by itself is done sooner by the instruction
-        return compute(Arithmetic(self.out, contract=free, target=self.target.name, near=near), node, inputs)
+        return Arithmetic(self.out, contract=free, target=self.target.name, near=near)
 
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
@@ -375,9 +306,9 @@ class NestWriter:
             return values[source]
         if source in self.row_values:
             return self.out.splat(self.row_values[source], lanes.count)
-        if self._is_number(source):
+        if is_number(self.made, source):
             return self.out.splat(number(self.kernel, self.made[source]), lanes.count)
-        place = self.axes.of(access(source, index, len(self.space)))
+        place = self.axes.of(access(source, index, self.walk.rank))
         node = self.made.get(source)
         if node is not None and node.op == "arange":
             return self._count(place, variables, lanes)

@@ -37,11 +37,13 @@ def combine(a: Arithmetic, operation: str, x: Register, y: Register) -> Register
 
 
 class Accumulator:
-    """The running result of one reduction: a vector for whole vectors, and a scalar where the tail is scalar."""
+    """The running result of one reduction: a vector for whole vectors, and a scalar where the tail is scalar.
 
-    def __init__(self, arithmetic: Arithmetic, node: Node, lanes: int) -> None:
-        # no flags: the order of a reduction is fixed, and its terms are not fused into it
-        self.arithmetic, self.operation = Arithmetic(arithmetic.out), node.op
+    The order of a reduction is fixed; its terms are fused into it only where that changes nothing.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, node: Node, lanes: int, fuses: bool = False) -> None:
+        self.arithmetic, self.operation = Arithmetic(arithmetic.out, contract=fuses), node.op
         self.dtype, self.lanes = node.outputs[0].type.dtype, lanes
         self.slots: dict[int, str] = {}
         for width in {1, lanes}:
