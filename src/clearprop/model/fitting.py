@@ -28,6 +28,7 @@ from clearprop.model.samples import (
     check_samples,
     fit_target,
     given_type,
+    in_one_memory,
     is_table,
     sample_weights,
 )
@@ -147,7 +148,7 @@ def encoded_samples(
     check_samples(x, model.sample_shape or (), model.network)
     output = model.output_type()
     wanted = model.loss.target_type(output, given_type(y, model.dtype))
-    fitted = fit_target(y, wanted, output)
+    fitted = in_one_memory(x, fit_target(y, wanted, output))
     check_target(model.loss, fitted)
     decode = model.encoding.decode if model.encoding is not None and model.encoding.task == "regression" else None
     weights = [sample_weights(len(x), fitted, sample_weight, each, model.dtype) for each in (class_weight, None)]

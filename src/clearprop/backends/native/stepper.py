@@ -156,6 +156,7 @@ class _Memory:
         others = [value for value in inputs if value.name not in state]
         _, own = lay_out([value.type for value in others], size)
         self.inputs = dict(state) | {value.name: array for value, array in zip(others, own, strict=True)}
+        self.inputs |= {name: self.inputs[first] for name, first in _same(given.data).items()}
         for name, array in given.fixed.items():
             np.copyto(self.inputs[name], array)
         _, self.created = lay_out(self.module.created, size)
@@ -212,6 +213,13 @@ class _Memory:
             table = [*self.front, *(first + start for start in starts), address(self.status)]
             self.tables[n] = (arena, _Kept(np.uintp, table))
         return self.tables[n][1].address
+
+
+def _same(data: Arrays) -> dict[str, str]:
+    """Return the data that are another input's too, as those of an autoencoder: one copy of a batch does for both."""
+    first: dict[object, str] = {}
+    keys = {name: (address(array), array.shape, array.dtype) for name, array in data.items()}
+    return {name: first.setdefault(key, name) for name, key in keys.items()}
 
 
 class _Kept:
