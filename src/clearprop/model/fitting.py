@@ -28,7 +28,6 @@ from clearprop.model.samples import (
     check_samples,
     fit_target,
     given_type,
-    in_one_memory,
     is_table,
     sample_weights,
 )
@@ -113,7 +112,8 @@ def prepare(
         rows, held_out = split(by_class, validation_split, seed=model.seed)
         weights = None if sample_weight is None else np.asarray(sample_weight)
         validation_data = (_rows(features, held_out), target[held_out], None if weights is None else weights[held_out])
-        features, target = _rows(features, rows), target[rows]
+        kept = _rows(features, rows)
+        features, target = kept, kept if target is features else target[rows]
         sample_weight = None if weights is None else weights[rows]
     if is_table(features) and model.encoding is None:
         model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
@@ -148,7 +148,9 @@ def encoded_samples(
     check_samples(x, model.sample_shape or (), model.network)
     output = model.output_type()
     wanted = model.loss.target_type(output, given_type(y, model.dtype))
-    fitted = in_one_memory(x, fit_target(y, wanted, output))
+    fitted = fit_target(y, wanted, output)
+    if target is features and model.encoding is None and (fitted.dtype, fitted.shape) == (x.dtype, x.shape):
+        fitted = x  # an autoencoder's: one memory does for both
     check_target(model.loss, fitted)
     decode = model.encoding.decode if model.encoding is not None and model.encoding.task == "regression" else None
     weights = [sample_weights(len(x), fitted, sample_weight, each, model.dtype) for each in (class_weight, None)]

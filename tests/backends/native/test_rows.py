@@ -1,5 +1,7 @@
 """Nests over rows, short and long: a vector holds elements of one row or of several rows, whatever is shorter."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from native_steps import TARGETS_HERE
@@ -8,7 +10,9 @@ from clearprop import ops
 from clearprop.backends.native import Native
 from clearprop.backends.native.kernels import Nest
 from clearprop.backends.native.lowering import Grouping
+from clearprop.backends.native.module import write_module
 from clearprop.backends.native.preparation import prepare
+from clearprop.backends.native.targets import TARGETS
 from clearprop.backends.reference import Reference
 from clearprop.grad import derive
 from clearprop.ir import Batch, Program, Type
@@ -66,3 +70,21 @@ def test_the_gradient_of_the_cross_entropy_is_made_with_its_loss() -> None:
     assert {"exp", "log", "where", "multiply"} <= set(ops_of[1])
     assert ops_of[2] == ["sum", "divide"]
     assert len(ops_of) == 3
+
+
+def test_only_products_with_zero_are_fused_into_a_sum() -> None:
+    """A step adds them up to see that all is finite; other terms are rounded before they are added."""
+
+    def fused(write: Callable[[Tensor], Tensor]) -> bool:
+        text = write_module(ops.trace(write, {"x": Type("float32", (1000,))}), TARGETS["avx512"]).text
+        return "fadd contract <16 x float>" in text
+
+    assert fused(lambda x: ops.sum(x * 0.0))
+    assert fused(lambda x: ops.sum(0.0 * ops.tanh(x)))
+    for write in (
+        lambda x: ops.sum(x * x),
+        lambda x: ops.sum(x * 2.0),
+        lambda x: ops.sum(x - 0.0),
+        lambda x: ops.sum((x * 0.0) * x),
+    ):
+        assert not fused(write)

@@ -61,6 +61,9 @@ have as many columns as the second: narrower ones lose about as often as they ga
 _FEW = 4
 """Times the columns of a product, if no more than the lanes of a vector: vectors hold rows instead."""
 
+_MANY = 8
+"""Lanes that a vector has at least for that: with four of them nothing is gained."""
+
 _WIDEST = 8
 """How many vectors wide a tile of one row is: two multiply-adds a cycle, each of which takes four."""
 
@@ -79,7 +82,8 @@ class Cut:
         extra: how many columns the last part has beyond its share: where panels as wide as a tile leave a single
             vector, it and the panel before make two panels of more even width.
         packs: whether the first and the second factor are packed.
-        height, width: of a register tile, in elements.
+        height, width: of a register tile, in elements; of slender products the rows of a vector, and no less than all
+            columns.
         slender: whether there are so few columns that vectors hold rows (see `slender`).
     """
 
@@ -145,7 +149,7 @@ def cut_product(node: Node, views: tuple[View, View], target: Target, led: bool 
     lanes = target.lanes(size)
     in_lines = size == 8 and first.strides[-2] == ONE != first.strides[-1]
     heights = target.tile_rows[: _WHOLE_LINES if in_lines else None]
-    slender = _is_slender(first, rows, columns, lanes)
+    slender = target.masks and _is_slender(first, rows, columns, lanes)
     height, vectors = (lanes, 1) if slender else _tile(rows, columns, lanes, heights)
     width = vectors * lanes
     packs = (
@@ -165,7 +169,7 @@ def cut_product(node: Node, views: tuple[View, View], target: Target, led: bool 
 def _is_slender(first: Access, rows: Extent, columns: Extent, lanes: int) -> bool:
     """Whether columns would fill a small part of a vector, and rows fill one that can be loaded."""
     known = rows.fixed and first.strides[-2] == ONE
-    few = columns.fixed and 0 < columns.coefficient * _FEW <= lanes
+    few = columns.fixed and 0 < columns.coefficient * _FEW <= lanes >= _MANY
     enough = not rows.fixed or rows.coefficient >= lanes
     return few and enough and (known or (first.strides[-1] == ONE and first.strides[-2].fixed))
 

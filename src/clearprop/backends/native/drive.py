@@ -42,7 +42,7 @@ DONE, DIVERGED, OUT_OF_RANGE = range(3)
 Places = Mapping[str, tuple[int, str]]
 
 _PART = 1 << 15
-"""About how many bytes of rows one thread gathers at a time."""
+"""About how many bytes of rows one thread gathers at a time; data that are two inputs count twice."""
 
 _PICOSECONDS = 100
 """What a byte costs that comes from memory."""

@@ -133,7 +133,10 @@ def grouped(
     start: str = "0",
     always: bool = False,
 ) -> None:
-    """Like `vectors`, but with up to `GROUP` whole vectors together where the length is known, or always."""
+    """Like `vectors`, but with up to `GROUP` whole vectors together where the length is known.
+
+    With `always` also where it is not, on a target with masks; each vector that is left over has one then.
+    """
 
     def several(i: str, count: int = GROUP) -> None:
         body([(out.add(i, str(v * lanes)), Lanes(lanes)) for v in range(count)])
@@ -151,7 +154,8 @@ def grouped(
     elif always:
         end = whole_steps(out, start, stop, GROUP * lanes)
         out.loop(start, end, GROUP * lanes, several)
-        start = end
+        out.loop(end, stop, lanes, lambda i: body([(i, Lanes(lanes, tail_mask(out, i, stop, lanes)))]))
+        return
     vectors(out, target, extent, stop, lanes, lambda i, lanes: body([(i, lanes)]), start)
 
 

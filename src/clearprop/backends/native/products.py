@@ -204,7 +204,7 @@ class ProductWriter:
         """Add the terms of a block to a panel of the result, tile below tile."""
         second, result = self._at(block.second, "0", panel.start), self._at(part.result, "0", panel.start)
         masked, following = self.target.masks and panel.left != str(panel.lanes), _NOTHING
-        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, announces=self.cut.packs[0])
+        tile = Tile(self.cut.height, panel.vectors, panel.lanes, self.dtype, masked, packed=self.cut.packs[0])
         whole = panel.vectors * panel.lanes == self.cut.width
         if self.cut.copies and (whole or self.target.masks):
             tile = replace(tile, copies=self.cut.width // self.lanes, masks=self._partial)

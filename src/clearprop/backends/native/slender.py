@@ -3,7 +3,7 @@
 A tile of one vector of columns would use two of its sixteen lanes. Here every vector takes the element k of several
 rows of A, times B[k,j] for each column j; the columns of C are woven into its rows in the end. Where k runs along the
 lines of A, small squares of A are transposed in registers. Every element adds its terms in the order of k, one fused
-multiply-add each, as the tiles do: the bits are the same.
+multiply-add each, as the tiles do: the bits are the same. The CPU can load and store a part of a vector.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant
+from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, vector
 from clearprop.backends.native.extents import Extent
-from clearprop.backends.native.loops import grouped, tail_mask, vectors
+from clearprop.backends.native.loops import grouped, tail_mask
 from clearprop.backends.native.packing import square, turned
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
@@ -50,7 +50,11 @@ class SlenderWriter:
         if self.first.row == str(self.size):
             grouped(self.out, self.target, rows, count, self.lanes, self._rows)
         else:
-            vectors(self.out, self.target, rows, count, self.lanes, lambda i, lanes: self._rows([(i, lanes)]))
+            self.out.loop("0", count, self.lanes, lambda i: self._rows([(i, self._some(i))]))
+
+    def _some(self, first: str) -> Lanes:
+        """Return a vector of rows from one on: all that are left, if they are fewer than the lanes."""
+        return Lanes(self.lanes, tail_mask(self.out, first, self.count, self.lanes))
 
     def _rows(self, group: Sequence[Place]) -> None:
         """Compute some vectors of rows next to each other."""
@@ -80,10 +84,8 @@ class SlenderWriter:
 
     def _across(self, place: Place, pointers: list[tuple[str, str]], sums: list[Register]) -> list[str]:
         """Walk over k where its terms lie next to each other: some at once, then those that are left over."""
-        first, lanes = place
-        side = square(self.dtype)
-        last = self.out.subtract(self.out.subtract(self.count, first), "1")
-        numbers = [self.out.least(str(r), last) if lanes.mask else str(r) for r in range(lanes.count)]
+        side, last = square(self.dtype), self.out.subtract(self.out.subtract(self.count, place[0]), "1")
+        numbers = [self.out.least(str(r), last) for r in range(self.lanes)]
         lines = [self.out.multiply(number, self.first.row) for number in numbers]
 
         def some(values: list[str]) -> list[str]:
@@ -95,28 +97,24 @@ class SlenderWriter:
 
         def one(values: list[str]) -> list[str]:
             a, b, *texts = values
-            item = self._column(a, lines)
+            item = self._column([self.out.after(a, line) for line in lines])
             return [*self._next(a, b, 1), *add_terms(self.arithmetic, b, self._offsets(), [item], texts)]
 
-        values, left = [*pointers, *_typed(sums)], self.depth
-        if lanes.count > 1:
-            found = self.out.fold(self.out.divide(self.depth, str(side)), values, some)
-            values = [(type_, text) for (type_, _), text in zip(values, found, strict=True)]
-            left = self.out.remainder(self.depth, side)
-        if left != "0":
-            values = [("", text) for text in self.out.fold(left, values, one)]
-        return [text for _, text in values[2:]]
+        values = [*pointers, *_typed(sums)]
+        found = self.out.fold(self.out.divide(self.depth, str(side)), values, some)
+        rest = self.out.remainder(self.depth, side)
+        if rest != "0":
+            types = [type_ for type_, _ in values]
+            found = self.out.fold(rest, list(zip(types, found, strict=True)), one)
+        return found[2:]
 
-    def _column(self, a: str, lines: Sequence[str]) -> Register:
-        """Return one element of each row."""
-        items = [self.out.get(f"load {SCALARS[self.dtype]}, ptr {self.out.after(a, line)}") for line in lines]
-        if len(lines) == 1:
-            return Register(items[0], self.dtype)
-        text = "poison"
-        for lane, item in enumerate(items):
-            type_ = Register(text, self.dtype, len(items))
-            text = self.out.get(f"insertelement {type_}, {SCALARS[self.dtype]} {item}, i64 {lane}")
-        return Register(text, self.dtype, len(items))
+    def _column(self, places: Sequence[str]) -> Register:
+        """Return the elements at these places."""
+        type_, text = vector(SCALARS[self.dtype], self.lanes), "poison"
+        for lane, place in enumerate(places):
+            item = self.out.get(f"load {SCALARS[self.dtype]}, ptr {place}")
+            text = self.out.get(f"insertelement {type_} {text}, {SCALARS[self.dtype]} {item}, i64 {lane}")
+        return Register(text, self.dtype, self.lanes)
 
     def _next(self, a: str, b: str, terms: int) -> list[str]:
         return [
@@ -159,8 +157,6 @@ class SlenderWriter:
     def _picked(self, items: Sequence[Register], places: Sequence[tuple[int, int]]) -> Register:
         """Return one lane of one of the registers for each lane."""
         result, count = items[0], items[0].lanes
-        if count == 1:
-            return items[places[0][0]]
         wanted = [lane for _, lane in places]
         for number, item in enumerate(items[1:], 1):
             order = [count + lane if place == number else at for (place, lane), at in zip(places, wanted, strict=True)]

@@ -218,7 +218,7 @@ class _Memory:
 def _same(data: Arrays) -> dict[str, str]:
     """Return the data that are another input's too, as those of an autoencoder: one copy of a batch does for both."""
     first: dict[object, str] = {}
-    keys = {name: (address(array), array.shape, array.dtype) for name, array in data.items()}
+    keys = {name: (address(array), array.nbytes) for name, array in data.items()}
     return {name: first.setdefault(key, name) for name, key in keys.items()}
 
 

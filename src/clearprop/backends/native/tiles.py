@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearprop.backends.native.arithmetic import Arithmetic
-from clearprop.backends.native.emitter import BYTES, SCALARS, Register
+from clearprop.backends.native.emitter import BYTES, SCALARS, Emitter, Register
 from clearprop.backends.native.loops import tail_mask
 from clearprop.backends.native.regions import READ, WRITTEN, Kernel, Lanes
 
@@ -35,7 +35,8 @@ class Tile:
         masked: whether the last vector has columns beyond C; a masked load takes the place of a multiply-add.
         copies: how many vectors B's next panel has that is packed meanwhile, line by line; zero for none.
         masks: whether that may be a part of a vector.
-        announces: whether the next tile's lines of C are asked for, which come from memory or another core.
+        packed: whether A's rows were packed tile by tile. All tiles have one height then, and the lines of C of the
+            next one, which come from memory or another core, are asked for.
     """
 
     rows: int
@@ -45,13 +46,13 @@ class Tile:
     masked: bool = False
     copies: int = 0
     masks: bool = True
-    announces: bool = False
+    packed: bool = False
 
     @property
     def name(self) -> str:
         """The name of its micro-kernel."""
         copies = f"c{self.copies}" + "m" * self.masks if self.copies else ""
-        kind = "m" * self.masked + copies + "a" * self.announces
+        kind = "m" * self.masked + copies + "a" * self.packed
         return f"tile{self.rows}x{self.vectors}x{self.lanes}{kind}.{self.dtype}"
 
 
@@ -80,6 +81,16 @@ def define_tile(tile: Tile) -> tuple[str, frozenset[str]]:
     """Return the text of a micro-kernel and the intrinsics that it calls."""
     writer = _TileWriter(tile)
     return f"define internal void @{tile.name}{writer.text()}", frozenset(writer.out.declares)
+
+
+def count_tiles(out: Emitter, rows: str, height: int, lower: int) -> tuple[str, str]:
+    """Return how many tiles of two heights make so many rows, or a few more; lower ones only where they save rows."""
+    tiles = out.divide(out.add(rows, str(height - 1)), str(height))
+    if lower == height:
+        return tiles, "0"
+    missing = out.subtract(out.multiply(tiles, str(height)), rows)
+    less = out.least(out.divide(missing, str(height - lower)), tiles)
+    return out.subtract(tiles, less), less
 
 
 def add_terms(a: Arithmetic, start: str, rows: Sequence[str], rights: Sequence[Register], sums: list[str]) -> list[str]:
@@ -136,14 +147,9 @@ class _TileWriter:
 
     def _counts(self) -> tuple[str, str]:
         """Return how many tiles there are, and how many lower ones: as few rows as possible are computed twice."""
-        out, rows = self.out, self.tile.rows
-        tiles = out.divide(out.add("%rows", str(rows - 1)), str(rows))
-        if rows <= _LOWER or rows % _LOWER == 0 or self.tile.announces:
-            return tiles, "0"
-        missing = out.subtract(out.multiply(tiles, str(rows)), "%rows")
-        most = out.divide(missing, str(rows - _LOWER))
-        less = out.least(most, tiles)
-        return out.subtract(tiles, less), less
+        if self.tile.rows <= _LOWER or self.tile.rows % _LOWER == 0 or self.tile.packed:
+            return count_tiles(self.out, "%rows", self.tile.rows, self.tile.rows)
+        return count_tiles(self.out, "%rows", self.tile.rows, _LOWER)
 
     def _tile(self, rows: int, left: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
         """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing.
@@ -154,7 +160,7 @@ class _TileWriter:
         last = out.subtract(left, "1")
         places = [str(r) if r == 0 else out.least(str(r), last) for r in range(rows)]
         lines = [out.after(c, out.multiply(place, "%c_row")) for place in places]
-        if self.tile.announces:
+        if self.tile.packed:
             self._announce(lines)
         sums = [
             self.kernel.take(self.tile.dtype, cell, lanes)
