@@ -187,7 +187,7 @@ def test_changed_data_is_noticed(call, sea):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--forecast", "tied"), "there is no column 'tied'"),
+        (("--forecast", "tied"), "there is no column 'tied'; did you mean 'tide'? There are"),
         (("--forecast", "port"), "column 'port' holds words (line 2: 'a'), and a series is numbers"),
         (("--forecast", "day"), "column 'day' holds dates"),
         (("--forecast", "tide", "--covariates", "tide"), "'tide' is named twice"),

@@ -251,7 +251,15 @@ class TestRefused:
     def test_missing(self, tmp_path):
         with pytest.raises(FileFormatError, match="nothing cannot be read"):
             load(tmp_path / "nothing")
-        with pytest.raises(FileFormatError, match=r"model\.safetensors cannot be read"):
+        with pytest.raises(FileFormatError, match=r"holds no model\.safetensors$"):
+            load(tmp_path)
+
+    def test_a_folder_of_runs(self, tmp_path):
+        for name in ("a-2", "a-1", "none"):
+            (tmp_path / name).mkdir()
+        for name in ("a-1", "a-2"):
+            made().save(tmp_path / name / "model.safetensors")
+        with pytest.raises(FileFormatError, match=r"give one of '.*a-1', '.*a-2'$"):
             load(tmp_path)
 
     @pytest.mark.parametrize(

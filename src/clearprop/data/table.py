@@ -10,6 +10,7 @@ import numpy as np
 from clearprop.data.columns import Array, canonical
 from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
+from clearprop.description import nearest
 from clearprop.errors import DataError, HeaderError
 
 
@@ -54,7 +55,9 @@ class Table:
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:
-            raise HeaderError(f"there is no column {quoted(name)}; there are {listed(self.names)}", [name])
+            near = nearest(name, self.names)
+            there = f"{near} There" if near else "; there"
+            raise HeaderError(f"there is no column {quoted(name)}{there} are {listed(self.names)}", [name])
         return self.columns[name]
 
     def __repr__(self) -> str:

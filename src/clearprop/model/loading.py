@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop import losses, nn, optim
 from clearprop.data import encoding_from_dict
+from clearprop.data.printable import listed
 from clearprop.description import build
 from clearprop.errors import FileFormatError
 from clearprop.files import check_arrays, read_arrays
@@ -79,7 +80,15 @@ def _file_of(run: Run) -> Path:
             f"the run {run.path} has not ended, and has a checkpoint but no model yet: go on with "
             f"`clearprop train --resume {run.path}`, or with fit(..., run=..., resume=True)"
         )
+    if not run.model_file.exists():
+        raise FileFormatError(f"the folder {run.path} holds no {run.model_file.name}{_runs_in(run.path)}")
     return run.model_file
+
+
+def _runs_in(folder: Path) -> str:
+    """Say which runs a folder of runs holds; empty if it is none."""
+    names = sorted(str(path) for path in folder.iterdir() if Run(path).model_file.exists())
+    return f", but runs do that are in it: give one of {listed(names)}" if names else ""
 
 
 def known() -> dict[str, Callable[..., Any]]:
