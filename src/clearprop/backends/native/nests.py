@@ -18,7 +18,6 @@ from clearprop.backends.native.ranges import Piece
 from clearprop.backends.native.reductions import Accumulator, LaneTotals
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, element_of
 from clearprop.backends.native.walks import Walk, is_number, sums_nothing
 from clearprop.ir import Node, Type, Value
 
@@ -301,14 +300,13 @@ class NestWriter:
     def _operand(
         self, value: Value, values: Mapping[Value, Register], variables: tuple[str, ...], lanes: Lanes
     ) -> Register:
-        source, index = element_of(self.made, value)
+        source, place = self.walk.read(value)
         if source in values:
             return values[source]
         if source in self.row_values:
             return self.out.splat(self.row_values[source], lanes.count)
         if is_number(self.made, source):
             return self.out.splat(number(self.kernel, self.made[source]), lanes.count)
-        place = self.axes.of(access(source, index, self.walk.rank))
         node = self.made.get(source)
         if node is not None and node.op == "arange":
             return self._count(place, variables, lanes)

@@ -40,6 +40,7 @@ class Walk:
         """Take a nest, and whether the rows and columns that it works on are given."""
         self.phases, self.nest, self.made = phases, phases.nest, phases.made
         self.rank = len(self.nest.space)
+        self._read: dict[Value, tuple[Value, Access]] = {}
         self.lanes = self._lanes(target)
         self.axes = Axes(self.nest.space, (0, 1), 1) if led else self._axes()
         self.outer = self.axes.outer if self.nest.split is not None else max(len(self.axes.extents) - 1, 0)
@@ -53,6 +54,13 @@ class Walk:
         if is_placing(self.made[value]):
             return access(value, placed_index(self.made, self.made[value]), self.rank)
         return access(value, identity(value.type.shape), self.rank)
+
+    def read(self, value: Value) -> tuple[Value, Access]:
+        """Return the value in memory or in registers that a value is a view of, and where its elements are."""
+        if value not in self._read:
+            source, index = element_of(self.made, value)
+            self._read[value] = source, self.axes.of(access(source, index, self.rank))
+        return self._read[value]
 
     def _whole(self) -> set[str]:
         """Return the operations on values of the whole space."""
