@@ -202,7 +202,8 @@ class Arithmetic:
     def _quotient(self, a: Register, b: Register) -> tuple[Register, Register]:
         """a / b by multiplications, while the divider takes a root: Newton's step to 1 / b, and one to the quotient.
 
-        Return it, and where it has to be divided by the instruction: an operand or the result is out of range.
+        Return it, and a number that is not finite where the instruction has to divide: an operand or the result is out
+        of range.
 
         It is rounded as the instruction rounds, but for some quotients within 2^-22 units of the middle between two
         floats, and for |a| < 2^-101, where it is within 1.5 units: the remainder may be denormal.
