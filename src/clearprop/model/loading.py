@@ -87,8 +87,8 @@ def _file_of(run: Run) -> Path:
 
 def _runs_in(folder: Path) -> str:
     """Say which runs a folder of runs holds; empty if it is none."""
-    names = sorted(str(path) for path in folder.iterdir() if Run(path).model_file.exists())
-    return f", but runs do that are in it: give one of {listed(names)}" if names else ""
+    names = sorted(path.name for path in folder.iterdir() if Run(path).model_file.exists())
+    return f", but runs in it do: give the folder of one, {listed(names)}" if names else ""
 
 
 def known() -> dict[str, Callable[..., Any]]:
