@@ -15,6 +15,11 @@ _NO_NUMBER = 0x19
 """Quiet NaN and the infinities, as AVX-512 numbers classes of floats."""
 
 
+def multiplies_out(target: str, dtype: str, lanes: int) -> bool:
+    """Whether a target has what `Arithmetic` needs to compute quotients of such vectors by multiplications."""
+    return target == "avx512" and (dtype, lanes) == ("float32", 16)
+
+
 class Arithmetic:
     """Arithmetic that appends to an emitter.
 
@@ -57,7 +62,7 @@ class Arithmetic:
     def quotients(self, pairs: Sequence[tuple[Register, Register]]) -> list[Register]:
         """a / b of each pair of a group of floats of one type."""
         a, out = pairs[0][0], self.out
-        if not (self.near and self.target == "avx512" and (a.dtype, a.lanes) == ("float32", 16)):
+        if not (self.near and multiplies_out(self.target, a.dtype, a.lanes)):
             return [out.value(f"fdiv {a.type} {a.text}, {b.text}", a.dtype, a.lanes) for a, b in pairs]
         found, tested = zip(*(self._quotient(a, b) for a, b in pairs), strict=True)
         zero = self.number(0.0, a)

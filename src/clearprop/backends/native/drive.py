@@ -9,7 +9,7 @@ varies, calls the program, checks that objective and health are finite, and adds
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from clearprop.backends.native.calls import write_share
 from clearprop.backends.native.denormals import write_flushing
@@ -29,9 +29,9 @@ first, count: the number of the first step, and how many steps. rows, batch, bat
 batches an epoch. shuffle, numbers: the function that makes an epoch's order, or 0, and what it needs (see `shuffle`).
 order, ordered: the order of an epoch, and of which.
 varying, targets, values: how many inputs vary, and for each a pointer to the input and to its values.
-sources: a pointer to all rows of each data input. whole, rest: the buffers for a whole batch, and for the last one.
-team: the threads that share large kernels, or 0. picked, buffers: where the numbers of the batch's rows lie, and its
-buffers: these two are set for every batch.
+sources: a pointer to all rows of each data input, or 0 where they are an earlier one's, whose buffer it has.
+whole, rest: the buffers for a whole batch, and for the last one. team: the threads that share large kernels, or 0.
+picked, buffers: where the numbers of the batch's rows lie, and its buffers: these two are set for every batch.
 done, losses: results: the steps that are done, and the sum of losses of each epoch (doubles, which start from what they
 hold).
 """
@@ -171,29 +171,17 @@ class _DriveWriter:
         start = out.multiply("%part", str(size))
         stop = out.least("%n", out.add(start, str(size)))
         picked, buffers, sources = (writer._load(name, "ptr") for name in ("picked", "buffers", "sources"))
-        targets: list[tuple[int, str]] = []
         for place, value in enumerate(self.roles.data):
-            length, target = _row_bytes(value), writer._buffer(buffers, value.name)
-            rows = functools.partial(writer._rows, length, sources, place, target, picked, (start, stop))
-            writer._once(target, [other for size, other in targets if size == length], rows)
-            targets.append((length, target))
+            source, target = writer._item(sources, place), writer._buffer(buffers, value.name)
+            rows = functools.partial(writer._rows, _row_bytes(value), source, target, picked, (start, stop))
+            out.when(out.get(f"icmp ne ptr {source}, null"), rows)
         out.do("ret void")
         head = "define internal void @gather(i64 %n, i64 %part, i64 %worker, ptr %plan) nounwind"
         return out.function(head), out.declares
 
-    def _once(self, target: str, before: Sequence[str], copy: Callable[[], None]) -> None:
-        """Append what fills a buffer, which is left out if that is one of those before: the data are the same."""
-        filled = "false"
-        for other in before:
-            filled = self.out.get(f"or i1 {filled}, {self.out.get(f'icmp eq ptr {target}, {other}')}")
-        if before:
-            self.out.when(self.out.get(f"xor i1 {filled}, true"), copy)
-        else:
-            copy()
-
-    def _rows(self, length: int, sources: str, place: int, target: str, picked: str, span: tuple[str, str]) -> None:
+    def _rows(self, length: int, source: str, target: str, picked: str, span: tuple[str, str]) -> None:
         """Copy rows; meanwhile the whole lines of a row to come are asked for, and the memory that it goes to."""
-        out, further, source = self.out, str(-(-_AHEAD // max(length, 1))), self._item(sources, place)
+        out, further = self.out, str(-(-_AHEAD // max(length, 1)))
         last = out.subtract("%n", "1")
 
         def row(base: str, number: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum, minimum
 from clearprop.backends.native.emitter import SCALARS, Register, constant, suffix, vector
 from clearprop.backends.native.extents import Extent
 from clearprop.backends.native.functions import FUNCTIONS, function
 from clearprop.backends.native.regions import Kernel
-from clearprop.ir import Batch, Node
+from clearprop.ir import Batch, Node, Value
 
 Operation = Callable[..., Register]
 
@@ -92,6 +92,12 @@ CHEAP = {*OPERATIONS, "astype"} - {*FUNCTIONS}
 
 EXPENSIVE = {*FUNCTIONS, "divide", "sqrt", "random_bits"}
 """What is kept in memory rather than computed again in a later loop over the same rows."""
+
+
+def is_number(made: Mapping[Value, Node], value: Value) -> bool:
+    """Whether a value is a constant that is one number."""
+    node = made.get(value)
+    return node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple)
 
 
 def number(kernel: Kernel, node: Node) -> Register:

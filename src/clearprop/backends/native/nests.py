@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.elements import Elements
-from clearprop.backends.native.elementwise import compute, convert, number
+from clearprop.backends.native.elementwise import compute, convert, is_number, number
 from clearprop.backends.native.emitter import BYTES, Register
 from clearprop.backends.native.extents import ONE, ZERO, Extent, count
 from clearprop.backends.native.kernels import REDUCTIONS, Access
@@ -15,10 +15,10 @@ from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import covers, is_placing
 from clearprop.backends.native.random_bits import philox_word
 from clearprop.backends.native.ranges import Piece
-from clearprop.backends.native.reductions import Accumulator, LaneTotals
+from clearprop.backends.native.reductions import Accumulator, LaneTotals, sums_nothing
 from clearprop.backends.native.regions import Kernel, Lanes
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.walks import Walk, is_number, sums_nothing
+from clearprop.backends.native.walks import Walk
 from clearprop.ir import Node, Type, Value
 
 Place = tuple[tuple[str, ...], Lanes]
@@ -259,16 +259,17 @@ class NestWriter:
     def _elements(self, node: Node, values: list[dict[Value, Register]], group: Sequence[Place], phase: int) -> None:
         """Compute a value for each vector of a group, or read it back."""
         target = node.outputs[0]
-        kept = target in self.phases.kept
-        if kept and self.phases.reloads(target, phase):
+        if self.phases.reloads(target, phase):
             place = self.axes.of(self.walk.own(target))
-            for found, vector in zip(values, group, strict=True):
-                found[target] = self.elements.load(place, *vector)
-            return
-        for found, vector, item in zip(values, group, self._computed(node, values, group), strict=True):
+            items = [self.elements.load(place, *vector) for vector in group]
+        else:
+            items = self._computed(node, values, group)
+            if target in self.phases.kept:
+                place = self.axes.of(self.walk.own(target))
+                for item, vector in zip(items, group, strict=True):
+                    self.elements.store(item, place, *vector)
+        for found, item in zip(values, items, strict=True):
             found[target] = item
-            if kept:
-                self.elements.store(item, self.axes.of(self.walk.own(target)), *vector)
 
     def _computed(self, node: Node, values: list[dict[Value, Register]], group: Sequence[Place]) -> list[Register]:
         """Return a value for each vector of a group; quotients together, for what they are tested for."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 
 from clearprop.backends.native.arithmetic import Arithmetic, maximum
-from clearprop.backends.native.elementwise import compute, number
+from clearprop.backends.native.elementwise import compute, is_number, number
 from clearprop.backends.native.emitter import BYTES, Emitter, Register, constant
 from clearprop.backends.native.extents import Extent, count, product
 from clearprop.backends.native.kernels import Columns, Parts
@@ -14,7 +14,7 @@ from clearprop.backends.native.loops import nested, span, vectors, whole_steps
 from clearprop.backends.native.partition import chunks, is_small, panels
 from clearprop.backends.native.regions import Kernel, Lanes, memory_type
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, element_of, identity, loop_axes, reduced_axes, space_of
+from clearprop.backends.native.views import access, element_of, identity, loop_axes, origin, reduced_axes, space_of
 from clearprop.ir import Node, Value
 
 _VECTORS = 4
@@ -83,6 +83,13 @@ class Accumulator:
     def _load(self, width: int) -> Register:
         zero = constant(0, self.dtype, width)
         return self.arithmetic.out.value(f"load {zero.type}, ptr {self.slots[width]}", self.dtype, width)
+
+
+def sums_nothing(made: Mapping[Value, Node], node: Node) -> bool:
+    """Whether a sum adds products with zero, to see whether all is finite: none is rounded, nor changed by an FMA."""
+    term = made.get(node.inputs[0])
+    factors = [origin(made, value) for value in term.inputs] if term is not None and term.op == "multiply" else []
+    return node.op == "sum" and any(is_number(made, each) and made[each].attrs["value"] == 0 for each in factors)
 
 
 class LaneTotals:
@@ -219,9 +226,8 @@ class ColumnsWriter:
             if value in values:
                 return values[value]
             source, index = element_of(self.made, value)
-            node = self.made.get(source)
-            if node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple):
-                return self.out.splat(number(self.kernel, node), lanes.count)
+            if is_number(self.made, source):
+                return self.out.splat(number(self.kernel, self.made[source]), lanes.count)
             return self.kernel.load(access(source, index, len(self.space)), variables, lanes)
 
         for node in self.chain:

@@ -8,7 +8,7 @@ multiply-add each, as the tiles do: the bits are the same. The CPU can load and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clearprop.backends.native.arithmetic import Arithmetic
 from clearprop.backends.native.emitter import BYTES, SCALARS, Register, constant, vector
@@ -21,6 +21,9 @@ from clearprop.backends.native.tiles import Matrix, add_terms
 
 Place = tuple[str, Lanes]
 """The first row of a vector, and its lanes."""
+
+Typed = Sequence[tuple[str, str]]
+"""The places in A and B and the sums from which a walk over k starts, with their types."""
 
 
 class SlenderWriter:
@@ -48,31 +51,29 @@ class SlenderWriter:
         self.first, self.second = factors
         self.count, self.depth, self.sums, self.result = count, depth, sums, result
         if self.first.row == str(self.size):
-            grouped(self.out, self.target, rows, count, self.lanes, self._rows)
-        else:
-            self.out.loop("0", count, self.lanes, lambda i: self._rows([(i, self._some(i))]))
+            grouped(self.out, self.target, rows, count, self.lanes, lambda group: self._rows(group, self._along))
+            return
 
-    def _some(self, first: str) -> Lanes:
-        """Return a vector of rows from one on: all that are left, if they are fewer than the lanes."""
-        return Lanes(self.lanes, tail_mask(self.out, first, self.count, self.lanes))
+        def one(first: str) -> None:
+            left = tail_mask(self.out, first, count, self.lanes)
+            self._rows([(first, Lanes(self.lanes, left))], self._across)
 
-    def _rows(self, group: Sequence[Place]) -> None:
+        self.out.loop("0", count, self.lanes, one)
+
+    def _rows(self, group: Sequence[Place], add: Callable[[Sequence[Place], Typed], list[str]]) -> None:
         """Compute some vectors of rows next to each other."""
         start = [self._unwoven(*place) for place in group]
         sums = [one[j] for j in range(self.columns) for one in start]
         place = self.out.after(self.first.start, self.out.multiply(group[0][0], self.first.row))
-        pointers = [("ptr", place), ("ptr", self.second.start)]
-        if self.first.row == str(self.size):
-            found = self._along(group, pointers, sums)
-        else:
-            found = self._across(group[0], pointers, sums)
+        values = [("ptr", place), ("ptr", self.second.start), *((item.type, item.text) for item in sums)]
+        found = add(group, values)[2:]
         for v, (first, lanes) in enumerate(group):
             items = [Register(text, self.dtype, lanes.count) for text in found[v :: len(group)]]
             self._weave(items, first, lanes)
 
-    def _along(self, group: Sequence[Place], pointers: list[tuple[str, str]], sums: list[Register]) -> list[str]:
+    def _along(self, group: Sequence[Place], first: Typed) -> list[str]:
         """Walk over k where the rows lie next to each other."""
-        step = group[0][1].count * self.size
+        step = self.lanes * self.size
 
         def one(values: list[str]) -> list[str]:
             a, b, *texts = values
@@ -80,11 +81,12 @@ class SlenderWriter:
             rights = [self.kernel.take(self.dtype, cell, lanes) for cell, (_, lanes) in zip(cells, group, strict=True)]
             return [*self._next(a, b, 1), *add_terms(self.arithmetic, b, self._offsets(), rights, texts)]
 
-        return self.out.fold(self.depth, [*pointers, *_typed(sums)], one)[2:]
+        return self.out.fold(self.depth, first, one)
 
-    def _across(self, place: Place, pointers: list[tuple[str, str]], sums: list[Register]) -> list[str]:
+    def _across(self, group: Sequence[Place], first: Typed) -> list[str]:
         """Walk over k where its terms lie next to each other: some at once, then those that are left over."""
-        side, last = square(self.dtype), self.out.subtract(self.out.subtract(self.count, place[0]), "1")
+        ((start, _),) = group
+        side, last = square(self.dtype), self.out.subtract(self.out.subtract(self.count, start), "1")
         numbers = [self.out.least(str(r), last) for r in range(self.lanes)]
         lines = [self.out.multiply(number, self.first.row) for number in numbers]
 
@@ -100,13 +102,11 @@ class SlenderWriter:
             item = self._column([self.out.after(a, line) for line in lines])
             return [*self._next(a, b, 1), *add_terms(self.arithmetic, b, self._offsets(), [item], texts)]
 
-        values = [*pointers, *_typed(sums)]
-        found = self.out.fold(self.out.divide(self.depth, str(side)), values, some)
+        found = self.out.fold(self.out.divide(self.depth, str(side)), first, some)
         rest = self.out.remainder(self.depth, side)
         if rest != "0":
-            types = [type_ for type_, _ in values]
-            found = self.out.fold(rest, list(zip(types, found, strict=True)), one)
-        return found[2:]
+            found = self.out.fold(rest, [(type_, text) for (type_, _), text in zip(first, found, strict=True)], one)
+        return found
 
     def _column(self, places: Sequence[str]) -> Register:
         """Return the elements at these places."""
@@ -163,7 +163,3 @@ class SlenderWriter:
             result = self.out.shuffle(result, item, order)
             wanted = list(range(count))
         return result
-
-
-def _typed(registers: Sequence[Register]) -> list[tuple[str, str]]:
-    return [(item.type, item.text) for item in registers]

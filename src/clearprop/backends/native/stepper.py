@@ -156,13 +156,14 @@ class _Memory:
         others = [value for value in inputs if value.name not in state]
         _, own = lay_out([value.type for value in others], size)
         self.inputs = dict(state) | {value.name: array for value, array in zip(others, own, strict=True)}
-        self.inputs |= {name: self.inputs[first] for name, first in _same(given.data).items()}
+        same = _same(given.data)
+        self.inputs |= {name: self.inputs[first] for name, first in same.items()}
         for name, array in given.fixed.items():
             np.copyto(self.inputs[name], array)
         _, self.created = lay_out(self.module.created, size)
         self.status = np.zeros(1, np.int64)
         self.front = [*(address(self.inputs[value.name]) for value in inputs), *map(address, self.created)]
-        self.sources = _Kept(np.uintp, [address(array) for array in given.data.values()])
+        self.sources = _Kept(np.uintp, [0 if name in same else address(array) for name, array in given.data.items()])
         self.order, self.ordered = np.arange(given.rows), False
         self.losses = _Kept(np.float64)
         self.values: dict[str, _Kept] = {}
@@ -216,10 +217,10 @@ class _Memory:
 
 
 def _same(data: Arrays) -> dict[str, str]:
-    """Return the data that are another input's too, as those of an autoencoder: one copy of a batch does for both."""
+    """Return the data that are an earlier input's too, as an autoencoder's, and its name: one copy of a batch does."""
     first: dict[object, str] = {}
-    keys = {name: (address(array), array.nbytes) for name, array in data.items()}
-    return {name: first.setdefault(key, name) for name, key in keys.items()}
+    found = {name: first.setdefault((address(array), array.nbytes), name) for name, array in data.items()}
+    return {name: other for name, other in found.items() if other != name}
 
 
 class _Kept:

@@ -122,14 +122,14 @@ class _TileWriter:
         return Lanes(self.tile.lanes, tail_mask(self.out, "0", left, self.tile.lanes) if self.tile.masks else "")
 
     def text(self) -> str:
-        out, rows = self.out, self.tile.rows
-        tiles, less = self._counts()
+        out, tile = self.out, self.tile
+        lower = tile.rows if tile.packed or tile.rows % _LOWER == 0 else min(tile.rows, _LOWER)
+        tiles, less = count_tiles(out, "%rows", tile.rows, lower)
         count = out.add(tiles, less)
 
         def some(rows: int, many: str, first: Sequence[tuple[str, str]]) -> list[str]:
-            steps = [out.multiply(step, str(rows)) for step in ("%a_row", "%start_row", "%c_row")]
-            if rows == self.tile.rows:
-                steps[0] = "%a_tile"
+            down = "%a_tile" if rows == tile.rows else out.multiply("%a_row", str(rows))
+            steps = [down, out.multiply("%start_row", str(rows)), out.multiply("%c_row", str(rows))]
 
             def one(values: list[str]) -> list[str]:
                 left, copied, *pointers = values
@@ -139,17 +139,11 @@ class _TileWriter:
             return out.fold(many, first, one)
 
         first = [("i64", "%rows"), ("i64", "0"), ("ptr", "%a"), ("ptr", "%start"), ("ptr", "%c")]
-        values = some(rows, tiles, first)
+        values = some(tile.rows, tiles, first)
         if less != "0":
-            some(_LOWER, less, [(type_, value) for (type_, _), value in zip(first, values, strict=True)])
+            some(lower, less, [(type_, value) for (type_, _), value in zip(first, values, strict=True)])
         out.do("ret void")
         return out.function(f"({PARAMETERS}) noinline nounwind")
-
-    def _counts(self) -> tuple[str, str]:
-        """Return how many tiles there are, and how many lower ones: as few rows as possible are computed twice."""
-        if self.tile.rows <= _LOWER or self.tile.rows % _LOWER == 0 or self.tile.packed:
-            return count_tiles(self.out, "%rows", self.tile.rows, self.tile.rows)
-        return count_tiles(self.out, "%rows", self.tile.rows, _LOWER)
 
     def _tile(self, rows: int, left: str, pointers: Sequence[str], tiles: str, copied: str) -> str:
         """Compute one tile. Where fewer rows are left, the last one is computed again in the place of each missing.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
+from clearprop.backends.native.arithmetic import multiplies_out
+from clearprop.backends.native.elementwise import is_number
 from clearprop.backends.native.emitter import BYTES
 from clearprop.backends.native.extents import product
 from clearprop.backends.native.kernels import WHOLE, Access, Parts
@@ -13,8 +14,8 @@ from clearprop.backends.native.partition import chunks, is_small
 from clearprop.backends.native.phases import Phases
 from clearprop.backends.native.placing import is_placing, placed_index
 from clearprop.backends.native.targets import Target
-from clearprop.backends.native.views import access, element_of, identity, origin
-from clearprop.ir import Node, Value
+from clearprop.backends.native.views import access, element_of, identity
+from clearprop.ir import Value
 
 _MOST_PLACES = 64
 """Of windows; each lane of a vector works on one window."""
@@ -47,7 +48,7 @@ class Walk:
         self.flat = len(self.axes.extents) == 1 and not (self.nest.split or 0)
         self.parts = WHOLE if led else self._parts()
         self.static = self.parts.alone and not self.flat
-        self.divides = target.name == "avx512" and self.lanes == 16 and "divide" in self._whole()
+        self.divides = multiplies_out(target.name, "float32", self.lanes) and "divide" in self._whole()
 
     def own(self, value: Value) -> Access:
         """Return where a value of this nest is stored."""
@@ -111,16 +112,3 @@ class Walk:
         if dependent or (is_small(self.nest) and not (self.flat and extents[0].fixed)):
             return Parts(extents[0])
         return chunks(extents[0], product(extents[1:]))
-
-
-def is_number(made: Mapping[Value, Node], value: Value) -> bool:
-    """Whether a value is a constant that is one number."""
-    node = made.get(value)
-    return node is not None and node.op == "constant" and not isinstance(node.attrs["value"], tuple)
-
-
-def sums_nothing(made: Mapping[Value, Node], node: Node) -> bool:
-    """Whether a sum adds products with zero, to see whether all is finite: none is rounded, nor changed by an FMA."""
-    term = made.get(node.inputs[0])
-    factors = [origin(made, value) for value in term.inputs] if term is not None and term.op == "multiply" else []
-    return node.op == "sum" and any(is_number(made, each) and made[each].attrs["value"] == 0 for each in factors)
