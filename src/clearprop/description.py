@@ -130,10 +130,13 @@ def choose(choice: str | T, kind: type[Any], known: Mapping[str, Callable[[], T]
     raise SettingsError(f"there is no {what} {choice!r}{instead(choice, known)}, or give a {kind.__name__}")
 
 
-def instead(choice: object, known: Iterable[str], ask: str = "choose one of") -> str:
-    """Return the end of a message on a name that is not known: the nearest, if one is near, and all there are."""
+def instead(choice: object, known: Iterable[str], ask: str = "choose one of", shown: str = "") -> str:
+    """Return the end of a message on a name that is not known: the nearest, if one is near, and all there are.
+
+    `shown` is how these are written, if not as they are.
+    """
     near = nearest(choice, known) if isinstance(choice, str) else ""
-    return f"{f'{near} There are' if near else f'; {ask}'} {', '.join(known)}"
+    return f"{f'{near} There are' if near else f'; {ask}'} {shown or ', '.join(known)}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

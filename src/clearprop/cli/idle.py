@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices, Source
+from clearprop.cli.options import flags
 from clearprop.data import Dataset, Series, Table, Text
 from clearprop.data.loading import is_delimited
 from clearprop.errors import SettingsError
@@ -44,17 +45,13 @@ def refuse_without_forecast(source: Source, choices: Choices) -> None:
     odd = [name for name in OF_SERIES if name in _changed(choices)]
     if odd and source.has_samples(choices):
         raise SettingsError(
-            f"{_flags(odd)}: that is for a series, of which --forecast NAME names the column to tell; "
-            f"for samples, leave out {_flags(odd)}"
+            f"{flags(odd)}: that is for a series, of which --forecast NAME names the column to tell; "
+            f"for samples, leave out {flags(odd)}"
         )
 
 
 def _refuse(what: str, names: list[str]) -> NoReturn:
-    raise SettingsError(f"{what} has no use for some options: leave out {_flags(names)}")
-
-
-def _flags(names: list[str]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+    raise SettingsError(f"{what} has no use for some options: leave out {flags(names)}")
 
 
 def _refuse_fractions(data: Dataset, choices: Choices) -> None:

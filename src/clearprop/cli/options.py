@@ -198,6 +198,11 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     return path
 
 
+def flags(names: Iterable[str]) -> str:
+    """Return options as they are typed, given as parameters are called."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
 def _suggestion(name: str, known: Iterable[str]) -> str:
     options = sorted(option.replace("_", "-") for option in known)
     return nearest(name.replace("_", "-"), options) or f"; the options are {', '.join(options)}"

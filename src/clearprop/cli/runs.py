@@ -14,6 +14,7 @@ from clearprop.cli.output import note, number, result, table, width_of
 from clearprop.errors import ClearpropError
 from clearprop.files import read_json
 from clearprop.model import Run
+from clearprop.model.run import folders_in
 from clearprop.train import History
 
 _HEADING = ("run", "data", "rows", "hidden", "epochs", "best", "metric", "validation", "test", "seconds", "state")
@@ -32,7 +33,7 @@ Examples:
 def command(folder: Path | None) -> None:
     """List the runs in FOLDER (default: runs) with their figures; FOLDER may be a single run too."""
     folder = folder or RUNS
-    runs = [Run(folder)] if Run(folder).exists() else _runs_in(folder)
+    runs = [Run(folder)] if Run(folder).exists() else [run for run in folders_in(folder) if run.exists()]
     if not runs:
         note(f"there are no runs in {folder}; `clearprop train DATA` makes one")
         return
@@ -44,17 +45,6 @@ def _listed(rows: list[tuple[str, ...]], width: int | None) -> str:
     shown = _NARROW if width is not None and width < _WIDE else tuple(range(len(_HEADING)))
     right = [place for place, column in enumerate(shown) if column in _RIGHT]
     return table([[row[column] for column in shown] for row in rows], right, width)
-
-
-def _runs_in(folder: Path) -> list[Run]:
-    found = [Run(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return sorted((run for run in found if run.exists()), key=lambda run: _order(run.path.name))
-
-
-def _order(name: str) -> tuple[str, int]:
-    """Sort iris-10 after iris-9."""
-    stem, _, counter = name.rpartition("-")
-    return (stem, int(counter)) if counter.isdecimal() else (name, 0)
 
 
 @dataclass(frozen=True)

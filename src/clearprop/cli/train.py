@@ -19,6 +19,7 @@ from clearprop.cli.options import (
     Widths,
     Word,
     backend_option,
+    flags,
     image_options,
     read_config,
     setting_option,
@@ -169,5 +170,4 @@ def _refuse_options(ctx: click.Context) -> None:
     typed = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
     odd = [name for name in ctx.params if name not in _WITH_RESUME and ctx.get_parameter_source(name) in typed]
     if odd:
-        names = ", ".join("--" + name.replace("_", "-") for name in odd)
-        raise click.UsageError(f"--resume takes the run's own options: leave out {names}", ctx)
+        raise click.UsageError(f"--resume takes the run's own options: leave out {flags(odd)}", ctx)

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.data.columns import Array, canonical
 from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, quoted
-from clearprop.description import nearest
+from clearprop.description import instead
 from clearprop.errors import DataError, HeaderError
 
 
@@ -55,9 +55,8 @@ class Table:
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.columns:
-            near = nearest(name, self.names)
-            there = f"{near} There" if near else "; there"
-            raise HeaderError(f"there is no column {quoted(name)}{there} are {listed(self.names)}", [name])
+            others = instead(name, self.names, "there are", listed(self.names))
+            raise HeaderError(f"there is no column {quoted(name)}{others}", [name])
         return self.columns[name]
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from clearprop.errors import FileFormatError
 from clearprop.files import check_arrays, read_arrays
 from clearprop.ir import Batch, Type
 from clearprop.model.model import Model
-from clearprop.model.run import Run
+from clearprop.model.run import Run, folders_in
 from clearprop.model.saving import ENCODING, PARTS
 from clearprop.nn.allowance import at_most
 from clearprop.train import Lanes
@@ -87,7 +87,7 @@ def _file_of(run: Run) -> Path:
 
 def _runs_in(folder: Path) -> str:
     """Say which runs a folder of runs holds; empty if it is none."""
-    names = sorted(path.name for path in folder.iterdir() if Run(path).model_file.exists())
+    names = [run.path.name for run in folders_in(folder) if run.model_file.exists()]
     return f", but runs in it do: give the folder of one, {listed(names)}" if names else ""
 
 

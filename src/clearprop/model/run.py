@@ -133,6 +133,17 @@ class Run:
             raise FileFormatError(f"{self.path} holds no run: there is no {self.settings.name} in it")
 
 
+def folders_in(folder: Path) -> list[Run]:
+    """Return the folders in a folder as runs, whether they hold one or not; iris-9 comes before iris-10."""
+    found = [Run(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(found, key=lambda run: _order(run.path.name))
+
+
+def _order(name: str) -> tuple[str, int]:
+    stem, _, counter = name.rpartition("-")
+    return (stem, int(counter)) if counter.isdecimal() else (name, 0)
+
+
 class EventLog:
     """A listener that writes events to a file, one a line.
 
