@@ -130,9 +130,9 @@ def test_config_gives_defaults_and_options_go_before_it(call, tmp_path):
     ("text", "words"),
     [
         ("epoch = 3", "did you mean 'epochs'?"),
-        ("epochs = 2.5", "--epochs"),
-        ("epochs = true", "--epochs"),
-        ("lr = 'fast'", "--lr"),
+        ("epochs = 2.5", "run.toml: epochs: it is a whole number of at least 1, received '2.5'"),
+        ("epochs = true", "run.toml: epochs: it is a whole number"),
+        ("lr = 'fast'", "run.toml: lr: "),
         ("resume = 'x'", "no option"),
         ("[train]\nepochs = 2", "no option 'train'"),
         ("layers = {a = 1}", "write a number"),

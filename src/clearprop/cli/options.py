@@ -177,7 +177,7 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     """Take the values of a TOML file as the defaults of the command's options.
 
     Raises:
-        SettingsError: the file is not TOML, or has a key that is no option.
+        SettingsError: the file is not TOML, has a key that is no option, or a value that its option does not take.
     """
     if path is None:
         return None
@@ -194,6 +194,10 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
             raise SettingsError(f"{path}: there is no option {key!r}{_suggestion(name, known)}")
         flag = isinstance(known[name], click.Option) and getattr(known[name], "is_flag", False)
         values[name] = value if flag and isinstance(value, bool) else _as_text(path, key, value)
+        try:
+            known[name].type_cast_value(ctx, values[name])
+        except click.BadParameter as error:
+            raise SettingsError(f"{path}: {key}: {error.message}") from error
     ctx.default_map = values
     return path
 
