@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
+import clearprop as cp
 from clearprop.data import load as load_data
 from clearprop.model import load
 
@@ -253,6 +254,18 @@ def test_runs_are_listed(call, iris_run, tmp_path, quick):
     assert [line.split()[0] for line in lines] == ["run", "broken", "iris-9", "iris-10"]
     assert "cannot be read" in lines[1]
     assert "accuracy" in lines[2]
+
+
+def test_runs_of_a_program_are_listed_with_their_figures(call, tmp_path):
+    X, y = np.eye(4, dtype="float32"), np.arange(4)
+    for name, more in (("a", {"metrics": ["accuracy"], "validation_data": (X, y)}), ("b", {})):
+        model = cp.Model([cp.Dense(4)], loss="cross_entropy")
+        model.fit(X, y, epochs=2, progress="quiet", run=tmp_path / "runs" / name, **more)
+    rows = [line.split() for line in call("runs").stdout.splitlines()[1:]]
+    accuracy = rows[0][7]
+    assert rows[0] == ["a", "-", "-", "-", "2", "-", "accuracy", accuracy, "-", rows[0][9], "finished"]
+    assert 0 <= float(accuracy) <= 1
+    assert rows[1] == ["b", "-", "-", "-", "2", "-", "loss", "-", "-", rows[1][9], "finished"]
 
 
 def test_runs_in_a_narrow_terminal(call, iris_run, monkeypatch):

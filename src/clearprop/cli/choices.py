@@ -43,7 +43,7 @@ from clearprop.optim import OPTIMIZERS, SCHEDULES, WHOLE_BATCH
 from clearprop.settings import Allowed, field, flag, limits, number, whole_number, word
 from clearprop.train import PARAMETERS
 
-_SECTION = "command"
+SECTION = "command"
 _TEXT_FILES = (".txt", ".txt.gz")
 TRANSFORMER = "transformer"
 """What a text may be learnt with in the place of recurrent layers."""
@@ -312,7 +312,7 @@ class Recipe:
 
     def save(self, run: Run, more: Mapping[str, Any]) -> None:
         """Write the recipe to a run's settings, with more for people to read."""
-        run.update_settings({_SECTION: asdict(self)} | dict(more))
+        run.update_settings({SECTION: asdict(self)} | dict(more))
 
     @classmethod
     def of(cls, run: Run) -> Recipe:
@@ -322,12 +322,12 @@ class Recipe:
             FileFormatError: there is no run, or it was not trained by the command line, or its settings are damaged.
         """
         settings = run.read_settings()
-        if _SECTION not in settings:
+        if SECTION not in settings:
             raise FileFormatError(
                 f"{run.path} was not trained by `clearprop train`: go on in Python, or name data to evaluate or predict"
             )
         where = f"{run.settings}"
-        content = _mapping(settings[_SECTION], cls, where)
+        content = _mapping(settings[SECTION], cls, where)
         source = _read(content["source"], Source, where, _SOURCE_UNWRITTEN)
         choices = _read(content["choices"], Choices, where, _UNWRITTEN)
         return cls(Source(**source), Choices(**choices), str(content["name"]), str(content["fingerprint"]))

@@ -15,7 +15,7 @@ from clearprop.data import Encoding
 from clearprop.data.columns import Array, text_of
 from clearprop.data.printable import listed
 from clearprop.model import Model
-from clearprop.train import evaluate, measure
+from clearprop.train import History, evaluate, measure
 
 _MOST_CLASSES = 20
 
@@ -32,6 +32,14 @@ def measured(model: Model, part: Part, metrics: Sequence[str]) -> tuple[dict[str
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")  # `report` names them
         return {"loss": loss} | measure(metrics, samples, prediction), prediction
+
+
+def at_best(history: History) -> dict[str, float]:
+    """Return the validation figures of the epoch whose weights were kept."""
+    if not history.epochs:
+        return {}
+    record = history.epochs[history.best_epoch - 1 if history.best_epoch else -1]
+    return {name.removeprefix("val_"): value for name, value in record.items() if name.startswith("val_")}
 
 
 def confusion(encoding: Encoding, part: Part, prediction: Array) -> Array:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clearprop.cli.choices import Choices, Recipe
+from clearprop.cli.choices import SECTION, Choices, Recipe
 from clearprop.cli.folders import RUNS
+from clearprop.cli.measuring import at_best
 from clearprop.cli.output import note, number, result, table, width_of
 from clearprop.errors import ClearpropError
 from clearprop.files import read_json
@@ -48,46 +50,54 @@ def _listed(rows: list[tuple[str, ...]], width: int | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Figures:
-    validation: dict[str, Any]
-    test: dict[str, Any]
-    rows: int
+class _Trained:
+    """What a run learnt, as far as it is written down: one that a program made tells no data and no layers."""
+
+    data: str = "-"
+    rows: int = 0
+    hidden: str = "-"
+    metrics: Sequence[str] = ()
 
 
 def _row(run: Run) -> tuple[str, ...]:
     name = run.path.name or str(run.path)
     try:
-        recipe = Recipe.of(run)
+        trained = _trained(run)
         history = run.history() if run.history_file.exists() else History()
-        figures = _figures(run)
+        results = _mapping(read_json(run.results)) if run.results.exists() else {}
     except (ClearpropError, OSError) as error:
         return (name, *["-"] * (len(_HEADING) - 2), f"cannot be read: {error}")
-    choices = recipe.choices
-    metric = next(iter(choices.metrics), "loss")
+    metric = next(iter(trained.metrics), "loss")
     return (
         name,
-        recipe.name,
-        str(figures.rows or "-"),
-        _hidden(choices),
+        trained.data,
+        str(trained.rows or "-"),
+        trained.hidden,
         str(len(history)),
         str(history.best_epoch or "-"),
         metric,
-        number(figures.validation.get(metric)),
-        number(figures.test.get(metric)),
+        number(at_best(history).get(metric)),
+        number(_mapping(results.get("test")).get(metric)),
         f"{sum(history.seconds):.1f}",
         history.reason or "not ended",
     )
+
+
+def _trained(run: Run) -> _Trained:
+    settings = run.read_settings()
+    if SECTION not in settings:
+        return _Trained(metrics=[str(name) for name in _mapping(settings.get("fit")).get("metrics") or ()])
+    recipe = Recipe.of(run)
+    rows = sum(_mapping(settings.get("samples")).values())
+    return _Trained(recipe.name, rows, _hidden(recipe.choices), recipe.choices.metrics)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return what was read, if it is a mapping."""
+    return value if isinstance(value, dict) else {}
 
 
 def _hidden(choices: Choices) -> str:
     if choices.cell is not None:
         return "-".join([str(choices.units)] * (choices.depth or 1))
     return "-".join(map(str, choices.layers or ())) or "none"
-
-
-def _figures(run: Run) -> _Figures:
-    content = read_json(run.results) if run.results.exists() else {}
-    content = content if isinstance(content, dict) else {}
-    samples = run.read_settings().get("samples")
-    rows = sum(samples.values()) if isinstance(samples, dict) else 0
-    return _Figures(content.get("validation") or {}, content.get("test") or {}, rows)

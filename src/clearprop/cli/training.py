@@ -14,6 +14,7 @@ import click
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
 from clearprop.cli.idle import refuse_idle, refuse_without_forecast
+from clearprop.cli.measuring import at_best
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.pictures import write_batch
 from clearprop.cli.preparing import Part, Prepared
@@ -125,7 +126,7 @@ def _conclude(prepared: Prepared[Any], run: Run, history: History, progress: str
         note(f"{history.reason} after {len(history)} epochs; a checkpoint is written. To go on:")
         note(f"  clearprop train --resume {_quoted(run)}")
         raise click.exceptions.Exit(_STATUS[history.reason])
-    validation = _at_best(history)
+    validation = at_best(history)
     tested = _tested(prepared)
     write_json(run.results, {"samples": _sizes(prepared), "validation": validation, "test": tested})
     width = width_of()
@@ -144,14 +145,6 @@ def _tested(prepared: Prepared[Any]) -> dict[str, float] | None:
     if part is None:
         return None
     return measured_any(prepared.model, part, prepared.choices.metrics)
-
-
-def _at_best(history: History) -> dict[str, float]:
-    """Return the validation figures of the epoch whose weights were kept."""
-    if not history.epochs:
-        return {}
-    record = history.epochs[history.best_epoch - 1 if history.best_epoch else -1]
-    return {name.removeprefix("val_"): value for name, value in record.items() if name.startswith("val_")}
 
 
 def _sizes(prepared: Prepared[Any]) -> dict[str, int]:
