@@ -58,6 +58,11 @@ CSV_CASES = {
         {"target": "prize"},
         ["bad.csv", "'prize'", "'price'", "'rooms'", "Did you mean 'price'"],
     ),
+    "another delimiter": (
+        "a;b;y\n1;2;0\n3;4;1\n",
+        {"target": "y", "delimiter": ","},
+        ["bad.csv", "no column 'y'", "looks like several with ';' between them", "delimiter"],
+    ),
     "no target named": ("price,rooms\n1,2\n3,4\n", {}, ["bad.csv", "--target", "'price', 'rooms'"]),
     "position of no column": ("a,b\n1,2\n", {"target": 7}, ["bad.csv", "position 7", "2 columns"]),
     "target with gaps": ("a,y\n1,p\n2,\n3,q\n4,NA\n", {}, ["bad.csv", "'y'", "line 3, line 5"]),

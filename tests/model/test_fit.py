@@ -70,6 +70,19 @@ class TestHoldingOut:
             with pytest.raises(SettingsError, match="validation_split lies in"):
                 make().fit(X, Y, validation_split=fraction, progress=False)
 
+    @pytest.mark.parametrize(
+        ("setting", "words"),
+        [
+            ({"run": 3}, "run is the path of a folder, a Run or None, received 3"),
+            ({"listeners": print}, "listeners is a list of functions that take an event, received <built-in"),
+            ({"listeners": [3]}, r"listeners is a list of functions that take an event, received \[3\]"),
+            ({"early_stopping": 3}, r"early_stopping is EarlyStopping\(.*, received 3"),
+        ],
+    )
+    def test_settings_of_another_kind(self, setting, words):
+        with pytest.raises(SettingsError, match=words):
+            make().fit(X, Y, progress=False, **setting)
+
 
 class TestWeights:
     @pytest.mark.parametrize("loss", losses.LOSSES)

@@ -80,6 +80,8 @@ def _name(table: Table, item: str | int, label: str) -> str:
         lowered = {name.lower(): name for name in table.names}
         near = difflib.get_close_matches(item.lower(), list(lowered), n=1, cutoff=0.6)
         hint = f" Did you mean {quoted(lowered[near[0]])}?" if near else ""
+        if len(table.names) == 1 and (marks := [mark for mark in ";\t|," if mark in table.names[0]]):
+            hint = f" Its only column looks like several with {quoted(marks[0])} between them: give that as delimiter."
         raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}")
     count = len(table.names)
     if not -count <= item < count:

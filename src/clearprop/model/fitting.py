@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from clearprop.train import (
     Fit,
     FitSettings,
     FitState,
+    Listener,
     Samples,
     Statistics,
     Task,
@@ -60,7 +62,26 @@ Array = np.ndarray[Any, Any]
 
 def stopping(choice: EarlyStopping | str | None) -> EarlyStopping | None:
     """Return early stopping that watches a quantity given by name, or the choice as it is."""
+    if choice is not None and not isinstance(choice, EarlyStopping | str):
+        raise SettingsError(
+            "early_stopping is EarlyStopping(quantity, patience), the name of a quantity such as 'val_loss', or None, "
+            f"received {choice!r}"
+        )
     return EarlyStopping(choice) if isinstance(choice, str) else choice
+
+
+def folder_of(run: str | Path | Run | None) -> Run | None:
+    """Return the folder of a run given by its path, or as it is."""
+    if run is not None and not isinstance(run, str | Path | Run):
+        raise SettingsError(f"run is the path of a folder, a Run or None, received {run!r}")
+    return Run(run) if isinstance(run, str | Path) else run
+
+
+def listening(listeners: Sequence[Listener]) -> list[Listener]:
+    """Return the listeners; each is a function."""
+    if not isinstance(listeners, list | tuple) or not all(map(callable, listeners)):
+        raise SettingsError(f"listeners is a list of functions that take an event, received {listeners!r}")
+    return list(listeners)
 
 
 def named(metrics: Sequence[str]) -> tuple[str, ...]:

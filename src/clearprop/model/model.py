@@ -218,7 +218,7 @@ class Model:
         watched = fitting.stopping(early_stopping)
         more = (fitting.named(metrics), watched, checkpoint_steps, checkpoint_seconds, stateful)
         settings = FitSettings(epochs, steps, batch_size, shuffle, self.seed, *more)
-        folder = Run(run) if isinstance(run, (str, Path)) else run
+        folder, listening = fitting.folder_of(run), fitting.listening(listeners)
         shown = progress_listener(progress if isinstance(progress, str) else "auto" if progress else "quiet")
         with nullcontext() if folder is None else folder.held(new=not resume):
             with fitting.unchanged_if_refused(self):
@@ -226,7 +226,7 @@ class Model:
                     self, features, target, validation_split, validation_data, sample_weight, class_weight
                 )
                 training = fitting.make_training(self, train, held_out, settings, folder, resume)
-            training.listeners += [*listeners, *([shown] if shown else [])]
+            training.listeners += [*listening, *([shown] if shown else [])]
             if folder is not None:
                 training.listeners.append(folder.begin(self, settings, training.state if resume else None))
             try:
