@@ -30,6 +30,25 @@ def test_only_text_has_a_delimiter_and_a_header(call, tmp_path, data, option):
     assert f"is no text file with columns, and has no use for some options: leave out {option[0]}" in message
 
 
+def test_a_fraction_of_data_with_parts_of_their_own_holds_nothing_out(call, tmp_path):
+    """Also where it is the usual one: what was typed counts, on the command line or in a file."""
+    x, y = np.zeros((20, 2)), np.arange(20) % 2
+    np.savez(tmp_path / "own.npz", X=x, y=y, x_test=x, y_test=y, x_val=x, y_val=y)
+    for name in ("test", "validation"):
+        for value in ("0.1", "0.2"):
+            message = call("train", "own.npz", f"--{name}", value, status=2).stderr
+            assert f"so that --{name} {value} would hold nothing out" in " ".join(message.split())
+    (tmp_path / "run.toml").write_text("test = 0.2")
+    assert "would hold nothing out" in call("train", "own.npz", "--config", "run.toml", status=2).stderr
+
+
+def test_only_bundled_sets_lie_in_a_folder(call, tmp_path):
+    np.savez(tmp_path / "rows.npz", X=np.zeros((20, 2)), y=np.arange(20) % 2)
+    message = " ".join(call("train", "rows.npz", "--data-dir", tmp_path, status=2).stderr.split())
+    assert "rows.npz is no bundled set" in message
+    assert "leave out --data-dir" in message
+
+
 def test_options_of_series_say_how_to_learn_one(call):
     message = " ".join(call("train", "iris", "--horizon", "3", "--season", "4", status=2).stderr.split())
     assert "--horizon, --season: that is for a series, of which --forecast NAME names the column to tell" in message

@@ -76,3 +76,14 @@ class TestArrays:
         np.testing.assert_array_equal(found.test[0], np.moveaxis(x[4:], 1, -1))
         np.testing.assert_array_equal(found.test[1], y[4:])
         assert "test part: 'x_test', 'y_test'" in found.notes
+        assert found.validation is None
+
+    @pytest.mark.parametrize(("features", "target"), [("x_val", "y_val"), ("X_valid", "y_valid")])
+    def test_an_npz_file_with_a_validation_part(self, tmp_path, features, target):
+        x, y = RNG.normal(size=(6, 3)), np.arange(6) % 2
+        np.savez(tmp_path / "set.npz", X=x[:4], y=y[:4], **{features: x[4:], target: y[4:]})
+        found = load(tmp_path / "set.npz")
+        np.testing.assert_array_equal(found.validation[0], x[4:])
+        np.testing.assert_array_equal(found.validation[1], y[4:])
+        assert found.test is None
+        assert f"validation part: '{features}', '{target}'" in found.notes

@@ -42,6 +42,40 @@ class TestLabelsAsAColumn:
             cp.NeuralClassifier(**SETTINGS).fit(X, LABELS, X_val=X, y_val=both)
 
 
+class TestNumbersToValidateWith:
+    """Targets of a validation set have the shape of those of training, and are never folded into it."""
+
+    TWO = X[:, :2]
+
+    @pytest.mark.parametrize(
+        ("target", "given", "words"),
+        [
+            (TWO, TWO.T, r"have shape \(2, 90\), and it has 90 samples with 2 targets each.* as \(90, 2\)"),
+            (X[:, 0], TWO[:45], r"have shape \(45, 2\), .* with 1 targets each.* as \(90,\)"),
+            (X[:, 0], X[:5, 0], r"have shape \(5,\)"),
+            (TWO, X[:, 0], r"have shape \(90,\)"),
+        ],
+    )
+    def test_another_shape(self, target, given, words):
+        with pytest.raises(cp.DataError, match=words):
+            cp.NeuralRegressor(**SETTINGS).fit(X, target, X_val=X, y_val=given)
+
+    def test_the_same_as_of_training(self):
+        flat = cp.NeuralRegressor(**SETTINGS).fit(X, X[:, 0], X_val=X[:20], y_val=X[:20, 0])
+        column = cp.NeuralRegressor(**SETTINGS).fit(X, X[:, 0], X_val=X[:20], y_val=X[:20, :1])
+        assert column.validation_scores_ == flat.validation_scores_
+        both = cp.NeuralRegressor(**SETTINGS).fit(X, self.TWO, X_val=X[:20], y_val=self.TWO[:20])
+        loss = ((both.predict(X[:20]) - self.TWO[:20]) ** 2).mean()
+        assert both.history_["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+
+
+def test_settings_of_validation_that_have_no_use_or_are_unknown():
+    with pytest.raises(cp.SettingsError, match="sample_weight_val weighs a validation set: give X_val and y_val"):
+        cp.NeuralRegressor(**SETTINGS).fit(X, X[:, 0], sample_weight_val=np.ones(3))
+    with pytest.raises(ValueError, match="scoring"):
+        cp.NeuralClassifier(**SETTINGS, scoring="acuracy").fit(X, LABELS)
+
+
 def interrupted(event):
     raise KeyboardInterrupt
 

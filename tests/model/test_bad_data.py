@@ -40,6 +40,25 @@ class TestBadData:
         with pytest.raises(DataError, match=r"there is nan among the targets at index \(5,\)"):
             make(1, "squared_error").fit(X, with_at(X[:, 0], (5,), np.nan), progress=False)
 
+    def test_masked_values(self):
+        with pytest.raises(DataError, match=r"^1 values among the features are masked.* filled\(\)"):
+            make().fit(np.ma.array(X, mask=with_at(0 * X, (3, 1), 1.0)), Y, progress=False)
+        with pytest.raises(DataError, match=r"^2 values among the targets are masked"):
+            make(1, "squared_error").fit(X, np.ma.array(X[:, 0], mask=np.arange(len(X)) < 2), progress=False)
+        plain, unmasked = (make().fit(x, Y, epochs=1, progress=False) for x in (X, np.ma.array(X)))
+        assert plain["loss"] == unmasked["loss"]
+
+    def test_targets_beyond_int64(self):
+        target = np.full(len(X), 2**63, np.uint64)
+        with pytest.raises(DataError, match=r"9223372036854775808 among the targets, beyond the largest int64"):
+            make(1, "squared_error").fit(X, target, progress=False)
+        target[:] = 2**62
+        make(1, "squared_error", dtype="float64").fit(X, target, epochs=1, progress=False)
+
+    def test_no_samples_to_validate_with(self):
+        with pytest.raises(DataError, match="no samples to validate with"):
+            make().fit(X, Y, validation_data=(X[:0], Y[:0]), progress=False)
+
     def test_too_large_for_float32(self):
         words = r"^-1e\+39 among the {} at index \({}\) is too large for float32, whose .* 3.4e\+38: .*dtype='float64'$"
         with pytest.raises(DataError, match=words.format("features", "3, 1")):

@@ -66,9 +66,15 @@ class TestHoldingOut:
         for wrong in (X, (X,), (X, Y, None, None)):
             with pytest.raises(SettingsError, match=r"validation_data holds features and target.*\(X_val, y_val\)"):
                 make().fit(X, Y, validation_data=wrong, progress=False)
-        for fraction in (1.0, -0.1, float("nan")):
+        for fraction in (1.0, -0.1, float("nan"), "0.2", None):
             with pytest.raises(SettingsError, match="validation_split lies in"):
                 make().fit(X, Y, validation_split=fraction, progress=False)
+
+    def test_a_file_is_no_folder_of_a_run(self, tmp_path):
+        (tmp_path / "notes").write_text("mine")
+        with pytest.raises(SettingsError, match="notes is a file: give another name"):
+            make().fit(X, Y, progress=False, run=tmp_path / "notes")
+        assert (tmp_path / "notes").read_text() == "mine"
 
     @pytest.mark.parametrize(
         ("setting", "words"),
@@ -76,6 +82,9 @@ class TestHoldingOut:
             ({"run": 3}, "run is the path of a folder, a Run or None, received 3"),
             ({"listeners": print}, "listeners is a list of functions that take an event, received <built-in"),
             ({"listeners": [3]}, r"listeners is a list of functions that take an event, received \[3\]"),
+            ({"metrics": 3}, "metrics is a list of names, or one name, received 3"),
+            ({"class_weight": [1, 2]}, r"a mapping of class indices to weights, received \[1, 2\]"),
+            ({"sample_weight": ["a"] * len(X)}, "sample_weight must hold .* numbers, one a sample: could not convert"),
             ({"early_stopping": 3}, r"early_stopping is EarlyStopping\(.*, received 3"),
         ],
     )

@@ -13,7 +13,7 @@ from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
 from clearprop.cli.headers import as_trained
-from clearprop.cli.idle import refuse_idle
+from clearprop.cli.idle import changed, refuse_idle
 from clearprop.cli.measuring import measured, metrics_for, report
 from clearprop.cli.options import (
     RUN,
@@ -94,10 +94,10 @@ def _given_sequence(source: Source, encoding: TextEncoding | SeriesEncoding, win
     """Return all windows of a source, and what it is called."""
     if isinstance(encoding, TextEncoding):
         text = source.load_text()
-        refuse_idle(text, source, Choices(), None)
+        refuse_idle(text, source.data, Choices(), changed(source))
         return text_part(encoding, text.text, window), text.name
     series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
-    refuse_idle(series, source, Choices(), None)
+    refuse_idle(series, source.data, Choices(), changed(source))
     return series_part(encoding, series), printable(series.name)
 
 

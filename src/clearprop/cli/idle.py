@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Collection
+from typing import NoReturn
 
 from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices, Source
 from clearprop.cli.options import flags
-from clearprop.data import Dataset, Series, Table, Text
+from clearprop.data import Dataset, Series, Table, Text, bundled_names
 from clearprop.data.loading import is_delimited
 from clearprop.errors import SettingsError
 
@@ -26,24 +26,25 @@ _IDLE = {
 """The options that have no use with each kind of data."""
 
 
-def refuse_idle(data: Dataset | Text | Series, source: Source, choices: Choices, show_batch: Path | None) -> None:
-    """Raise `SettingsError` if an option was given that does nothing for this kind of data."""
+def refuse_idle(data: Dataset | Text | Series, name: str, choices: Choices, given: Collection[str]) -> None:
+    """Raise `SettingsError` if an option was given that does nothing for this kind of data, which has this name."""
     kind = _kind(data)
-    given = _changed(source) | _changed(choices) | ({"show_batch"} if show_batch is not None else set())
-    odd = [name for name in _IDLE[kind] if name in given]
+    odd = [option for option in _IDLE[kind] if option in given]
     if odd:
         _refuse(f"{data.name} is learnt as {kind}, which", odd)
-    columns = [name for name in _COLUMNS if name in given]
-    if columns and not is_delimited(source.data):
+    columns = [option for option in _COLUMNS if option in given]
+    if columns and not is_delimited(name):
         _refuse(f"{data.name} is no text file with columns, and", columns)
+    if "data_dir" in given and name not in bundled_names():
+        _refuse(f"{data.name} is no bundled set, whose files lie in a folder, and", ["data_dir"])
     if isinstance(data, Dataset):
-        _refuse_fractions(data, choices)
+        _refuse_fractions(data, choices, given)
 
 
-def refuse_without_forecast(source: Source, choices: Choices) -> None:
+def refuse_without_forecast(given: Collection[str]) -> None:
     """Raise `SettingsError` if options of series are given for samples, before a target is asked for."""
-    odd = [name for name in OF_SERIES if name in _changed(choices)]
-    if odd and source.has_samples(choices):
+    odd = [name for name in OF_SERIES if name in given]
+    if odd:
         raise SettingsError(
             f"{flags(odd)}: that is for a series, of which --forecast NAME names the column to tell; "
             f"for samples, leave out {flags(odd)}"
@@ -54,9 +55,8 @@ def _refuse(what: str, names: list[str]) -> NoReturn:
     raise SettingsError(f"{what} has no use for some options: leave out {flags(names)}")
 
 
-def _refuse_fractions(data: Dataset, choices: Choices) -> None:
+def _refuse_fractions(data: Dataset, choices: Choices, given: Collection[str]) -> None:
     """Raise `SettingsError` if a fraction is to be held out of data that has such a part of its own."""
-    given = _changed(choices)
     for name, own in (("validation", data.validation), ("test", data.test)):
         fraction = getattr(choices, name)
         if own is not None and name in given and fraction:
@@ -74,7 +74,7 @@ def _kind(data: Dataset | Text | Series) -> str:
     return "a table" if isinstance(data.features, Table) else "arrays"
 
 
-def _changed(record: Any) -> set[str]:
-    """The fields of a record that are not as they are by default."""
-    items = dataclasses.fields(record)
-    return {item.name for item in items if getattr(record, item.name) != item.default}
+def changed(source: Source) -> set[str]:
+    """Return the options of a source that are not as they are by default."""
+    items = dataclasses.fields(source)
+    return {item.name for item in items if getattr(source, item.name) != item.default}

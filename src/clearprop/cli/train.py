@@ -162,12 +162,17 @@ def command(
         raise click.UsageError("Missing argument 'DATA'.", ctx)
     sources = {field.name: given[field.name] for field in dataclasses.fields(Source) if field.name != "data"}
     choices = {field.name: given[field.name] for field in dataclasses.fields(Choices)}
-    start(Source(data, **sources), Choices(**choices), out, progress, show_batch)
+    start(Source(data, **sources), Choices(**choices), out, progress, show_batch, _given(ctx))
+
+
+def _given(ctx: click.Context) -> list[str]:
+    """Return the options that were typed or stand in the configuration file, also if they say what is usual."""
+    sources = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+    return [name for name in ctx.params if ctx.get_parameter_source(name) in sources]
 
 
 def _refuse_options(ctx: click.Context) -> None:
     """A resumed run takes its options from its settings, so that its numbers stay the same."""
-    typed = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
-    odd = [name for name in ctx.params if name not in _WITH_RESUME and ctx.get_parameter_source(name) in typed]
+    odd = [name for name in _given(ctx) if name not in _WITH_RESUME]
     if odd:
         raise click.UsageError(f"--resume takes the run's own options: leave out {flags(odd)}", ctx)

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,18 @@ ENDED = ("finished", "early stopping")
 _STATUS = {"interrupted": 130, "terminated": 143}
 
 
-def start(source: Source, choices: Choices, out: Path | None, progress: str, show_batch: Path | None = None) -> None:
-    """Train a new run; on request draw its first batch before."""
+def start(
+    source: Source, choices: Choices, out: Path | None, progress: str, show_batch: Path | None, given: Collection[str]
+) -> None:
+    """Train a new run; on request draw its first batch before. `given` are the options that somebody gave."""
     if out is not None:
         check_free(out)
-    refuse_without_forecast(source, choices)
+    if source.has_samples(choices):
+        refuse_without_forecast(given)
     origin = Origin.of(choices) if source.has_samples(choices) else None
-    given, source = source, source if origin is None else origin.formed(source)
+    name, source = source.data, source if origin is None else origin.formed(source)
     dataset = source.load_for(choices, None if origin is None else origin.kinds)
-    refuse_idle(dataset, given, choices, show_batch)
+    refuse_idle(dataset, name, choices, given)
     prepared = prepare_any(dataset, choices)
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))

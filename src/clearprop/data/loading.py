@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from clearprop.data.bundled import bundled_names, load_bundled
-from clearprop.data.columns import Array, canonical, kind_of, unmasked
+from clearprop.data.columns import Array
 from clearprop.data.dataset import Dataset, Features
 from clearprop.data.decode_image import SUFFIXES
 from clearprop.data.fingerprints import array_fingerprint, table_fingerprint
-from clearprop.data.frames import array_from_series, is_frame, is_series, table_from_columns, table_from_frame
+from clearprop.data.frames import is_frame, table_from_columns, table_from_frame
+from clearprop.data.given_arrays import array_from, features_from, name_of, target_from
 from clearprop.data.image_settings import ImageSettings
 from clearprop.data.inference import ColumnKind
 from clearprop.data.printable import listed, printable, quoted
@@ -25,12 +26,16 @@ from clearprop.data.read_images import read_image, read_image_folder
 from clearprop.data.read_parquet import read_parquet, stream_parquet
 from clearprop.data.source_file import checked_path, ends_in, fingerprint, head
 from clearprop.data.table import Table
-from clearprop.data.targets import pop_target, refuse_missing
+from clearprop.data.targets import pop_target
 from clearprop.errors import DataError, HeaderError, SettingsError
 
 _FEATURE_KEYS = ("X", "x", "features", "data", "images", "x_train", "X_train")
 _TARGET_KEYS = ("y", "target", "targets", "labels", "label", "y_train")
-_TEST_FEATURE_KEYS, _TEST_TARGET_KEYS = ("x_test", "X_test"), ("y_test",)
+_PARTS = {
+    "test": (("x_test", "X_test"), ("y_test",)),
+    "validation": (("x_val", "X_val", "x_valid", "X_valid", "x_validation"), ("y_val", "y_valid", "y_validation")),
+}
+"""What the features and the targets of a part are called that is not for training."""
 _PARQUET = (".parquet", ".pq")
 
 
@@ -104,7 +109,7 @@ def _loaded(source: Any, options: _Options) -> Dataset:
     if isinstance(source, Table):
         return _from_table(source, "table", options)
     if isinstance(source, Mapping):
-        return _from_mapping({str(key): _array(value) for key, value in source.items()}, "arrays", options)
+        return _from_mapping({str(key): array_from(value) for key, value in source.items()}, "arrays", options)
     if is_frame(source):
         return _from_table(table_from_frame(source, options.kinds), "data frame", options)
     if isinstance(source, tuple) and len(source) == 2:
@@ -268,7 +273,7 @@ def _load_image(path: Path, options: _Options) -> Dataset:
 def _without_target(features: Array, label: str, options: _Options, digest: str) -> Dataset:
     if options.require_target:
         raise DataError(f"{label} holds features but no labels: give the file of the labels as target (--target)")
-    return Dataset(label, _features(features, label, options), None, fingerprint=digest)
+    return Dataset(label, features_from(features, label, options.kinds), None, fingerprint=digest)
 
 
 def _from_table(table: Table, name: str, options: _Options) -> Dataset:
@@ -299,20 +304,26 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
         if options.require_target:
             wanted = "y" if options.target is None else str(options.target)
             raise DataError(f"{name} has no array {quoted(wanted)} for the target; there are {listed(tuple(arrays))}")
-        return Dataset(name, _features(arrays[features], name, options), None, fingerprint=array_fingerprint(arrays))
+        return Dataset(
+            name, features_from(arrays[features], name, options.kinds), None, fingerprint=array_fingerprint(arrays)
+        )
     notes: tuple[str, ...] = (f"features {quoted(features)}, target {quoted(target)}",)
     dataset = _from_arrays(arrays[features], arrays[target], name, options)
-    keys = [_key(arrays, usual, None) for usual in (_TEST_FEATURE_KEYS, _TEST_TARGET_KEYS)]
-    test = None
-    if keys[0] is not None and keys[1] is not None:
+    parts: dict[str, tuple[Features, Array]] = {}
+    used = [features, target]
+    for part, usual in _PARTS.items():
+        keys = [key for names in usual if (key := _key(arrays, names, None)) is not None]
+        if len(keys) < len(usual):
+            continue
         held = _from_arrays(arrays[keys[0]], arrays[keys[1]], name, options)
-        test = (held.features, held.target) if held.target is not None else None
-        notes += (f"test part: {listed([key for key in keys if key])}",)
-    used = (features, target, *(keys if test is not None else ()))
+        assert held.target is not None, "the key of an array was given"
+        parts[part] = (held.features, held.target)
+        used += keys
+        notes += (f"{part} part: {listed(keys)}",)
     unused = [key for key in arrays if key not in used]
     if unused:
         notes += (f"not used: {listed(unused)}",)
-    return replace(dataset, target_name=target, test=test, notes=notes)
+    return replace(dataset, target_name=target, test=parts.get("test"), validation=parts.get("validation"), notes=notes)
 
 
 def _key(arrays: Mapping[str, Array], usual: tuple[str, ...], given: Any) -> str | None:
@@ -324,77 +335,19 @@ def _key(arrays: Mapping[str, Array], usual: tuple[str, ...], given: Any) -> str
 def _from_pair(features: Any, target: Any, options: _Options) -> Dataset:
     if is_frame(features):
         table = table_from_frame(features, options.kinds)
-        values = _target_array(target, len(table), "data frame")
+        values = target_from(target, len(table), "data frame")
         digest = table_fingerprint(table, target=values)
-        return Dataset("data frame", table, values, _series_name(target), fingerprint=digest)
-    array = _array(features)
+        return Dataset("data frame", table, values, name_of(target), fingerprint=digest)
+    array = array_from(features)
     if target is None:
         if options.require_target:
             raise DataError("there are features but no target: pass the pair (X, y)")
         digest = array_fingerprint({"features": array})
-        return Dataset("arrays", _features(array, "X", options), None, fingerprint=digest)
+        return Dataset("arrays", features_from(array, "X", options.kinds), None, fingerprint=digest)
     return _from_arrays(array, target, "arrays", options)
 
 
 def _from_arrays(features: Array, target: Any, name: str, options: _Options) -> Dataset:
-    values = _target_array(target, len(features) if features.ndim else 0, name)
+    values = target_from(target, len(features) if features.ndim else 0, name)
     digest = array_fingerprint({"features": features, "target": values})
-    return Dataset(name, _features(features, name, options), values, _series_name(target), fingerprint=digest)
-
-
-def _features(array: Array, name: str, options: _Options) -> Features:
-    """Features as an array of numbers; text and mixed objects of rank 2 as a table of columns column_1, column_2 ..."""
-    if array.ndim == 0 or array.size == 0:
-        raise DataError(f"{name}: the features have shape {array.shape}, which holds no samples")
-    if array.dtype.kind in "OUSTM" and array.ndim <= 2:
-        columns = array.reshape(len(array), -1)
-        named = {f"column_{i + 1}": columns[:, i] for i in range(columns.shape[1])}
-        return table_from_columns(named, options.kinds)
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"{name}: the features have dtype {array.dtype} and shape {array.shape}: expected numbers (n, ...)"
-        )
-    return array
-
-
-def _target_array(target: Any, n: int, name: str) -> Array:
-    if target is None:
-        raise DataError(f"{name}: there are features but no target: pass the pair (X, y)")
-    array = array_from_series(target) if is_series(target) else _array(target)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim not in (1, 2) or len(array) != n:
-        raise DataError(
-            f"{name}: {n} samples and a target of shape {array.shape}: expected one label or row of numbers a sample"
-        )
-    if array.ndim == 2:
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{name}: several targets must all be numbers, and these have dtype {array.dtype}")
-        for column in array.T:
-            refuse_missing(canonical("target", column), Table({}), f"{name}, target")
-        return array
-    column = canonical("target", array)
-    refuse_missing(column, Table({}), f"{name}, target")
-    return column.astype(str) if kind_of(column) == "text" else column
-
-
-def _series_name(target: Any) -> str | None:
-    name = getattr(target, "name", None)
-    return name if isinstance(name, str) and name else None
-
-
-def _array(value: Any) -> Array:
-    if is_series(value):
-        return array_from_series(value)
-    if is_frame(value):
-        return np.column_stack(list(table_from_frame(value).columns.values()))
-    try:
-        array = unmasked(value)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"a {type(value).__name__} is not an array: {printable(error, 200)}") from error
-    if array.ndim == 0:
-        raise DataError(
-            f"data cannot be read from a {type(value).__name__}: expected a path, a bundled set's name, a data frame, "
-            "arrays (X, y) or a dictionary of arrays"
-        )
-    return array
+    return Dataset(name, features_from(features, name, options.kinds), values, name_of(target), fingerprint=digest)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import check_scoring
 from sklearn.utils import metaestimators
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -67,7 +68,11 @@ class Supervised(Neural):
         with self._fitting():
             if (X_val is None) != (y_val is None):
                 raise SettingsError("a validation set has features and targets: give both X_val and y_val, or neither")
+            if X_val is None and sample_weight_val is not None:
+                raise SettingsError("sample_weight_val weighs a validation set: give X_val and y_val too")
             given = None if X_val is None else (X_val, y_val, sample_weight_val)
+            if self.scoring is not None:
+                check_scoring(self, self.scoring)
             train, held_out = self._parts(X, y, sample_weight, given)
             checks = {"reset": True, "multi_output": True, "y_numeric": self._numeric}
             X, y = self._validated(train[0], train[1], **checks)
@@ -311,8 +316,15 @@ class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]
     def _learn(self, X: Array, y: Array, weight: Any) -> _Task:
         target = y.reshape(len(y), -1).astype(X.dtype)
         loss = _of_task(self, "regression")
+        self._target_row = target[0]
         return _Task(target, weight, self._dense(loss.outputs_for(target.shape[1])), loss)
 
     def _encoded(self, part: Part) -> Part:
-        X = self._validated(part[0])
-        return X, np.asarray(part[1], X.dtype).reshape(len(X), -1), part[2]
+        X, numbers = self._validated(part[0]), np.asarray(part[1], self._target_row.dtype)
+        wanted = (len(X), *self._target_row.shape)
+        if numbers.shape != wanted and (self._several or numbers.shape != wanted[:1]):
+            raise DataError(
+                f"the targets of the validation set have shape {numbers.shape}, and it has {len(X)} samples with "
+                f"{wanted[1]} targets each, as in training: give them as {wanted if self._several else wanted[:1]}"
+            )
+        return X, numbers.reshape(wanted), part[2]

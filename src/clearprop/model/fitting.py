@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,8 @@ def folder_of(run: str | Path | Run | None) -> Run | None:
     """Return the folder of a run given by its path, or as it is."""
     if run is not None and not isinstance(run, str | Path | Run):
         raise SettingsError(f"run is the path of a folder, a Run or None, received {run!r}")
+    if isinstance(run, str | Path) and Path(run).is_file():
+        raise SettingsError(f"run is the path of a folder, and {run} is a file: give another name")
     return Run(run) if isinstance(run, str | Path) else run
 
 
@@ -86,6 +89,8 @@ def listening(listeners: Sequence[Listener]) -> list[Listener]:
 
 def named(metrics: Sequence[str]) -> tuple[str, ...]:
     """Return metrics by name; one may stand alone."""
+    if not isinstance(metrics, str | list | tuple):
+        raise SettingsError(f"metrics is a list of names, or one name, received {metrics!r}")
     return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
@@ -113,7 +118,7 @@ def prepare(
     """Hold out the validation part, encode with the training part's statistics, weigh the samples."""
     if validation_data is not None and validation_split:
         raise SettingsError("give validation_split or validation_data, not both")
-    if not 0 <= validation_split < 1:
+    if not (isinstance(validation_split, Real) and 0 <= validation_split < 1):
         raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
     if validation_data is not None and not (
         isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)
@@ -139,7 +144,12 @@ def prepare(
     if is_table(features) and model.encoding is None:
         model.encoding = Encoding.fit(features, target, task=model.loss.task, dtype=model.dtype)
     train = model.samples(features, target, sample_weight, class_weight)
-    return train, None if validation_data is None else model.samples(*validation_data)
+    if validation_data is None:
+        return train, None
+    held = model.samples(*validation_data)
+    if not len(held):
+        raise DataError("there are no samples to validate with: give some as validation_data, or leave it out")
+    return train, held
 
 
 def _check_lengths(features: Any, target: Array, sample_weight: Any) -> None:

@@ -39,8 +39,13 @@ def as_array(values: Any, what: str) -> Array:
     """Return features or targets as an array, of whatever dtype.
 
     Raises:
-        DataError: their rows are not of one length.
+        DataError: their rows are not of one length, or some of them are masked.
     """
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        raise DataError(
+            f"{int(values.mask.sum())} values among the {what} are masked, and what is learnt from has no gaps: put "
+            "numbers there by filled(), or leave such rows out"
+        )
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -120,6 +125,8 @@ def as_target(target: Any, dtype: str, encoding: AnyEncoding | None) -> Array:
         return encoding.target(as_array(target, "targets"))
     array = as_array(target, "targets")
     if array.dtype.kind in "biu":
+        if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+            raise DataError(f"there is {array.max()} among the targets, beyond the largest int64: pass y.astype(float)")
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind != "f":
         raise DataError(
@@ -173,7 +180,10 @@ def sample_weights(
     """
     if sample_weight is None and class_weight is None:
         return None
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"sample_weight must hold {n} numbers, one a sample: {error}") from error
     if weight.shape != (n,):
         raise SettingsError(f"sample_weight must hold {n} numbers, one a sample, received shape {weight.shape}")
     odd = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
@@ -205,6 +215,10 @@ def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Ar
         if class_weight != "balanced":
             raise SettingsError(f"class_weight is 'balanced' or a mapping, received {class_weight!r}")
         return np.asarray((len(target) / (len(classes) * counts))[inverse])
+    if not isinstance(class_weight, Mapping):
+        raise SettingsError(
+            f"class_weight is 'balanced' or a mapping of class indices to weights, received {class_weight!r}"
+        )
     odd = {k: weight for k, weight in class_weight.items() if k not in classes or not 0 <= weight < np.inf}
     if odd:
         raise SettingsError(
