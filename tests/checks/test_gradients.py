@@ -70,6 +70,11 @@ def test_losses_are_right_with_weights(loss, y):
     assert report.ok, report
 
 
+def test_no_samples():
+    with pytest.raises(DataError, match="no samples to check gradients on"):
+        check_gradients(Model([Dense(1)]), np.zeros((0, 2)), np.zeros(0))
+
+
 def test_cost_and_penalty_are_checked_each_by_itself():
     report = check(NETWORKS["penalties"], CrossEntropy(), X, CLASSES)
     assert [(t.output, t.name) for t in report.tensors] == [

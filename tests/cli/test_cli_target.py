@@ -86,7 +86,7 @@ def test_a_target_in_front_is_not_taken_for_a_feature(call, tmp_path, quick):
     call("train", "train.csv", "--target", "column_1", *quick, "--out", "run")
     (tmp_path / "new.csv").write_text("\n".join(line.partition(",")[2] for line in lines[:5]))
     message = " ".join(call("predict", "run", "new.csv", status=2).stderr.split())
-    assert "'column_3' are missing" in message
+    assert "'column_3' is missing" in message
     assert "had no header and 3 columns" in message
 
 

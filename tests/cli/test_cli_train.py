@@ -133,7 +133,7 @@ def test_config_gives_defaults_and_options_go_before_it(call, tmp_path):
         ("epochs = 2.5", "run.toml: epochs: it is a whole number of at least 1, received '2.5'"),
         ("epochs = true", "run.toml: epochs: it is a whole number"),
         ("lr = 'fast'", "run.toml: lr: "),
-        ("resume = 'x'", "no option"),
+        ("resume = 'x'", "run.toml: resume is for the command line alone: type --resume there"),
         ("[train]\nepochs = 2", "no option 'train'"),
         ("layers = {a = 1}", "write a number"),
         ("epochs 3", "not a TOML file"),
@@ -143,6 +143,11 @@ def test_bad_config(call, tmp_path, text, words):
     (tmp_path / "run.toml").write_text(text)
     assert words in call("train", "iris", "--config", "run.toml", status=2).stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_patience_needs_something_to_watch(call):
+    message = " ".join(call("train", "iris", "--patience", "3", status=2).stderr.split())
+    assert "--patience watches a validation part, and there is none: add --validation 0.1" in message
 
 
 def test_divergence_is_status_1_and_keeps_the_last_weights(call, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -167,6 +168,15 @@ def test_closed_pipe_is_quiet(spawn, iris_run):
     err = process.stderr.read()
     assert process.wait(30) == 141
     assert err == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_were_closed_before_the_start(iris_run, tmp_path, closed):
+    for arguments in ("train iris --epochs 1 --out again", f"evaluate {iris_run}", f"source {iris_run}", "--help"):
+        line = f"{shlex.quote(sys.executable)} -m clearprop {arguments} {closed}"
+        done = subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), f"{arguments}: {done.stderr}"
+    assert (tmp_path / "again" / "model.safetensors").exists()
 
 
 def test_output_in_an_ascii_terminal(call, finish, tmp_path, quick):

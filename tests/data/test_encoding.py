@@ -198,7 +198,7 @@ def test_columns_by_name():
     one, two = Table({"a": [1], "b": [5]}), Table({"b": [5], "extra": ["?"], "a": [1]})
     assert encoding.features(one).tolist() == encoding.features(two).tolist()
     assert encoding.inspect(two) == ("columns that training did not have are ignored: 'extra'",)
-    with pytest.raises(DataError, match=r"the columns 'b' are missing: .* there are 'a', 'c'"):
+    with pytest.raises(DataError, match=r"the column 'b' is missing: .* there are 'a', 'c'"):
         encoding.features(Table({"a": [1], "c": [2]}))
 
 

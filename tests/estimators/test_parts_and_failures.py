@@ -69,6 +69,12 @@ class TestNumbersToValidateWith:
         assert both.history_["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
 
 
+def test_a_fraction_that_cannot_be_held_out():
+    labels = np.arange(90) // 2  # two of each class, and fewer rows held out than classes
+    with pytest.raises(cp.DataError, match=r"^validation_fraction=0.1 of these samples cannot be held out: .*X_val"):
+        cp.NeuralClassifier(**SETTINGS, validation_fraction=0.1).fit(X, labels)
+
+
 def test_settings_of_validation_that_have_no_use_or_are_unknown():
     with pytest.raises(cp.SettingsError, match="sample_weight_val weighs a validation set: give X_val and y_val"):
         cp.NeuralRegressor(**SETTINGS).fit(X, X[:, 0], sample_weight_val=np.ones(3))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from clearprop import files, losses, nn, ops, optim
 from clearprop.errors import FileFormatError, SettingsError
 from clearprop.files import replacing
-from clearprop.model import Model, load
+from clearprop.model import Model, Run, load
 
 
 def cube(x: ops.Tensor) -> ops.Tensor:
@@ -253,6 +253,22 @@ class TestRefused:
             load(tmp_path / "nothing")
         with pytest.raises(FileFormatError, match=r"holds no model\.safetensors$"):
             load(tmp_path)
+
+    def test_a_checkpoint_without_a_model(self, tmp_path):
+        model = made()
+        x = np.zeros((4, *model.sample_shape), "float32")
+        model.fit(x, model.predict(x), epochs=1, run=tmp_path, progress=False)
+        (tmp_path / "model.safetensors").unlink()
+        with pytest.raises(
+            FileFormatError, match=r"no model\.safetensors, for it has not ended, or .* removed: go on"
+        ):
+            load(tmp_path)
+
+    def test_a_history_that_is_none(self, tmp_path):
+        (tmp_path / "settings.json").write_text("{}")
+        (tmp_path / "history.json").write_text("[1, 2]")
+        with pytest.raises(FileFormatError, match=r"history\.json holds no history: it is a list, not a mapping"):
+            Run(tmp_path).history()
 
     def test_a_folder_of_runs(self, tmp_path):
         for name in ("a-2", "a-1", "none"):

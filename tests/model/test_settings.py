@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_model import X, Y, make
 
-from clearprop import nn
+from clearprop import losses, nn
 from clearprop.errors import SettingsError, ShapeError
 from clearprop.model import Model
 
@@ -18,6 +18,8 @@ from clearprop.model import Model
         (lambda: Model(nn.Dense(1), seed=-1), "seed is a whole number"),
         (lambda: Model(nn.Dense(1), seed=1.5), "seed is a whole number"),
         (lambda: Model(nn.Dense(1), loss="mse"), "no loss 'mse'"),
+        (lambda: Model(nn.Dense(1), loss=losses.Huber), "the loss is the class Huber: make one of it, Huber"),
+        (lambda: Model(nn.Dense(1), loss=3), "a name, a Loss or a function"),
         (lambda: Model(nn.Dense(1), optimizer="adamv"), "no optimiser 'adamv'"),
         (lambda: Model(nn.Dense(1), schedule="lineal"), "no schedule 'lineal'"),
         (lambda: Model([]), "at least one layer"),

@@ -53,6 +53,8 @@ def check_gradients(
     Returns:
         The report; print it, or call `raise_if_wrong`.
     """
+    if not np.size(target):
+        raise DataError("there are no samples to check gradients on: give a few")
     objective, inputs = model.objective_for_check(features, target, sample_weight)
     return check_objective(
         objective,

@@ -102,13 +102,17 @@ def _report(error: BaseException) -> int:
     """Say what happened on stderr; return the exit status."""
     if isinstance(error, BrokenPipeError):
         # The interpreter flushes stdout once more when it ends, and that must not fail again.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives until the end
+        sys.stdout = _nowhere()
         return 141
     if isinstance(error, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
     click.echo(f"Error: {shown(_message(error))}", err=True)
     return 1 if isinstance(error, DivergedError) else 2
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _message(error: BaseException) -> str:
@@ -139,6 +143,8 @@ def main() -> None:
     """
     collected = gc.isenabled()
     gc.disable()
+    # a stream that was closed before the start is None
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         _take_any_text(stream)
     install()

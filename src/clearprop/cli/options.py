@@ -173,6 +173,10 @@ def bad_images_option(function: Function) -> Function:
     return _of_images("--bad-images", help=words)(function)
 
 
+_TYPED = ("config", "resume", "help")
+"""Options that a configuration file cannot give."""
+
+
 def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     """Take the values of a TOML file as the defaults of the command's options.
 
@@ -186,10 +190,12 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not a TOML file: {error}") from error
     known = {parameter.name or "": parameter for parameter in ctx.command.params}
-    known = {name: parameter for name, parameter in known.items() if name not in ("config", "resume", "help")}
+    known = {name: parameter for name, parameter in known.items() if name not in _TYPED}
     values: dict[str, Any] = {}
     for key, value in content.items():
         name = key.replace("-", "_")
+        if name in _TYPED:
+            raise SettingsError(f"{path}: {key} is for the command line alone: type {flags([name])} there")
         if name not in known:
             raise SettingsError(f"{path}: there is no option {key!r}{_suggestion(name, known)}")
         flag = isinstance(known[name], click.Option) and getattr(known[name], "is_flag", False)

@@ -46,6 +46,8 @@ def start(
     dataset = source.load_for(choices, None if origin is None else origin.kinds)
     refuse_idle(dataset, name, choices, given)
     prepared = prepare_any(dataset, choices)
+    if prepared.choices.patience is not None and prepared.parts.validation is None:
+        raise SettingsError("--patience watches a validation part, and there is none: add --validation 0.1 or so")
     if progress != "quiet":
         note(recognised_any(dataset, prepared, width_of(stream_is_stderr=True)))
         note()

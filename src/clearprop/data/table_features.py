@@ -81,8 +81,9 @@ class TableFeatures:
     def _refuse_absent(self, table: Table) -> None:
         absent = [c.name for c in self.columns if c.width and c.name not in table.columns]
         if absent:
+            which = f"columns {listed(absent)} are" if len(absent) > 1 else f"column {listed(absent)} is"
             raise HeaderError(
-                f"the columns {listed(absent)} are missing: training had them, and here there are "
+                f"the {which} missing: training had {'them' if len(absent) > 1 else 'it'}, and here there are "
                 f"{listed(table.names)}",
                 absent,
             )

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from clearprop.compile import DEFAULT_BACKEND
 from clearprop.display import progress
-from clearprop.errors import SettingsError
+from clearprop.errors import DataError, SettingsError
 from clearprop.estimators.watch import Watch
 from clearprop.losses import Loss
 from clearprop.losses import loss as loss_of
@@ -140,7 +140,13 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         random_state = check_random_state(self._seed)
         arrays = (X, y) if weight is None else (X, y, np.asarray(weight))
         settings = {"random_state": random_state, "stratify": self._strata(y)}
-        parts = train_test_split(*arrays, test_size=self.validation_fraction, **settings)
+        try:
+            parts = train_test_split(*arrays, test_size=self.validation_fraction, **settings)
+        except ValueError as error:
+            raise DataError(
+                f"validation_fraction={self.validation_fraction} of these samples cannot be held out: {error}. Give "
+                "another fraction, or a validation set as X_val and y_val"
+            ) from error
         train, held_out = parts[::2], parts[1::2]
         none = () if weight is not None else (None,)
         return (*train, *none), (*held_out, *none)

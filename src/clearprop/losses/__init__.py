@@ -1,6 +1,7 @@
 """Losses: what training makes small. They write programs and never run them."""
 
 from collections.abc import Callable
+from typing import cast
 
 from clearprop.description import choose
 from clearprop.losses.cross_entropy import (
@@ -48,8 +49,8 @@ LOSSES: dict[str, type[Loss]] = {
 
 def loss(choice: str | Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
     """Return the loss of a name, one as it is, and one that a function of (output, target) makes."""
-    if isinstance(choice, str | Loss):
-        return choose(choice, Loss, LOSSES, "loss")
+    if isinstance(choice, str | Loss | type):
+        return choose(cast("str | Loss", choice), Loss, LOSSES, "loss")
     return FunctionLoss(choice)
 
 

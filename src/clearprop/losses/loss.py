@@ -57,7 +57,10 @@ class Loss(ABC):
         Raises:
             SettingsError: this loss is none.
         """
-        raise SettingsError(f"{self!r} is no sum of squares, which Levenberg-Marquardt needs: take SquaredError")
+        raise SettingsError(
+            f"{self!r} is no sum of squares, which Levenberg-Marquardt and Bayesian regularisation need: "
+            "take SquaredError"
+        )
 
     def predict(self, output: Tensor) -> Tensor:
         """Write what `Model.predict` gives from the network's output; the output itself by default."""

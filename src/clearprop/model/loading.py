@@ -77,7 +77,8 @@ def load(path: str | Path, *, custom: Mapping[str, Callable[..., Any]] | None = 
 def _file_of(run: Run) -> Path:
     if run.checkpoint.exists() and not run.model_file.exists():
         raise FileFormatError(
-            f"the run {run.path} has not ended, and has a checkpoint but no model yet: go on with "
+            f"the run {run.path} has a checkpoint but no {run.model_file.name}, for it has not ended, or that was "
+            "removed: go on with "
             f"`clearprop train --resume {run.path}`, or with fit(..., run=..., resume=True)"
         )
     if not run.model_file.exists():

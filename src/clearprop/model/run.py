@@ -119,7 +119,10 @@ class Run:
         """Return the history."""
         self._check()
         try:
-            history = History(**read_json(self.history_file))
+            content = read_json(self.history_file)
+            if not isinstance(content, dict):
+                raise TypeError(f"it is a {type(content).__name__}, not a mapping")
+            history = History(**content)
             history.epochs = [
                 {name: math.nan if value is None else value for name, value in record.items()}
                 for record in history.epochs

@@ -62,8 +62,8 @@ def build_residuals(network: Layer, loss: Loss, signature: Signature) -> Program
         scale = ops.sqrt(ops.element_count(residual, 0))
         if context.penalties:
             raise SettingsError(
-                "Levenberg-Marquardt takes a sum of squares alone: leave the layers' penalties out, or take "
-                "BayesianRegularization, which finds one for itself"
+                "Levenberg-Marquardt and Bayesian regularisation take a sum of squares alone: leave the layers' "
+                "penalties out; BayesianRegularization finds one for itself"
             )
         return builder.finish([("residual", (residual / scale).value)])
 
