@@ -259,9 +259,7 @@ class TestRefused:
         x = np.zeros((4, *model.sample_shape), "float32")
         model.fit(x, model.predict(x), epochs=1, run=tmp_path, progress=False)
         (tmp_path / "model.safetensors").unlink()
-        with pytest.raises(
-            FileFormatError, match=r"no model\.safetensors, for it has not ended, or .* removed: go on"
-        ):
+        with pytest.raises(FileFormatError, match=r"no model\.safetensors, for it has not ended, or .* removed: go on"):
             load(tmp_path)
 
     def test_a_history_that_is_none(self, tmp_path):
