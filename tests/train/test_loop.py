@@ -211,14 +211,26 @@ class TestEvents:
         assert history.reason == ("terminated" if ignored == signal.SIGINT else "interrupted")
         assert len(history) == 2
 
-    def test_a_second_signal_acts_as_before(self, samples, model):
+    @pytest.mark.parametrize("late", [0.0, 1.0])
+    def test_a_second_signal_acts_as_before_unless_it_is_the_same_one(self, samples, model, monkeypatch, late):
+        """What starts a program may pass on Ctrl-C, which the terminal sends too: it comes twice at once."""
+        times = iter([100.0, 100.1 + late])
+
         def send(event):
             if isinstance(event, FitStarted):
+                monkeypatch.setattr("clearprop.train.signals.monotonic", lambda: next(times))
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(signal.SIGINT)
 
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(*samples, epochs=9, listeners=[send], progress=False)
+        def fit():
+            return model.fit(*samples, epochs=9, listeners=[send], progress=False)
+
+        if late:
+            with pytest.raises(KeyboardInterrupt):
+                fit()
+        else:
+            assert fit().reason == "interrupted"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class TestDivergence:

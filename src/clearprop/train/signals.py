@@ -7,8 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from types import FrameType
 from typing import Any
+
+_TWICE = 0.3
+"""Seconds after a signal in which another is the same request: who starts a program may pass Ctrl-C on to it, and the
+terminal sends it too."""
 
 
 @dataclass
@@ -20,7 +25,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second one acts as it did before.
+    """Turn the first Ctrl-C or SIGTERM into a request; another one, three tenths of a second later, acts as before.
 
     One that is ignored, as Ctrl-C in `clearprop train ... &` of a script, stays ignored.
 
@@ -32,10 +37,15 @@ def stop_on_signals() -> Iterator[StopRequest]:
         return
     reasons = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     before: dict[signal.Signals, Any] = {}
+    asked = 0.0
 
     def ask(number: int, frame: FrameType | None) -> None:
-        request.reason = reasons[signal.Signals(number)]
-        _restore(before)
+        nonlocal asked
+        if not request.reason:
+            request.reason, asked = reasons[signal.Signals(number)], monotonic()
+        elif monotonic() > asked + _TWICE:
+            _restore(before)
+            signal.raise_signal(number)
 
     for number in reasons:
         if signal.getsignal(number) != signal.SIG_IGN:
