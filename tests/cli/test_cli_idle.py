@@ -42,6 +42,11 @@ def test_a_fraction_of_data_with_parts_of_their_own_holds_nothing_out(call, tmp_
     assert "would hold nothing out" in call("train", "own.npz", "--config", "run.toml", status=2).stderr
 
 
+def test_what_a_file_does_not_ask_for_is_not_given(call, tmp_path):
+    (tmp_path / "run.toml").write_text("header = false\nstateful = false\nepochs = 1")
+    call("train", "iris", "--config", "run.toml", "--progress", "quiet", "--out", "run")
+
+
 def test_only_bundled_sets_lie_in_a_folder(call, tmp_path):
     np.savez(tmp_path / "rows.npz", X=np.zeros((20, 2)), y=np.arange(20) % 2)
     message = " ".join(call("train", "rows.npz", "--data-dir", tmp_path, status=2).stderr.split())

@@ -136,6 +136,8 @@ def test_config_gives_defaults_and_options_go_before_it(call, tmp_path):
         ("resume = 'x'", "run.toml: resume is for the command line alone: type --resume there"),
         ("[train]\nepochs = 2", "no option 'train'"),
         ("layers = {a = 1}", "write a number"),
+        ("layers = [1.5]", "run.toml: layers is [1.5]; write a number, a text, or a list of texts or whole numbers"),
+        ("network = 'missing.toml'", "run.toml: network: missing.toml"),
         ("epochs 3", "not a TOML file"),
     ],
 )

@@ -258,14 +258,29 @@ def test_runs_are_listed(call, iris_run, tmp_path, quick):
 
 def test_runs_of_a_program_are_listed_with_their_figures(call, tmp_path):
     X, y = np.eye(4, dtype="float32"), np.arange(4)
-    for name, more in (("a", {"metrics": ["accuracy"], "validation_data": (X, y)}), ("b", {})):
-        model = cp.Model([cp.Dense(4)], loss="cross_entropy")
+    for name, more in (("a", {"metrics": ["log_loss"], "validation_data": (X, y)}), ("b", {})):
+        model = cp.Model([cp.Dense(4)], loss="cross_entropy", optimizer=cp.SGD(0.5))
         model.fit(X, y, epochs=2, progress="quiet", run=tmp_path / "runs" / name, **more)
+    first, last = (f"{epoch['val_log_loss']:.4g}" for epoch in cp.Run(tmp_path / "runs" / "a").history().epochs)
+    assert first != last
     rows = [line.split() for line in call("runs").stdout.splitlines()[1:]]
-    accuracy = rows[0][7]
-    assert rows[0] == ["a", "-", "-", "-", "2", "-", "accuracy", accuracy, "-", rows[0][9], "finished"]
-    assert 0 <= float(accuracy) <= 1
+    assert rows[0] == ["a", "-", "-", "-", "2", "-", "log_loss", last, "-", rows[0][9], "finished"]
     assert rows[1] == ["b", "-", "-", "-", "2", "-", "loss", "-", "-", rows[1][9], "finished"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [('"log_loss"', "3"), ('["log_loss"]', '"log_loss"'), ('"fit"', '"fits"')]
+)
+def test_runs_of_a_program_with_damaged_settings_are_listed(call, tmp_path, before, after):
+    X, y = np.eye(4, dtype="float32"), np.arange(4)
+    cp.Model([cp.Dense(4)], "cross_entropy").fit(
+        X, y, epochs=1, metrics=["log_loss"], progress="quiet", run=tmp_path / "runs" / "a"
+    )
+    file = tmp_path / "runs" / "a" / "settings.json"
+    text = "".join(file.read_text().split())
+    assert before in text
+    file.write_text(text.replace(before, after))
+    assert call("runs").stdout.splitlines()[1].split()[0] == "a"
 
 
 def test_runs_in_a_narrow_terminal(call, iris_run, monkeypatch):

@@ -61,7 +61,17 @@ CSV_CASES = {
     "another delimiter": (
         "a;b;y\n1;2;0\n3;4;1\n",
         {"target": "y", "delimiter": ","},
-        ["bad.csv", "no column 'y'", "looks like several with ';' between them", "delimiter"],
+        ["bad.csv", "no column 'y'", "Its only column is several, with ';' between them", "delimiter"],
+    ),
+    "no delimiter in a name": (
+        '"price, EUR"\n1\n2\n',
+        {"target": "price EUR", "delimiter": ";"},
+        ["bad.csv", "Did you mean 'price, EUR'?"],
+    ),
+    "delimiters in several names": (
+        "a;b,y;z\n1,2\n3,4\n",
+        {"target": "z", "delimiter": ","},
+        ["bad.csv", "no column 'z'. There are 'a;b', 'y;z'"],
     ),
     "no target named": ("price,rooms\n1,2\n3,4\n", {}, ["bad.csv", "--target", "'price', 'rooms'"]),
     "position of no column": ("a,b\n1,2\n", {"target": 7}, ["bad.csv", "position 7", "2 columns"]),

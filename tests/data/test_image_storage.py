@@ -87,3 +87,11 @@ class TestArrays:
         np.testing.assert_array_equal(found.validation[1], y[4:])
         assert found.test is None
         assert f"validation part: '{features}', '{target}'" in found.notes
+        np.savez(tmp_path / "set.npz", X=x[:2], y=y[:2], **{features: x[4:], target: y[4:]})
+        assert load(tmp_path / "set.npz", target=target).validation is None  # it is the target itself
+
+    def test_parts_are_named_where_they_are_wrong(self, tmp_path):
+        x, y = RNG.normal(size=(6, 3)), np.arange(6) % 2
+        np.savez(tmp_path / "set.npz", X=x, y=y, x_val=x[:0], y_val=y[:0])
+        with pytest.raises(DataError, match=r"^set.npz, validation part: the features have shape \(0, 3\)"):
+            load(tmp_path / "set.npz")

@@ -50,8 +50,8 @@ class TestNumbersToValidateWith:
     @pytest.mark.parametrize(
         ("target", "given", "words"),
         [
-            (TWO, TWO.T, r"have shape \(2, 90\), and it has 90 samples with 2 targets each.* as \(90, 2\)"),
-            (X[:, 0], TWO[:45], r"have shape \(45, 2\), .* with 1 targets each.* as \(90,\)"),
+            (TWO, TWO.T, r"have shape \(2, 90\): give them for its 90 samples as in training, as \(90, 2\)"),
+            (X[:, 0], TWO[:45], r"have shape \(45, 2\): .* as \(90,\)"),
             (X[:, 0], X[:5, 0], r"have shape \(5,\)"),
             (TWO, X[:, 0], r"have shape \(90,\)"),
         ],

@@ -41,10 +41,12 @@ class TestBadData:
             make(1, "squared_error").fit(X, with_at(X[:, 0], (5,), np.nan), progress=False)
 
     def test_masked_values(self):
-        with pytest.raises(DataError, match=r"^1 values among the features are masked.* filled\(\)"):
+        with pytest.raises(DataError, match=r"^the features have masked values, 1 in all.* filled\(\)"):
             make().fit(np.ma.array(X, mask=with_at(0 * X, (3, 1), 1.0)), Y, progress=False)
-        with pytest.raises(DataError, match=r"^2 values among the targets are masked"):
+        with pytest.raises(DataError, match=r"^the targets have masked values, 2 in all"):
             make(1, "squared_error").fit(X, np.ma.array(X[:, 0], mask=np.arange(len(X)) < 2), progress=False)
+        with pytest.raises(DataError, match="the features are not numbers"):
+            make().fit(np.ma.array([(1.0, 2.0)], dtype=[("a", float), ("b", float)]), Y[:1], progress=False)
         plain, unmasked = (make().fit(x, Y, epochs=1, progress=False) for x in (X, np.ma.array(X)))
         assert plain["loss"] == unmasked["loss"]
 

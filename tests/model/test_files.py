@@ -267,6 +267,9 @@ class TestRefused:
         (tmp_path / "history.json").write_text("[1, 2]")
         with pytest.raises(FileFormatError, match=r"history\.json holds no history: it is a list, not a mapping"):
             Run(tmp_path).history()
+        (tmp_path / "history.json").write_text('{"epochs": [{"loss": 1.0}], "best_epoch": 2}')
+        with pytest.raises(FileFormatError, match="the best of 1 epochs is 2"):
+            Run(tmp_path).history()
 
     def test_a_folder_of_runs(self, tmp_path):
         for name in ("a-2", "a-1", "none"):

@@ -13,12 +13,13 @@ from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.defaults import check_metrics
 from clearprop.cli.headers import as_trained
-from clearprop.cli.idle import changed, refuse_idle
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import measured, metrics_for, report
 from clearprop.cli.options import (
     RUN,
     backend_option,
     bad_images_option,
+    given_options,
     layout_option,
     setting_option,
     text_file_options,
@@ -92,12 +93,13 @@ def _evaluate_sequence(
 
 def _given_sequence(source: Source, encoding: TextEncoding | SeriesEncoding, window: int) -> tuple[Part, str]:
     """Return all windows of a source, and what it is called."""
+    given = given_options(click.get_current_context())
     if isinstance(encoding, TextEncoding):
         text = source.load_text()
-        refuse_idle(text, source.data, Choices(), changed(source))
+        refuse_idle(text, source.data, Choices(), given)
         return text_part(encoding, text.text, window), text.name
     series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
-    refuse_idle(series, source.data, Choices(), changed(source))
+    refuse_idle(series, source.data, Choices(), given)
     return series_part(encoding, series), printable(series.name)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from typing import NoReturn
 
-from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices, Source
+from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices
 from clearprop.cli.options import flags
 from clearprop.data import Dataset, Series, Table, Text, bundled_names
 from clearprop.data.loading import is_delimited
@@ -72,9 +71,3 @@ def _kind(data: Dataset | Text | Series) -> str:
     if isinstance(data, Series):
         return "series"
     return "a table" if isinstance(data.features, Table) else "arrays"
-
-
-def changed(source: Source) -> set[str]:
-    """Return the options of a source that are not as they are by default."""
-    items = dataclasses.fields(source)
-    return {item.name for item in items if getattr(source, item.name) != item.default}

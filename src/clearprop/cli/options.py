@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from clearprop.cli.network_file import read_network
 from clearprop.compile import BACKENDS, DEFAULT_BACKEND
@@ -173,6 +174,13 @@ def bad_images_option(function: Function) -> Function:
     return _of_images("--bad-images", help=words)(function)
 
 
+def given_options(ctx: click.Context) -> list[str]:
+    """Return the options that were typed or stand in the configuration file, also if they say what is usual."""
+    sources = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+    given = [name for name in ctx.params if ctx.get_parameter_source(name) in sources]
+    return [name for name in given if ctx.params[name] is not False]
+
+
 _TYPED = ("config", "resume", "help")
 """Options that a configuration file cannot give."""
 
@@ -204,6 +212,8 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
             known[name].type_cast_value(ctx, values[name])
         except click.BadParameter as error:
             raise SettingsError(f"{path}: {key}: {error.message}") from error
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {key}: {error}") from error
     ctx.default_map = values
     return path
 
@@ -224,4 +234,4 @@ def _as_text(path: Path, key: str, value: Any) -> str:
         return ",".join(str(item) for item in value) or "none"
     if isinstance(value, (str, int, float)):
         return str(value)
-    raise SettingsError(f"{path}: {key} is a {type(value).__name__}; write a number, a text or a list")
+    raise SettingsError(f"{path}: {key} is {value!r}; write a number, a text, or a list of texts or whole numbers")

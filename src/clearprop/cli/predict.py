@@ -17,9 +17,16 @@ import numpy as np
 from clearprop.cli.about import about
 from clearprop.cli.choices import Choices, Source
 from clearprop.cli.headers import as_trained
-from clearprop.cli.idle import changed, refuse_idle
+from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
-from clearprop.cli.options import RUN, backend_option, bad_images_option, layout_option, text_file_options
+from clearprop.cli.options import (
+    RUN,
+    backend_option,
+    bad_images_option,
+    given_options,
+    layout_option,
+    text_file_options,
+)
 from clearprop.cli.output import note
 from clearprop.cli.series import next_values
 from clearprop.data import ColumnKind, Encoding, SeriesEncoding, Table, TextEncoding, iter_tables, printable
@@ -118,7 +125,7 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
 def _forecast(model: Model, source: Source, encoding: SeriesEncoding) -> Iterator[Sequence[str]]:
     """Yield the heading, and a row for each time step after the end of the series."""
     series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
-    refuse_idle(series, source.data, Choices(), changed(source))
+    refuse_idle(series, source.data, Choices(), given_options(click.get_current_context()))
     times, values = next_values(model, series)
     told = encoding.columns[: encoding.told]
     names = [f"prediction_{name}" for name in told] if len(told) > 1 else ["prediction"]

@@ -64,7 +64,7 @@ def _row(run: Run) -> tuple[str, ...]:
     try:
         trained = _trained(run)
         history = run.history() if run.history_file.exists() else History()
-        results = _mapping(read_json(run.results)) if run.results.exists() else {}
+        results = _record(read_json(run.results)) if run.results.exists() else {}
     except (ClearpropError, OSError) as error:
         return (name, *["-"] * (len(_HEADING) - 2), f"cannot be read: {error}")
     metric = next(iter(trained.metrics), "loss")
@@ -77,7 +77,7 @@ def _row(run: Run) -> tuple[str, ...]:
         str(history.best_epoch or "-"),
         metric,
         number(at_best(history).get(metric)),
-        number(_mapping(results.get("test")).get(metric)),
+        number(_record(results.get("test")).get(metric)),
         f"{sum(history.seconds):.1f}",
         history.reason or "not ended",
     )
@@ -86,13 +86,14 @@ def _row(run: Run) -> tuple[str, ...]:
 def _trained(run: Run) -> _Trained:
     settings = run.read_settings()
     if SECTION not in settings:
-        return _Trained(metrics=[str(name) for name in _mapping(settings.get("fit")).get("metrics") or ()])
+        metrics = _record(settings.get("fit")).get("metrics")
+        return _Trained(metrics=[str(name) for name in metrics] if isinstance(metrics, list) else ())
     recipe = Recipe.of(run)
-    rows = sum(_mapping(settings.get("samples")).values())
+    rows = sum(size for size in _record(settings.get("samples")).values() if isinstance(size, int))
     return _Trained(recipe.name, rows, _hidden(recipe.choices), recipe.choices.metrics)
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _record(value: Any) -> dict[str, Any]:
     """Return what was read, if it is a mapping."""
     return value if isinstance(value, dict) else {}
 

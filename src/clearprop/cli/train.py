@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from clearprop.cli.choices import IMAGE_CHANGES, Choices, Source
 from clearprop.cli.defaults import CONVOLUTIONAL, SIZES
@@ -20,6 +19,7 @@ from clearprop.cli.options import (
     Word,
     backend_option,
     flags,
+    given_options,
     image_options,
     read_config,
     setting_option,
@@ -162,17 +162,11 @@ def command(
         raise click.UsageError("Missing argument 'DATA'.", ctx)
     sources = {field.name: given[field.name] for field in dataclasses.fields(Source) if field.name != "data"}
     choices = {field.name: given[field.name] for field in dataclasses.fields(Choices)}
-    start(Source(data, **sources), Choices(**choices), out, progress, show_batch, _given(ctx))
-
-
-def _given(ctx: click.Context) -> list[str]:
-    """Return the options that were typed or stand in the configuration file, also if they say what is usual."""
-    sources = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
-    return [name for name in ctx.params if ctx.get_parameter_source(name) in sources]
+    start(Source(data, **sources), Choices(**choices), out, progress, show_batch, given_options(ctx))
 
 
 def _refuse_options(ctx: click.Context) -> None:
     """A resumed run takes its options from its settings, so that its numbers stay the same."""
-    odd = [name for name in _given(ctx) if name not in _WITH_RESUME]
+    odd = [name for name in given_options(ctx) if name not in _WITH_RESUME]
     if odd:
         raise click.UsageError(f"--resume takes the run's own options: leave out {flags(odd)}", ctx)

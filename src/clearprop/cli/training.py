@@ -42,9 +42,9 @@ def start(
     if source.has_samples(choices):
         refuse_without_forecast(given)
     origin = Origin.of(choices) if source.has_samples(choices) else None
-    name, source = source.data, source if origin is None else origin.formed(source)
+    source = source if origin is None else origin.formed(source)
     dataset = source.load_for(choices, None if origin is None else origin.kinds)
-    refuse_idle(dataset, name, choices, given)
+    refuse_idle(dataset, source.data, choices, given)
     prepared = prepare_any(dataset, choices)
     if prepared.choices.patience is not None and prepared.parts.validation is None:
         raise SettingsError("--patience watches a validation part, and there is none: add --validation 0.1 or so")

@@ -74,7 +74,8 @@ def load(
             validation beside train (needs Pillow: `clearprop[images]`);
             a data frame of pandas, polars or pyarrow;
             a pair (X, y) of arrays, frames or series, or an array X alone;
-            a dictionary of arrays: columns if all are one-dimensional, else like a .npz file.
+            a dictionary of arrays: columns if all are one-dimensional, else like a .npz file: X and y, and for parts of
+            their own x_test, y_test, x_val and y_val.
         target: for a table the target column: a name, several (a sequence, or separated by commas), or a position;
             by default the one column called target, label, class or y; () for none, with `require_target` False. For
             .npz and dictionaries of arrays the key of the target (default: y, target, labels ...). For .npy and IDX the
@@ -312,10 +313,10 @@ def _from_mapping(arrays: Mapping[str, Array], name: str, options: _Options) -> 
     parts: dict[str, tuple[Features, Array]] = {}
     used = [features, target]
     for part, usual in _PARTS.items():
-        keys = [key for names in usual if (key := _key(arrays, names, None)) is not None]
+        keys = [key for names in usual if (key := _key(arrays, names, None)) is not None and key not in used]
         if len(keys) < len(usual):
             continue
-        held = _from_arrays(arrays[keys[0]], arrays[keys[1]], name, options)
+        held = _from_arrays(arrays[keys[0]], arrays[keys[1]], f"{name}, {part} part", options)
         assert held.target is not None, "the key of an array was given"
         parts[part] = (held.features, held.target)
         used += keys

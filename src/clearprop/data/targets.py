@@ -73,6 +73,10 @@ def _chosen(table: Table, choice: TargetChoice, label: str, required: bool) -> l
     return names
 
 
+def _pieces(text: str, mark: str) -> list[str]:
+    return [piece.strip(" \"'") for piece in text.split(mark)]
+
+
 def _name(table: Table, item: str | int, label: str) -> str:
     if isinstance(item, str):
         if item in table.columns:
@@ -80,8 +84,9 @@ def _name(table: Table, item: str | int, label: str) -> str:
         lowered = {name.lower(): name for name in table.names}
         near = difflib.get_close_matches(item.lower(), list(lowered), n=1, cutoff=0.6)
         hint = f" Did you mean {quoted(lowered[near[0]])}?" if near else ""
-        if len(table.names) == 1 and (marks := [mark for mark in ";\t|," if mark in table.names[0]]):
-            hint = f" Its only column looks like several with {quoted(marks[0])} between them: give that as delimiter."
+        marks = [mark for mark in ";\t|," if len(table.names) == 1 and item in _pieces(table.names[0], mark)]
+        if marks:
+            hint = f" Its only column is several, with {quoted(marks[0])} between them: read it with that as delimiter."
         raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}")
     count = len(table.names)
     if not -count <= item < count:

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from clearprop.compile import DEFAULT_BACKEND
@@ -139,13 +139,14 @@ class Neural(BaseEstimator):  # type: ignore[misc]
             return (X, y, weight), None
         random_state = check_random_state(self._seed)
         arrays = (X, y) if weight is None else (X, y, np.asarray(weight))
+        check_consistent_length(*arrays)
         settings = {"random_state": random_state, "stratify": self._strata(y)}
         try:
             parts = train_test_split(*arrays, test_size=self.validation_fraction, **settings)
         except ValueError as error:
             raise DataError(
-                f"validation_fraction={self.validation_fraction} of these samples cannot be held out: {error}. Give "
-                "another fraction, or a validation set as X_val and y_val"
+                f"validation_fraction={self.validation_fraction} of these samples cannot be held out: "
+                f"{str(error).rstrip('.')}. Give another fraction, or a validation set as X_val and y_val"
             ) from error
         train, held_out = parts[::2], parts[1::2]
         none = () if weight is not None else (None,)

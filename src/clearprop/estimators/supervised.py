@@ -316,15 +316,17 @@ class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]
     def _learn(self, X: Array, y: Array, weight: Any) -> _Task:
         target = y.reshape(len(y), -1).astype(X.dtype)
         loss = _of_task(self, "regression")
-        self._target_row = target[0]
+        self._n_targets = target.shape[1]
         return _Task(target, weight, self._dense(loss.outputs_for(target.shape[1])), loss)
 
     def _encoded(self, part: Part) -> Part:
-        X, numbers = self._validated(part[0]), np.asarray(part[1], self._target_row.dtype)
-        wanted = (len(X), *self._target_row.shape)
-        if numbers.shape != wanted and (self._several or numbers.shape != wanted[:1]):
+        X = self._validated(part[0])
+        numbers = np.asarray(part[1], X.dtype)
+        whole = (len(X), self._n_targets)
+        wanted = whole if self._several else whole[:1]
+        if numbers.shape not in (wanted, whole):
             raise DataError(
-                f"the targets of the validation set have shape {numbers.shape}, and it has {len(X)} samples with "
-                f"{wanted[1]} targets each, as in training: give them as {wanted if self._several else wanted[:1]}"
+                f"the targets of the validation set have shape {numbers.shape}: give them for its {len(X)} samples as "
+                f"in training, as {wanted}"
             )
-        return X, numbers.reshape(wanted), part[2]
+        return X, numbers.reshape(whole), part[2]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,25 +71,28 @@ def stopping(choice: EarlyStopping | str | None) -> EarlyStopping | None:
     return EarlyStopping(choice) if isinstance(choice, str) else choice
 
 
-def folder_of(run: str | Path | Run | None) -> Run | None:
+def folder_of(run: str | PathLike[str] | Run | None) -> Run | None:
     """Return the folder of a run given by its path, or as it is."""
-    if run is not None and not isinstance(run, str | Path | Run):
+    if run is None or isinstance(run, Run):
+        return run
+    if not isinstance(run, str | PathLike):
         raise SettingsError(f"run is the path of a folder, a Run or None, received {run!r}")
-    if isinstance(run, str | Path) and Path(run).is_file():
+    if Path(run).is_file():
         raise SettingsError(f"run is the path of a folder, and {run} is a file: give another name")
-    return Run(run) if isinstance(run, str | Path) else run
+    return Run(Path(run))
 
 
-def listening(listeners: Sequence[Listener]) -> list[Listener]:
+def listening(listeners: Iterable[Listener]) -> list[Listener]:
     """Return the listeners; each is a function."""
-    if not isinstance(listeners, list | tuple) or not all(map(callable, listeners)):
+    found = list(listeners) if isinstance(listeners, Iterable) else [None]
+    if not all(map(callable, found)):
         raise SettingsError(f"listeners is a list of functions that take an event, received {listeners!r}")
-    return list(listeners)
+    return [listener for listener in found if listener is not None]
 
 
 def named(metrics: Sequence[str]) -> tuple[str, ...]:
     """Return metrics by name; one may stand alone."""
-    if not isinstance(metrics, str | list | tuple):
+    if not isinstance(metrics, Iterable):
         raise SettingsError(f"metrics is a list of names, or one name, received {metrics!r}")
     return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
@@ -118,7 +121,11 @@ def prepare(
     """Hold out the validation part, encode with the training part's statistics, weigh the samples."""
     if validation_data is not None and validation_split:
         raise SettingsError("give validation_split or validation_data, not both")
-    if not (isinstance(validation_split, Real) and 0 <= validation_split < 1):
+    try:
+        inside = 0 <= validation_split < 1
+    except TypeError:
+        inside = False
+    if not inside:
         raise SettingsError(f"validation_split lies in [0, 1), received {validation_split!r}")
     if validation_data is not None and not (
         isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -176,9 +177,9 @@ class Model:
         class_weight: Mapping[int, float] | str | None = None,
         early_stopping: EarlyStopping | str | None = None,
         shuffle: bool = True,
-        listeners: Sequence[Listener] = (),
+        listeners: Iterable[Listener] = (),
         progress: str | bool = "auto",
-        run: str | Path | Run | None = None,
+        run: str | PathLike[str] | Run | None = None,
         resume: bool = False,
         stateful: bool = False,
         checkpoint_steps: int | None = None,

@@ -123,6 +123,8 @@ class Run:
             if not isinstance(content, dict):
                 raise TypeError(f"it is a {type(content).__name__}, not a mapping")
             history = History(**content)
+            if not 0 <= (history.best_epoch or 0) <= len(history):
+                raise TypeError(f"the best of {len(history)} epochs is {history.best_epoch}")
             history.epochs = [
                 {name: math.nan if value is None else value for name, value in record.items()}
                 for record in history.epochs

@@ -41,10 +41,10 @@ def as_array(values: Any, what: str) -> Array:
     Raises:
         DataError: their rows are not of one length, or some of them are masked.
     """
-    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.names is None and values.mask.any():
         raise DataError(
-            f"{int(values.mask.sum())} values among the {what} are masked, and what is learnt from has no gaps: put "
-            "numbers there by filled(), or leave such rows out"
+            f"the {what} have masked values, {int(values.mask.sum())} in all, and a network takes no gaps: put numbers "
+            "there by filled(), or leave such rows out"
         )
     try:
         return np.asarray(values)
@@ -215,7 +215,7 @@ def _class_weights(target: Array, class_weight: Mapping[int, float] | str) -> Ar
         if class_weight != "balanced":
             raise SettingsError(f"class_weight is 'balanced' or a mapping, received {class_weight!r}")
         return np.asarray((len(target) / (len(classes) * counts))[inverse])
-    if not isinstance(class_weight, Mapping):
+    if not (hasattr(class_weight, "items") and hasattr(class_weight, "get")):
         raise SettingsError(
             f"class_weight is 'balanced' or a mapping of class indices to weights, received {class_weight!r}"
         )
