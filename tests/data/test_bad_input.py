@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from clearprop.data import iter_tables, load
 from clearprop.errors import ClearpropError, DataError, SettingsError
@@ -261,3 +262,8 @@ def test_json_is_recognised(tmp_path, name):
         load(tmp_path / name)
     (tmp_path / "table.json").write_text("a,target\n1,2\n2,3\n")
     assert load(tmp_path / "table.json").target_name == "target"
+
+
+def test_a_sparse_matrix():
+    with pytest.raises(DataError, match=r"a csr_matrix is sparse.*toarray\(\)"):
+        load((csr_matrix(np.eye(3)), np.arange(3)))
