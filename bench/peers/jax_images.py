@@ -66,12 +66,14 @@ def _apply(stage: Any, held: Any, x: Any) -> Any:
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
     if isinstance(stage, Residual):
         stride = 2 if len(held) == 3 else 1
-        inner = _norm(_conv(jax.nn.relu(_norm(_conv(x, held[0], stride), held[0])), held[1]), held[1])
+        inner = normalised(
+            _conv(jax.nn.relu(normalised(_conv(x, held[0], stride), *held[0][1:])), held[1]), *held[1][1:]
+        )
         beside = _conv(x, held[2], 2) + held[2][2] if stride == 2 else x
         return jax.nn.relu(inner + beside)
     groups = x.shape[-1] if stage.depthwise else 1
     z = _conv(x, held, 1, "SAME" if stage.same else "VALID", groups)
-    return jax.nn.relu(_norm(z, held) if stage.norm else z + held[2])
+    return jax.nn.relu(normalised(z, *held[1:]) if stage.norm else z + held[2])
 
 
 def _conv(x: Any, held: Any, stride: int = 1, padding: str = "SAME", groups: int = 1) -> Any:
@@ -81,6 +83,7 @@ def _conv(x: Any, held: Any, stride: int = 1, padding: str = "SAME", groups: int
     )
 
 
-def _norm(z: Any, held: Any) -> Any:
-    mean, variance = z.mean((0, 1, 2)), z.var((0, 1, 2))
-    return (z - mean) * (held[1] * lax.rsqrt(variance + EPSILON)) + held[2]
+def normalised(z: Any, scale: Any, shift: Any) -> Any:
+    """Return values normalised over all axes but the last, scaled and shifted."""
+    axes = tuple(range(z.ndim - 1))
+    return (z - z.mean(axes)) * (scale * lax.rsqrt(z.var(axes) + EPSILON)) + shift

@@ -20,7 +20,7 @@ from clearprop.bench import Data, Predict, Side, Train, Workload
 from clearprop.bench.images import ImageWorkload
 from clearprop.bench.sequences import SequenceWorkload
 from clearprop.bench.workloads import Array
-from peers.jax_images import image_forward, image_parameters
+from peers.jax_images import image_forward, image_parameters, normalised
 from peers.jax_sequences import sequence_forward, sequence_parameters
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -50,10 +50,13 @@ def _parameters(workload: Workload) -> Any:
 
 def _dense(workload: Workload) -> list[Any]:
     rng = np.random.default_rng(0)
-    return [
+    layers = [
         (jnp.asarray(rng.normal(0, (2 / (m + k)) ** 0.5, (m, k)), jnp.float32), jnp.zeros(k, jnp.float32))
         for m, k in itertools.pairwise(workload.sizes)
     ]
+    if workload.norm:
+        layers[:-1] = [(w, jnp.ones_like(b), b) for w, b in layers[:-1]]
+    return layers
 
 
 def forward(workload: Workload, parameters: Any, x: Any, key: Any = None) -> Any:
@@ -64,8 +67,8 @@ def forward(workload: Workload, parameters: Any, x: Any, key: Any = None) -> Any
         return sequence_forward(workload, parameters, x)
     activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[workload.activation]
     keep = 1 - workload.dropout
-    for i, (w, b) in enumerate(parameters[:-1]):
-        x = activation(x @ w + b)
+    for i, (w, *held) in enumerate(parameters[:-1]):
+        x = activation(normalised(x @ w, *held) if workload.norm else x @ w + held[0])
         if workload.dropout and key is not None:
             x = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, i), keep, x.shape), x / keep, 0)
     w, b = parameters[-1]

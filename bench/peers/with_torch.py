@@ -39,7 +39,8 @@ def network(workload: Workload) -> torch.nn.Sequential:
     *hidden, last = itertools.pairwise(workload.sizes)
     layers: list[torch.nn.Module] = []
     for sizes in hidden:
-        layers += [torch.nn.Linear(*sizes), activation()]
+        normalised = [torch.nn.BatchNorm1d(sizes[1])] if workload.norm else []
+        layers += [torch.nn.Linear(*sizes, bias=not workload.norm), *normalised, activation()]
         layers += [torch.nn.Dropout(workload.dropout)] if workload.dropout else []
     return torch.nn.Sequential(*layers, torch.nn.Linear(*last))
 

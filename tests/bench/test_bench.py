@@ -13,6 +13,7 @@ from clearprop.bench.summary import Summary, summarize
 TINY = Workload("tiny", (3, 4, 2), 5, 12)
 VALUES = Workload("values", (3, 4, 3), 5, 12, loss="squared_error", activation="tanh")
 DROPPED = Workload("dropped", (3, 4, 2), 5, 12, dropout=0.5)
+NORMALISED = Workload("normalised", (3, 4, 2), 5, 12, norm=True)
 
 
 def test_workload_by_hand():
@@ -39,14 +40,14 @@ def test_names_are_unique_and_goals_positive():
     assert all(workload.goal >= 1 for workload in WORKLOADS)
 
 
-@pytest.mark.parametrize("workload", [TINY, VALUES, DROPPED], ids=lambda workload: workload.name)
+@pytest.mark.parametrize("workload", [TINY, VALUES, DROPPED, NORMALISED], ids=lambda workload: workload.name)
 @pytest.mark.parametrize(
     "side", [Clearprop(), Clearprop("reference"), Clearprop(threads=1), ScikitLearn(), ScikitLearn(1)]
 )
 def test_sides_train_and_predict(side, workload):
     data = workload.data()
-    if workload.dropout and side.name == "scikit-learn":
-        with pytest.raises(Unavailable, match="dropout"):
+    if (workload.dropout or workload.norm) and side.name == "scikit-learn":
+        with pytest.raises(Unavailable, match="dropout" if workload.dropout else "batch normalisation"):
             side.prepare(workload, data)
         return
     assert 0 <= side.prepare(workload, data)(7) < 1

@@ -35,6 +35,7 @@ from clearprop.nn import (
     Sequential,
     SimpleRNN,
     TransformerBlock,
+    activation,
 )
 from clearprop.nn import Residual as Skip
 from clearprop.optim import Adam
@@ -98,7 +99,8 @@ def _layers(workload: Workload) -> list[Layer]:
         return sequence_layers(workload)
     layers: list[Layer] = []
     for units in workload.sizes[1:-1]:
-        layers.append(Dense(units, workload.activation))
+        plain, last = Dense(units, bias=False), activation(workload.activation)
+        layers += [plain, BatchNorm(), last] if workload.norm else [Dense(units, workload.activation)]
         layers += [Dropout(workload.dropout)] if workload.dropout else []
     return [*layers, Dense(workload.sizes[-1])]
 

@@ -36,6 +36,8 @@ class ScikitLearn:
             raise Unavailable("scikit-learn has no layers of sequences")
         if workload.dropout:
             raise Unavailable("scikit-learn has no dropout")
+        if workload.norm:
+            raise Unavailable("scikit-learn has no batch normalisation")
         kind = MLPRegressor if workload.classes is None else MLPClassifier
         return kind(
             hidden_layer_sizes=workload.sizes[1:-1],

@@ -29,6 +29,7 @@ class Workload:
         activation: of the hidden layers: "relu" or "tanh".
         loss: "cross_entropy", or "squared_error" between the input and the output.
         dropout: the rate after each hidden layer.
+        norm: whether the values of each hidden layer are normalised over the batch, in place of a bias.
         rate: Adam's.
         quick: whether it belongs to the few that show in seconds how fast a machine is.
     """
@@ -41,6 +42,7 @@ class Workload:
     activation: str = "relu"
     loss: str = "cross_entropy"
     dropout: float = 0.0
+    norm: bool = False
     rate: float = RATE
     quick: bool = False
 
@@ -79,6 +81,7 @@ WORKLOADS = (
     Workload("digits", (64, 32, 10), 32, 1437, 3.5, quick=True),
     Workload("tabular", (30, 64, 64, 2), 32, 455, 3.0, quick=True),
     Workload("tabular, dropout", (30, 64, 64, 2), 32, 455, dropout=0.2),
+    Workload("tabular, batch norm", (30, 64, 64, 2), 32, 455, norm=True),
     Workload("fashion", (784, 128, 10), 64, 60_000, 1.6, quick=True),
     Workload("fashion-xl", (784, 512, 512, 10), 128, 60_000, 1.4),
     Workload("autoencoder", (784, 256, 64, 256, 784), 128, 60_000, 1.4, loss="squared_error"),
