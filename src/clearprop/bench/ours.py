@@ -99,8 +99,10 @@ def _layers(workload: Workload) -> list[Layer]:
         return sequence_layers(workload)
     layers: list[Layer] = []
     for units in workload.sizes[1:-1]:
-        plain, last = Dense(units, bias=False), activation(workload.activation)
-        layers += [plain, BatchNorm(), last] if workload.norm else [Dense(units, workload.activation)]
+        if workload.norm:
+            layers += [Dense(units, bias=False), BatchNorm(), activation(workload.activation)]
+        else:
+            layers.append(Dense(units, workload.activation))
         layers += [Dropout(workload.dropout)] if workload.dropout else []
     return [*layers, Dense(workload.sizes[-1])]
 

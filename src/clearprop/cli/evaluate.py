@@ -96,10 +96,10 @@ def _given_sequence(source: Source, encoding: TextEncoding | SeriesEncoding, win
     given = given_options(click.get_current_context())
     if isinstance(encoding, TextEncoding):
         text = source.load_text()
-        refuse_idle(text, source.data, Choices(), given)
+        refuse_idle(text, source.data, given)
         return text_part(encoding, text.text, window), text.name
     series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
-    refuse_idle(series, source.data, Choices(), given)
+    refuse_idle(series, source.data, given)
     return series_part(encoding, series), printable(series.name)
 
 

@@ -25,7 +25,7 @@ _IDLE = {
 """The options that have no use with each kind of data."""
 
 
-def refuse_idle(data: Dataset | Text | Series, name: str, choices: Choices, given: Collection[str]) -> None:
+def refuse_idle(data: Dataset | Text | Series, name: str, given: Collection[str]) -> None:
     """Raise `SettingsError` if an option was given that does nothing for this kind of data, which has this name."""
     kind = _kind(data)
     odd = [option for option in _IDLE[kind] if option in given]
@@ -36,8 +36,6 @@ def refuse_idle(data: Dataset | Text | Series, name: str, choices: Choices, give
         _refuse(f"{data.name} is no text file with columns, and", columns)
     if "data_dir" in given and name not in bundled_names():
         _refuse(f"{data.name} is no bundled set, whose files lie in a folder, and", ["data_dir"])
-    if isinstance(data, Dataset):
-        _refuse_fractions(data, choices, given)
 
 
 def refuse_without_forecast(given: Collection[str]) -> None:
@@ -54,8 +52,10 @@ def _refuse(what: str, names: list[str]) -> NoReturn:
     raise SettingsError(f"{what} has no use for some options: leave out {flags(names)}")
 
 
-def _refuse_fractions(data: Dataset, choices: Choices, given: Collection[str]) -> None:
+def refuse_fractions(data: Dataset | Text | Series, choices: Choices, given: Collection[str]) -> None:
     """Raise `SettingsError` if a fraction is to be held out of data that has such a part of its own."""
+    if not isinstance(data, Dataset):
+        return
     for name, own in (("validation", data.validation), ("test", data.test)):
         fraction = getattr(choices, name)
         if own is not None and name in given and fraction:

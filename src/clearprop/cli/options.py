@@ -210,9 +210,7 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
         values[name] = value if flag and isinstance(value, bool) else _as_text(path, key, value)
         try:
             known[name].type_cast_value(ctx, values[name])
-        except click.BadParameter as error:
-            raise SettingsError(f"{path}: {key}: {error.message}") from error
-        except SettingsError as error:
+        except (click.BadParameter, SettingsError) as error:
             raise SettingsError(f"{path}: {key}: {error}") from error
     ctx.default_map = values
     return path

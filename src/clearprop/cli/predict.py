@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from clearprop.cli.about import about
-from clearprop.cli.choices import Choices, Source
+from clearprop.cli.choices import Source
 from clearprop.cli.headers import as_trained
 from clearprop.cli.idle import refuse_idle
 from clearprop.cli.measuring import scores
@@ -125,7 +125,7 @@ def _parts(source: Source, encoding: Encoding) -> Iterator[_Piece]:
 def _forecast(model: Model, source: Source, encoding: SeriesEncoding) -> Iterator[Sequence[str]]:
     """Yield the heading, and a row for each time step after the end of the series."""
     series = source.load_series(encoding.columns, encoding.time, encoding.kinds)
-    refuse_idle(series, source.data, Choices(), given_options(click.get_current_context()))
+    refuse_idle(series, source.data, given_options(click.get_current_context()))
     times, values = next_values(model, series)
     told = encoding.columns[: encoding.told]
     names = [f"prediction_{name}" for name in told] if len(told) > 1 else ["prediction"]

@@ -14,7 +14,7 @@ import click
 
 from clearprop.cli.choices import Choices, Recipe, Source
 from clearprop.cli.folders import check_free, claimed
-from clearprop.cli.idle import refuse_idle, refuse_without_forecast
+from clearprop.cli.idle import refuse_fractions, refuse_idle, refuse_without_forecast
 from clearprop.cli.measuring import at_best
 from clearprop.cli.output import figures, note, result, width_of
 from clearprop.cli.pictures import write_batch
@@ -44,7 +44,8 @@ def start(
     origin = Origin.of(choices) if source.has_samples(choices) else None
     source = source if origin is None else origin.formed(source)
     dataset = source.load_for(choices, None if origin is None else origin.kinds)
-    refuse_idle(dataset, source.data, choices, given)
+    refuse_idle(dataset, source.data, given)
+    refuse_fractions(dataset, choices, given)
     prepared = prepare_any(dataset, choices)
     if prepared.choices.patience is not None and prepared.parts.validation is None:
         raise SettingsError("--patience watches a validation part, and there is none: add --validation 0.1 or so")

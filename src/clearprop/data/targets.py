@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from clearprop.data.columns import Array, kind_of, missing_mask
+from clearprop.data.dialect import DELIMITERS, delimiter_name, first_records
 from clearprop.data.printable import listed, quoted
 from clearprop.data.table import Table
 from clearprop.errors import DataError, HeaderError
@@ -73,10 +74,6 @@ def _chosen(table: Table, choice: TargetChoice, label: str, required: bool) -> l
     return names
 
 
-def _pieces(text: str, mark: str) -> list[str]:
-    return [piece.strip(" \"'") for piece in text.split(mark)]
-
-
 def _name(table: Table, item: str | int, label: str) -> str:
     if isinstance(item, str):
         if item in table.columns:
@@ -84,9 +81,11 @@ def _name(table: Table, item: str | int, label: str) -> str:
         lowered = {name.lower(): name for name in table.names}
         near = difflib.get_close_matches(item.lower(), list(lowered), n=1, cutoff=0.6)
         hint = f" Did you mean {quoted(lowered[near[0]])}?" if near else ""
-        marks = [mark for mark in ";\t|," if len(table.names) == 1 and item in _pieces(table.names[0], mark)]
+        only = table.names[0] if len(table.names) == 1 else ""
+        marks = [mark for mark in DELIMITERS if any(item in record for record in first_records(only, mark))]
         if marks:
-            hint = f" Its only column is several, with {quoted(marks[0])} between them: read it with that as delimiter."
+            mark = delimiter_name(marks[0])
+            hint = f" Its only column is several, with {mark} between them: read it with that as delimiter."
         raise HeaderError(f"{label} has no column {quoted(item)}.{hint} There are {listed(table.names)}")
     count = len(table.names)
     if not -count <= item < count:

@@ -212,6 +212,8 @@ class Neural(BaseEstimator):  # type: ignore[misc]
         before = dict(self.__dict__)
         try:
             check_settings(self)
+            if self.scoring is not None:  # also where nothing is held out to be scored
+                check_scoring(self, self.scoring)
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             yield
         except BaseException:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.metrics import check_scoring
 from sklearn.utils import metaestimators
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -71,8 +70,6 @@ class Supervised(Neural):
             if X_val is None and sample_weight_val is not None:
                 raise SettingsError("sample_weight_val weighs a validation set: give X_val and y_val too")
             given = None if X_val is None else (X_val, y_val, sample_weight_val)
-            if self.scoring is not None:
-                check_scoring(self, self.scoring)
             train, held_out = self._parts(X, y, sample_weight, given)
             checks = {"reset": True, "multi_output": True, "y_numeric": self._numeric}
             X, y = self._validated(train[0], train[1], **checks)

@@ -84,10 +84,9 @@ def folder_of(run: str | PathLike[str] | Run | None) -> Run | None:
 
 def listening(listeners: Iterable[Listener]) -> list[Listener]:
     """Return the listeners; each is a function."""
-    found = list(listeners) if isinstance(listeners, Iterable) else [None]
-    if not all(map(callable, found)):
-        raise SettingsError(f"listeners is a list of functions that take an event, received {listeners!r}")
-    return [listener for listener in found if listener is not None]
+    if isinstance(listeners, Iterable) and all(map(callable, found := list(listeners))):
+        return found
+    raise SettingsError(f"listeners is a list of functions that take an event, received {listeners!r}")
 
 
 def named(metrics: Sequence[str]) -> tuple[str, ...]:
