@@ -49,7 +49,7 @@ Part = tuple[Any, Any, Any]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Neural(BaseEstimator):  # type: ignore[misc]
+class Neural(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """The settings of every neural estimator, and how it is fitted.
 
     Attributes:

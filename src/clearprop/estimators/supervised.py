@@ -113,7 +113,7 @@ def _predicts_scores(classifier: NeuralClassifier) -> bool:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralClassifier(ClassifierMixin, Supervised):  # type: ignore[misc]
+class NeuralClassifier(ClassifierMixin, Supervised):  # type: ignore[misc]  # as `Neural`
     """A classifier over any network; its loss "auto" is cross-entropy, and binary cross-entropy of several labels.
 
     Labels (n, labels) of 0 and 1 say which of several hold, none or all of them: they are learnt by binary
@@ -249,7 +249,7 @@ def _predicts_distributions(regressor: NeuralRegressor) -> bool:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]
+class NeuralRegressor(RegressorMixin, Supervised):  # type: ignore[misc]  # as `Neural`
     """A regressor over any network, of one number or of several; its loss "auto" is the squared error.
 
     With the loss `Quantile` or `GaussianLikelihood` it predicts the median or the mean, and `predict_quantiles` and
