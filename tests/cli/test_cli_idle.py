@@ -47,11 +47,11 @@ def test_what_a_file_does_not_ask_for_is_not_given(call, tmp_path):
     call("train", "iris", "--config", "run.toml", "--progress", "quiet", "--out", "run")
 
 
-def test_only_bundled_sets_lie_in_a_folder(call, tmp_path):
+@pytest.mark.parametrize("data", ["rows.npz", "iris"])
+def test_only_some_bundled_sets_lie_in_a_folder(call, tmp_path, data):
     np.savez(tmp_path / "rows.npz", X=np.zeros((20, 2)), y=np.arange(20) % 2)
-    message = " ".join(call("train", "rows.npz", "--data-dir", tmp_path, status=2).stderr.split())
-    assert "rows.npz is no bundled set" in message
-    assert "leave out --data-dir" in message
+    message = " ".join(call("train", data, "--data-dir", tmp_path, status=2).stderr.split())
+    assert f"the files of {data!r} do not lie in a folder to choose: leave out data_dir (--data-dir)" in message
 
 
 def test_options_of_series_say_how_to_learn_one(call):

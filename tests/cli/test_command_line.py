@@ -162,8 +162,9 @@ def test_control_codes_in_messages_are_escaped(call):
     assert "\\x1b" in call("train", "a\x1b[31mb.csv", status=2).stderr
 
 
-def test_closed_pipe_is_quiet(spawn, iris_run):
-    process = spawn("predict", iris_run, "iris")
+@pytest.mark.parametrize("arguments", [("predict", "RUN", "iris"), ("--help",), ("train", "--help"), ("--version",)])
+def test_closed_pipe_is_quiet(spawn, iris_run, arguments):
+    process = spawn(*(iris_run if word == "RUN" else word for word in arguments))
     process.stdout.close()
     err = process.stderr.read()
     assert process.wait(30) == 141

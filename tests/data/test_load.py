@@ -312,6 +312,12 @@ def test_fashion_mnist_from_a_folder(tmp_path):
     assert dataset.test[1].tolist() == ["T-shirt/top", "Trouser"]
 
 
+@pytest.mark.parametrize("source", ["iris", {"x": [1.0, 2.0], "y": [0, 1]}])
+def test_nothing_else_has_a_folder_to_choose(tmp_path, source):
+    with pytest.raises(DataError, match=r"leave out data_dir \(--data-dir\), which is for fashion-mnist"):
+        load(source, data_dir=tmp_path)
+
+
 def test_tables_are_immutable_and_can_be_sent_to_another_process():
     table = Table({"a": [1, 2, 3], "b": ["x", None, "z"]})
     with pytest.raises(ValueError, match="read-only"):

@@ -54,7 +54,7 @@ def test_stops_after_patience_and_restores_the_best_weights(overfits):
     assert history.best_epoch == best + 1
     assert len(losses) == best + 1 + 7
     assert seen.best == [value < min(losses[:i], default=np.inf) for i, value in enumerate(losses)]
-    assert model.evaluate(*validation)["loss"] == losses[best]
+    assert model.evaluate(*validation)["loss"] == losses[best] == history.best["val_loss"]
 
 
 def test_the_best_weights_are_those_of_a_fit_that_ends_there(overfits):

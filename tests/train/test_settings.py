@@ -64,6 +64,14 @@ class TestHistory:
         assert len(history) == 4
         assert history["loss"] == [5.0, 4.0, 2.0, 1.0]
 
+    def test_the_best_record_is_that_of_the_weights_that_were_kept(self):
+        history = History()
+        assert history.best == {}
+        history.add_losses(1, (4.0, 9.0), 1)
+        assert history.best == {"epoch": 2.0, "loss": 9.0}
+        history.best_epoch = 1
+        assert history.best == {"epoch": 1.0, "loss": 4.0}
+
     def test_it_is_written_and_read_with_what_was_not_yet_read(self):
         history = History(seconds=[0.5], reason="finished")
         history.add_losses(1, (4.0,), 2)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from clearprop.cli.choices import OF_SERIES, OF_TEXT, RECURRENT, Choices
 from clearprop.cli.options import flags
-from clearprop.data import Dataset, Series, Table, Text, bundled_names
+from clearprop.data import Dataset, Series, Table, Text
 from clearprop.data.loading import is_delimited
 from clearprop.errors import SettingsError
 
@@ -34,8 +34,6 @@ def refuse_idle(data: Dataset | Text | Series, name: str, given: Collection[str]
     columns = [option for option in _COLUMNS if option in given]
     if columns and not is_delimited(name):
         _refuse(f"{data.name} is no text file with columns, and", columns)
-    if "data_dir" in given and name not in bundled_names():
-        _refuse(f"{data.name} is no bundled set, whose files lie in a folder, and", ["data_dir"])
 
 
 def refuse_without_forecast(given: Collection[str]) -> None:

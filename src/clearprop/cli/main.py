@@ -78,6 +78,15 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the arguments; help is written here."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_report(error)) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a user can mend becomes a message on stderr and an exit status."""
         try:

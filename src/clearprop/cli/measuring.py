@@ -36,10 +36,7 @@ def measured(model: Model, part: Part, metrics: Sequence[str]) -> tuple[dict[str
 
 def at_best(history: History) -> dict[str, float]:
     """Return the validation figures of the epoch whose weights were kept."""
-    if not history.epochs:
-        return {}
-    record = history.epochs[history.best_epoch - 1 if history.best_epoch else -1]
-    return {name.removeprefix("val_"): value for name, value in record.items() if name.startswith("val_")}
+    return {name.removeprefix("val_"): value for name, value in history.best.items() if name.startswith("val_")}
 
 
 def confusion(encoding: Encoding, part: Part, prediction: Array) -> Array:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from clearprop.data.read_idx import read_idx
 from clearprop.data.source_file import fingerprint
 from clearprop.data.table import Table
 from clearprop.errors import DataError
-
-Loader: TypeAlias = Callable[[Path | None], Dataset]
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = (
@@ -70,12 +67,17 @@ _FASHION_FILES = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for 
 
 def bundled_names() -> tuple[str, ...]:
     """Return the names that `load` understands without a file."""
-    return tuple(_SETS)
+    return (*_PACKAGED, *_IN_FOLDERS)
+
+
+def lies_in_folder(name: str) -> bool:
+    """Whether the set of this name is read from files in a folder that the user may choose."""
+    return name in _IN_FOLDERS
 
 
 def load_bundled(name: str, data_dir: Path | None = None) -> Dataset:
-    """Return a bundled set; `data_dir` is a folder to look for its files in first (Fashion-MNIST)."""
-    return _SETS[name](data_dir)
+    """Return a bundled set; `data_dir` is the folder of its files, for a set that lies in one."""
+    return _PACKAGED[name]() if name in _PACKAGED else _IN_FOLDERS[name](data_dir)
 
 
 def _packaged(*names: str) -> list[Path]:
@@ -90,10 +92,10 @@ def _packaged(*names: str) -> list[Path]:
     return paths
 
 
-def _labelled(name: str, file: str, feature_names: Sequence[str]) -> Loader:
+def _labelled(name: str, file: str, feature_names: Sequence[str]) -> Callable[[], Dataset]:
     """A set whose first line holds the counts and the classes, and whose last column is the index of the class."""
 
-    def load_set(data_dir: Path | None) -> Dataset:
+    def load_set() -> Dataset:
         (path,) = _packaged(file)
         with path.open(encoding="utf-8") as stream:
             classes = stream.readline().strip().split(",")[2:]
@@ -104,13 +106,13 @@ def _labelled(name: str, file: str, feature_names: Sequence[str]) -> Loader:
     return load_set
 
 
-def _digits(data_dir: Path | None) -> Dataset:
+def _digits() -> Dataset:
     (path,) = _packaged("digits.csv.gz")
     rows = np.loadtxt(path, delimiter=",", ndmin=2)
     return Dataset("digits", rows[:, :-1], rows[:, -1].astype(np.int64), "digit", fingerprint=fingerprint(path))
 
 
-def _diabetes(data_dir: Path | None) -> Dataset:
+def _diabetes() -> Dataset:
     paths = _packaged("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
     rows, target = np.loadtxt(paths[0], ndmin=2), np.loadtxt(paths[1])
     table = _table(DIABETES_FEATURES, rows)
@@ -162,13 +164,16 @@ def _first_file(*paths: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-_SETS: Mapping[str, Loader] = MappingProxyType(
+_PACKAGED: Mapping[str, Callable[[], Dataset]] = MappingProxyType(
     {
         "iris": _labelled("iris", "iris.csv", IRIS_FEATURES),
         "wine": _labelled("wine", "wine_data.csv", WINE_FEATURES),
         "breast-cancer": _labelled("breast-cancer", "breast_cancer.csv", BREAST_CANCER_FEATURES),
         "digits": _digits,
         "diabetes": _diabetes,
-        "fashion-mnist": _fashion_mnist,
     }
 )
+"""Sets that come with an installed package."""
+
+_IN_FOLDERS: Mapping[str, Callable[[Path | None], Dataset]] = MappingProxyType({"fashion-mnist": _fashion_mnist})
+"""Sets whose files lie in a folder: of the system, or the one that is given."""

@@ -159,6 +159,13 @@ class History:
         last = self.pending[-1] if self.pending else None
         return last if isinstance(last, dict) else self.epochs[-1]
 
+    @property
+    def best(self) -> dict[str, float]:
+        """The record of the epoch whose weights were kept: `best_epoch`, or the last one; empty before the first."""
+        if not self.epochs:
+            return {}
+        return self.epochs[self.best_epoch - 1] if self.best_epoch else self.last
+
     def __getitem__(self, name: str) -> list[float]:
         """Return one quantity over the epochs: history["val_loss"]."""
         if not self.epochs or name not in self.epochs[-1]:
