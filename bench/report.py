@@ -49,7 +49,7 @@ class Findings:
 
     Attributes:
         steps: the time of a step, a workload each.
-        peaks: the machine's GFLOP/s by the number of threads.
+        peaks: the machine's GFLOP/s by the number of threads, each time they were measured.
         convolutions: which part of the peak each convolution reaches.
         imports: seconds of an import by side.
         first: the first step by side and workload.
@@ -60,7 +60,7 @@ class Findings:
     """
 
     steps: list[Measured] = field(default_factory=list)
-    peaks: dict[int, float] = field(default_factory=dict)
+    peaks: dict[int, list[float]] = field(default_factory=dict)
     convolutions: list[Rates] = field(default_factory=list)
     imports: dict[str, float] = field(default_factory=dict)
     first: dict[tuple[str, str], First] = field(default_factory=dict)
@@ -72,16 +72,16 @@ class Findings:
 
 def page(findings: Findings, backend: str, isolated: bool = False) -> str:
     """Return the whole page."""
-    peaks = ", ".join(f"{rate:.0f} GFLOP/s with {count_of(n)}" for n, rate in findings.peaks.items())
+    highest = {threads: max(rates) for threads, rates in findings.peaks.items()}
     notes = [*findings.notes, *(note for measured in findings.steps for note in measured.notes)]
     return PAGE.format(
         isolated=", each in a process of its own" if isolated else "",
         backend=backend,
         machine=machine(),
         versions=versions(),
-        peak=f"Measured peak of fused multiply-adds, float32: {peaks}.\n" if peaks else "",
+        peak=peak_text(findings.peaks) if findings.peaks else "",
         steps=steps_table(findings.steps),
-        speed=section("Of the machine's peak", SPEED, speed_table(findings.steps, findings.peaks)),
+        speed=section("Of the machine's peak", SPEED, speed_table(findings.steps, highest)),
         convolutions=section(
             "Convolutions of the machine's peak",
             CONVOLUTIONS,
@@ -172,6 +172,17 @@ def steps_row(measured: Measured) -> list[str]:
     met = {None: "-", True: "yes", False: "no"}[measured.met]
     size = [workload.name, workload.network, str(workload.batch)]
     return [*size, microseconds(measured.ours), *cells.values(), ratio, f"{workload.goal:g}", met]
+
+
+def peak_text(peaks: Mapping[int, Sequence[float]]) -> str:
+    """Return what the machine can do, and the least that others on it left between the workloads."""
+    highest = ", ".join(f"{max(rates):.3g} GFLOP/s with {count_of(threads)}" for threads, rates in peaks.items())
+    lowest = " and ".join(f"{min(rates):.3g}" for rates in peaks.values())
+    times = min(map(len, peaks.values()))
+    return (
+        f"Measured peak of fused multiply-adds, float32: {highest}.\n"
+        f"The lowest of {times} measurements between the workloads, for others may use the machine: {lowest}.\n"
+    )
 
 
 def speed_table(steps: Sequence[Measured], peaks: Mapping[int, float]) -> str:

@@ -49,7 +49,7 @@ def test_without_a_peer_there_is_no_ratio():
 def test_page():
     findings = Findings(
         steps=[measured(10e-6), measured(20e-6)],
-        peaks={1: 0.1, 2: 0.2},
+        peaks={1: [0.05, 0.1], 2: [0.2, 0.15]},
         imports={OURS: 0.2, "torch": 2.0},
         first={(OURS, "digits"): First(0.25, 0.1, 123.4)},
         whole={"clearprop train": Whole(2, 1, 0.98), "torch": Whole(3, 1.5, 0.9722)},
@@ -60,6 +60,8 @@ def test_page():
     assert "| tiny | 3-4-2 | 5 | 10 | **30** (1 thread) | - | - | - | 90 | 3.00 | 2 | yes |" in lines
     assert "| tiny | 3-4-2 | 5 | 20 | **30** (1 thread) | - | - | - | 90 | 1.50 | 2 | no |" in lines
     assert "| tiny | 0.00048 | 8 | 0.06 | 60.0 % | 10 | 0.048 | 24.0 % |" in lines
+    assert any(line.endswith("float32: 0.1 GFLOP/s with 1 thread, 0.2 GFLOP/s with 2 threads.") for line in lines)
+    assert "The lowest of 2 measurements between the workloads, for others may use the machine: 0.05 and 0.15." in lines
     assert "| clearprop | 0.20 | 0.25 | 0.10 | 123 |" in lines
     assert "| torch | 2.00 | - | - | - |" in lines
     assert "| clearprop train | 2.00 | 1.00 | 0.9800 | 1.50 |" in lines
