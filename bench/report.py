@@ -79,7 +79,7 @@ def page(findings: Findings, backend: str, isolated: bool = False) -> str:
         backend=backend,
         machine=machine(),
         versions=versions(),
-        peak=peak_text(findings.peaks) if findings.peaks else "",
+        peak=peak_text(highest, findings.peaks) if highest else "",
         steps=steps_table(findings.steps),
         speed=section("Of the machine's peak", SPEED, speed_table(findings.steps, highest)),
         convolutions=section(
@@ -174,13 +174,13 @@ def steps_row(measured: Measured) -> list[str]:
     return [*size, microseconds(measured.ours), *cells.values(), ratio, f"{workload.goal:g}", met]
 
 
-def peak_text(peaks: Mapping[int, Sequence[float]]) -> str:
+def peak_text(highest: Mapping[int, float], peaks: Mapping[int, Sequence[float]]) -> str:
     """Return what the machine can do, and the least that others on it left between the workloads."""
-    highest = ", ".join(f"{max(rates):.3g} GFLOP/s with {count_of(threads)}" for threads, rates in peaks.items())
+    best = ", ".join(f"{rate:.3g} GFLOP/s with {count_of(threads)}" for threads, rate in highest.items())
     lowest = " and ".join(f"{min(rates):.3g}" for rates in peaks.values())
     times = min(map(len, peaks.values()))
     return (
-        f"Measured peak of fused multiply-adds, float32: {highest}.\n"
+        f"Measured peak of fused multiply-adds, float32: {best}.\n"
         f"The lowest of {times} measurements between the workloads, for others may use the machine: {lowest}.\n"
     )
 

@@ -19,6 +19,7 @@ from clearprop.cli.options import (
     RUN,
     backend_option,
     bad_images_option,
+    data_dir_option,
     given_options,
     layout_option,
     setting_option,
@@ -47,7 +48,7 @@ Examples:
 @click.argument("data", required=False)
 @setting_option(Choices, "--metrics", metavar="A,B", help="Further metrics, by scikit-learn's names.")
 @click.option("--target", metavar="NAME", help="The target column of DATA.  [default: that of the run]")
-@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@data_dir_option
 @backend_option
 @text_file_options
 @layout_option

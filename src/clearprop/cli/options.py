@@ -134,6 +134,11 @@ def backend_option(function: Function) -> Function:
     )(function)
 
 
+def data_dir_option(function: Function) -> Function:
+    """Add where the files of a bundled set are."""
+    return click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")(function)
+
+
 def text_file_options(function: Function) -> Function:
     """Add how to read a text file."""
     for option in (

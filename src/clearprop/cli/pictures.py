@@ -11,7 +11,7 @@ import click
 from clearprop import pictures
 from clearprop.cli.choices import Source
 from clearprop.cli.evaluate import given_part, test_part
-from clearprop.cli.options import RUN, bad_images_option
+from clearprop.cli.options import RUN, bad_images_option, data_dir_option
 from clearprop.cli.output import note, result, table, width_of
 from clearprop.cli.preparing import Part, Prepared
 from clearprop.data import Encoding, Table, printable
@@ -37,7 +37,7 @@ Examples:
     help="Where the PNG files go.  [default: pictures in the run's folder]",
 )
 @click.option("--layer", metavar="NAME", help="Whose feature maps are drawn.  [default: the first that has any]")
-@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@data_dir_option
 @bad_images_option
 def command(
     run: Path, data: str | None, output: Path | None, layer: str | None, data_dir: str | None, bad_images: str

@@ -23,6 +23,7 @@ from clearprop.cli.options import (
     RUN,
     backend_option,
     bad_images_option,
+    data_dir_option,
     given_options,
     layout_option,
     text_file_options,
@@ -60,7 +61,7 @@ class _Piece:
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="[default: stdout]"
 )
 @click.option("--probabilities", is_flag=True, help="Add a column for the probability of each class.")
-@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@data_dir_option
 @backend_option
 @text_file_options
 @layout_option

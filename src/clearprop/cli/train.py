@@ -18,6 +18,7 @@ from clearprop.cli.options import (
     Widths,
     Word,
     backend_option,
+    data_dir_option,
     flags,
     given_options,
     image_options,
@@ -116,7 +117,7 @@ def _sizes() -> str:
 @_option("--level", help="Of a text: what a token is.  [default: char]")
 @_option("--vocabulary", metavar="N", help="Of a text: tokens to know.  [default: all characters, or 20000 words]")
 @backend_option
-@click.option("--data-dir", metavar="DIR", help="The folder that holds the files of a bundled set.")
+@data_dir_option
 @text_file_options
 @image_options
 @_option(

@@ -70,9 +70,9 @@ def bundled_names() -> tuple[str, ...]:
     return (*_PACKAGED, *_IN_FOLDERS)
 
 
-def lies_in_folder(name: str) -> bool:
-    """Whether the set of this name is read from files in a folder that the user may choose."""
-    return name in _IN_FOLDERS
+def names_in_folders() -> tuple[str, ...]:
+    """Return the names of those that are read from files in a folder, which the user may choose."""
+    return tuple(_IN_FOLDERS)
 
 
 def load_bundled(name: str, data_dir: Path | None = None) -> Dataset:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data.bundled import bundled_names, lies_in_folder, load_bundled
+from clearprop.data.bundled import bundled_names, load_bundled, names_in_folders
 from clearprop.data.columns import Array
 from clearprop.data.dataset import Dataset, Features
 from clearprop.data.decode_image import SUFFIXES
@@ -101,10 +101,10 @@ def load(
     settings = images or ImageSettings()
     options = _Options(target, folder, delimiter, encoding, header, require_target, settings, kinds or {})
     dataset = _loaded(source, options)
-    if folder is not None and not (isinstance(source, str) and lies_in_folder(source)):
+    if folder is not None and not (isinstance(source, str) and source in names_in_folders()):
         raise DataError(
             f"the files of {quoted(dataset.name)} do not lie in a folder to choose: leave out data_dir (--data-dir), "
-            "which is for fashion-mnist"
+            f"which is for {', '.join(names_in_folders())}"
         )
     return _channels_last(dataset) if options.images.layout == "NCHW" else dataset
 
