@@ -135,7 +135,11 @@ def microseconds(seconds: float | None) -> str:
     """Return a time with three digits or more, or a dash."""
     if seconds is None:
         return "-"
-    value = 1e6 * seconds
+    return three_digits(1e6 * seconds)
+
+
+def three_digits(value: float) -> str:
+    """Return a number with three digits, or as many as are before its point."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -176,8 +180,8 @@ def steps_row(measured: Measured) -> list[str]:
 
 def peak_text(highest: Mapping[int, float], peaks: Mapping[int, Sequence[float]]) -> str:
     """Return what the machine can do, and the least that others on it left between the workloads."""
-    best = ", ".join(f"{rate:.3g} GFLOP/s with {count_of(threads)}" for threads, rate in highest.items())
-    lowest = " and ".join(f"{min(rates):.3g}" for rates in peaks.values())
+    best = ", ".join(f"{three_digits(rate)} GFLOP/s with {count_of(threads)}" for threads, rate in highest.items())
+    lowest = " and ".join(three_digits(min(rates)) for rates in peaks.values())
     times = min(map(len, peaks.values()))
     return (
         f"Measured peak of fused multiply-adds, float32: {best}.\n"

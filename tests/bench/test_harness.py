@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fresh import First
 from peers import OURS, installed, sides_of
-from report import Findings, microseconds, page, whole_table
+from report import Findings, microseconds, page, peak_text, whole_table
 from steps import Measured, Plan, measure
 from whole import Whole
 
@@ -80,6 +80,12 @@ def test_our_processes_are_not_peers_and_the_fastest_peer_counts():
     whole = {"clearprop": Whole(1, 1, 1), "clearprop train": Whole(9, 9, 1), "a": Whole(1, 1.5, 1), "b": Whole(1, 3, 1)}
     lines = whole_table(whole).splitlines()
     assert [line.split("|")[-2].strip() for line in lines[2:]] == ["1.50", "0.17", "", ""]
+
+
+def test_peaks_of_many_cores_have_no_exponent():
+    text = peak_text({1: 140.0, 16: 1650.0}, {1: [140.0, 98.5], 16: [1400.0, 1650.0]})
+    assert "float32: 140 GFLOP/s with 1 thread, 1650 GFLOP/s with 16 threads.\n" in text
+    assert text.endswith(": 98.5 and 1400.\n")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (1.234e-6, "1.23"), (9.996e-5, "100"), (0.01, "10000")])

@@ -6,6 +6,7 @@ import resource
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -169,6 +170,14 @@ def test_closed_pipe_is_quiet(spawn, iris_run, arguments):
     err = process.stderr.read()
     assert process.wait(30) == 141
     assert err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", ["--help", "--version", "train --help"])
+def test_help_that_cannot_be_written(arguments):
+    line = f"{shlex.quote(sys.executable)} -m clearprop {arguments} >/dev/full"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -64,7 +64,7 @@ class TestHistory:
         assert len(history) == 4
         assert history["loss"] == [5.0, 4.0, 2.0, 1.0]
 
-    def test_the_best_record_is_that_of_the_weights_that_were_kept(self):
+    def test_the_best_record_is_that_of_the_best_epoch_or_the_last(self):
         history = History()
         assert history.best == {}
         history.add_losses(1, (4.0, 9.0), 1)

@@ -84,7 +84,7 @@ class CommandLine(click.Group):
         """Read the arguments; help is written here."""
         try:
             return super().make_context(info_name, args, parent, **extra)
-        except BrokenPipeError as error:
+        except OSError as error:
             raise click.exceptions.Exit(_report(error)) from error
 
     def invoke(self, ctx: click.Context) -> Any:

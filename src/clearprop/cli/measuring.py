@@ -35,7 +35,7 @@ def measured(model: Model, part: Part, metrics: Sequence[str]) -> tuple[dict[str
 
 
 def at_best(history: History) -> dict[str, float]:
-    """Return the validation figures of the epoch whose weights were kept."""
+    """Return the validation figures of the best epoch, or without one of the last."""
     return {name.removeprefix("val_"): value for name, value in history.best.items() if name.startswith("val_")}
 
 

@@ -81,7 +81,7 @@ def load(
             .npz and dictionaries of arrays the key of the target (default: y, target, labels ...). For .npy and IDX the
             file of the labels; for IDX it is found by its usual name (images-idx3 -> labels-idx1). For an array X, the
             array y.
-        data_dir: the folder that holds the files of a bundled set (Fashion-MNIST).
+        data_dir: the folder of the files of fashion-mnist, the one bundled set that lies in one; refused for all else.
         delimiter, encoding, header: of a text file; detected if None, but .tsv files are separated by tabs.
         require_target: whether having no target is an error; False is for data to predict on. A target column
             that is there is then still taken out of the features. Of a folder, it takes the images anywhere in it;

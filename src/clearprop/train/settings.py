@@ -161,7 +161,7 @@ class History:
 
     @property
     def best(self) -> dict[str, float]:
-        """The record of the epoch whose weights were kept: `best_epoch`, or the last one; empty before the first."""
+        """The record of `best_epoch`, or without one of the last epoch; empty before the first."""
         if not self.epochs:
             return {}
         return self.epochs[self.best_epoch - 1] if self.best_epoch else self.last
